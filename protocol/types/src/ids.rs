@@ -1,0 +1,171 @@
+//! Identifiers: newtypes over fixed bytes, printed in lower-case base32 or hex.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::BASE32_NOPAD;
+use serde::{Deserialize, Serialize};
+
+/// A text that is not an identifier of the wanted kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not a {kind}: {bytes} bytes in {alphabet} are wanted")]
+pub struct ParseIdError {
+    text: String,
+    kind: &'static str,
+    bytes: usize,
+    alphabet: &'static str,
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $len:literal, $kind:literal, $alphabet:literal, $encode:expr, $decode:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name([u8; $len]);
+
+        impl $name {
+            /// From its raw bytes.
+            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
+                Self(bytes)
+            }
+
+            /// Its raw bytes.
+            pub const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+
+            /// The first eight characters: enough for a log line or a table.
+            pub fn short(&self) -> String {
+                let mut text = self.to_string();
+                text.truncate(8);
+                text
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let encode: fn(&[u8]) -> String = $encode;
+                f.write_str(&encode(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.short())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                let decode: fn(&str) -> Option<Vec<u8>> = $decode;
+                decode(text)
+                    .and_then(|bytes| <[u8; $len]>::try_from(bytes).ok())
+                    .map(Self)
+                    .ok_or_else(|| ParseIdError {
+                        text: text.chars().take(80).collect(),
+                        kind: $kind,
+                        bytes: $len,
+                        alphabet: $alphabet,
+                    })
+            }
+        }
+    };
+}
+
+fn to_base32(bytes: &[u8]) -> String {
+    BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
+}
+
+fn from_base32(text: &str) -> Option<Vec<u8>> {
+    BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok()
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()
+}
+
+id!(
+    /// A peer: its ed25519 public key.
+    PeerId, 32, "peer id", "base32", to_base32, from_base32
+);
+id!(
+    /// A mesh: drawn at random by the peer that formed it.
+    MeshId, 16, "mesh id", "base32", to_base32, from_base32
+);
+id!(
+    /// A chunk: the BLAKE3 hash of its bytes.
+    ChunkId, 32, "chunk id", "hex", to_hex, from_hex
+);
+id!(
+    /// A stage's plan fragment: the BLAKE3 hash of its bytes.
+    FragmentId, 32, "fragment id", "hex", to_hex, from_hex
+);
+id!(
+    /// A job, drawn by the peer that took it.
+    JobId, 10, "job id", "base32", to_base32, from_base32
+);
+
+impl ChunkId {
+    /// The name of `bytes`: their BLAKE3 hash. About 1 ms per 4 MiB and core.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+}
+
+impl FragmentId {
+    /// The name of `bytes`: their BLAKE3 hash.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+}
+
+/// A stage of a job: its position in [`JobPlan::stages`](crate::JobPlan::stages).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StageId(pub u32);
+
+impl fmt::Display for StageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// One partition of one stage of one job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskId {
+    pub job: JobId,
+    pub stage: StageId,
+    pub partition: u32,
+}
+
+impl fmt::Display for TaskId {
+    /// `stage.partition`, as people speak of the tasks of the job at hand.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.stage.0, self.partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_what_it_printed() {
+        let chunk = ChunkId::of(b"shoal");
+        assert_eq!(chunk.to_string().parse::<ChunkId>(), Ok(chunk));
+        let peer = PeerId::from_bytes([7; 32]);
+        assert_eq!(peer.to_string().parse::<PeerId>(), Ok(peer));
+        assert_eq!(peer.to_string().to_uppercase().parse::<PeerId>(), Ok(peer));
+    }
+
+    #[test]
+    fn a_text_of_the_wrong_length_or_alphabet_is_refused_by_kind() {
+        let error = "zz".parse::<ChunkId>().unwrap_err();
+        assert!(error.to_string().contains("chunk id"), "{error}");
+        assert!("abcd".parse::<PeerId>().is_err());
+    }
+}

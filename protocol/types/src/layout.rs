@@ -1,0 +1,83 @@
+//! The layout: who is in the mesh, and with what share.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{MeshId, PeerId};
+
+/// One member of a layout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    pub id: PeerId,
+    /// What people call it; by default the host's name.
+    pub name: String,
+    /// Peers that may fail together (a rack, a room, a provider). Replicas
+    /// go to distinct zones while there are enough.
+    pub zone: String,
+    /// Its share of the data relative to the others'. 0 holds none.
+    pub weight: u32,
+}
+
+/// A version of the mesh's membership as far as data is concerned.
+///
+/// Linearizable: version `v + 1` is decided by a majority of the members of
+/// version `v` (and of those before them while `v` is joint). Owners of a key
+/// are a pure function of this value, so two peers with the same version
+/// agree on them without asking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    pub mesh: MeshId,
+    pub version: u64,
+    /// Sorted by id, distinct.
+    pub members: Vec<Member>,
+    /// The members that are being replaced. While they stand here the layout
+    /// is *joint*: register quorums are needed among both, reads look in
+    /// both, writes go to both.
+    pub previous: Option<Vec<Member>>,
+}
+
+impl Layout {
+    /// The first version: one peer alone is a whole mesh.
+    pub fn first(mesh: MeshId, member: Member) -> Self {
+        Self { mesh, version: 1, members: vec![member], previous: None }
+    }
+
+    /// The next, joint version in which `members` replace the present ones.
+    pub fn replaced_by(&self, mut members: Vec<Member>) -> Self {
+        members.sort_by_key(|member| member.id);
+        members.dedup_by_key(|member| member.id);
+        Self { mesh: self.mesh, version: self.version + 1, members, previous: Some(self.members.clone()) }
+    }
+
+    /// The next version, in which the previous members are let go.
+    pub fn settled(&self) -> Self {
+        Self { mesh: self.mesh, version: self.version + 1, members: self.members.clone(), previous: None }
+    }
+
+    /// Whether a replacement is under way.
+    pub fn is_joint(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    pub fn member(&self, id: PeerId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    /// Whether `id` is a member of this version, or of the one it replaces.
+    pub fn involves(&self, id: PeerId) -> bool {
+        self.groups().any(|group| group.iter().any(|member| member.id == id))
+    }
+
+    /// The member sets among which a quorum is needed: the present one, and
+    /// while joint the previous one.
+    pub fn groups(&self) -> impl Iterator<Item = &[Member]> {
+        std::iter::once(self.members.as_slice()).chain(self.previous.as_deref())
+    }
+
+    /// Everyone in any group, once, by id.
+    pub fn everyone(&self) -> Vec<PeerId> {
+        let mut ids: Vec<PeerId> = self.groups().flatten().map(|member| member.id).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+}

@@ -1,0 +1,33 @@
+//! The nouns of the mesh, and the bytes that carry them.
+//!
+//! Everything that two parts of Shoal say to each other is a type here: who
+//! ([`PeerId`], [`Member`], [`Layout`]), what is kept ([`ChunkId`],
+//! [`Manifest`], [`ObjectName`]), what is decided by compare-and-set
+//! ([`Ballot`], [`RegisterKey`]), what is computed ([`JobPlan`], [`TaskSpec`],
+//! [`OutputId`]), what goes wrong ([`Error`]), and the frames between peers
+//! ([`Request`], [`Response`], [`FlowHeader`], [`wire`]).
+//!
+//! The crate decides nothing and touches nothing: no clock, socket, disk,
+//! task or randomness.
+
+mod error;
+mod ids;
+mod job;
+mod layout;
+mod object;
+mod peer;
+mod register;
+mod rpc;
+pub mod wire;
+
+pub use error::{Error, ErrorClass, Result};
+pub use ids::{ChunkId, FragmentId, JobId, MeshId, ParseIdError, PeerId, StageId, TaskId};
+pub use job::{
+    Fingerprint, InputPin, JobEvent, JobPlan, JobState, JobSummary, OutputId, Query, StageInput, StagePlan,
+    StageProgress, TaskReport, TaskSpec,
+};
+pub use layout::{Layout, Member};
+pub use object::{ChunkRef, Etag, Format, Manifest, ObjectEntry, ObjectName};
+pub use peer::{Health, MemberStatus, PeerInfo, Status};
+pub use register::{AcceptReply, Ballot, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
+pub use rpc::{FlowHeader, Request, Response};

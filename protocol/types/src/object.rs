@@ -1,0 +1,191 @@
+//! Objects: names, manifests, and the chunks that they list.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{ChunkId, Error};
+
+/// The name of an object: `bucket/key`.
+///
+/// The bucket is the part before the first `/`: 1–63 characters out of
+/// `a-z A-Z 0-9 . _ -`. The key is everything after: 1–1024 bytes of UTF-8,
+/// no control characters, no empty, `.` or `..` segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectName(String);
+
+impl ObjectName {
+    pub const BUCKET_CHARS_MAX: usize = 63;
+    pub const KEY_BYTES_MAX: usize = 1024;
+
+    pub fn new(text: impl Into<String>) -> Result<Self, Error> {
+        let text = text.into();
+        let complain = |why: &str| {
+            Err(Error::Invalid {
+                what: format!("'{}' is not an object name: {why}", text.chars().take(120).collect::<String>()),
+                hint: "a name is BUCKET/KEY, for example trips/2026/january.parquet".into(),
+            })
+        };
+        let Some((bucket, key)) = text.split_once('/') else {
+            return complain("it has no bucket");
+        };
+        if bucket.is_empty() || bucket.chars().count() > Self::BUCKET_CHARS_MAX {
+            return complain("a bucket has 1 to 63 characters");
+        }
+        if bucket == "." || bucket == ".." || !bucket.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+            return complain("a bucket is made of letters, digits, '.', '_' and '-'");
+        }
+        if key.is_empty() || key.len() > Self::KEY_BYTES_MAX {
+            return complain("a key has 1 to 1024 bytes");
+        }
+        if key.chars().any(char::is_control) {
+            return complain("a key has no control characters");
+        }
+        if key.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return complain("no segment of a key is empty, '.' or '..'");
+        }
+        Ok(Self(text))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn bucket(&self) -> &str {
+        self.0.split_once('/').map_or("", |(bucket, _)| bucket)
+    }
+
+    pub fn key(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, key)| key)
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ObjectName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::new(text)
+    }
+}
+
+/// How an object's bytes are read as rows, and so where it may be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Parquet,
+    Csv,
+    Json,
+    Text,
+    /// Anything else, compressed text among it: no cut means anything.
+    Bytes,
+}
+
+impl Format {
+    /// By the name's ending: `.parquet`, `.csv`/`.tsv`, `.json`/`.jsonl`/`.ndjson`,
+    /// `.txt`/`.log`/`.text`/`.md`; a compressed name (`.gz`, `.zst`, `.bz2`, `.xz`) is
+    /// [`Format::Bytes`].
+    pub fn of_name(name: &str) -> Self {
+        let lower = name.to_ascii_lowercase();
+        match lower.rsplit_once('.').map(|(_, ending)| ending) {
+            Some("parquet" | "pq") => Self::Parquet,
+            Some("csv" | "tsv") => Self::Csv,
+            Some("json" | "jsonl" | "ndjson") => Self::Json,
+            Some("txt" | "log" | "text" | "md") => Self::Text,
+            _ => Self::Bytes,
+        }
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+/// The hash of an object's content: the BLAKE3 hash of all its bytes, in hex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Etag(pub String);
+
+impl fmt::Display for Etag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A chunk as a manifest lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRef {
+    pub id: ChunkId,
+    pub bytes: u32,
+}
+
+/// An object: an ordered list of chunks whose concatenation is its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub bytes: u64,
+    pub etag: Etag,
+    /// MD5 of the content, in hex: what S3 clients call the ETag.
+    pub md5: String,
+    pub format: Format,
+    /// Wall-clock time of the put, in ms since the epoch. For people only.
+    pub modified_ms: u64,
+    pub chunks: Vec<ChunkRef>,
+    /// The content of an object of at most [`Manifest::INLINE_BYTES_MAX`]
+    /// bytes: it rides here and has no chunks.
+    pub inline: Option<Bytes>,
+}
+
+impl Manifest {
+    /// Objects up to this size live in their manifest.
+    pub const INLINE_BYTES_MAX: usize = 3 * 1024;
+
+    /// Each chunk with the offset at which it begins.
+    pub fn offsets(&self) -> impl Iterator<Item = (u64, &ChunkRef)> {
+        self.chunks.iter().scan(0u64, |at, chunk| {
+            let start = *at;
+            *at += u64::from(chunk.bytes);
+            Some((start, chunk))
+        })
+    }
+}
+
+/// A line of `shoal ls`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectEntry {
+    pub name: ObjectName,
+    pub manifest: Manifest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_escape_or_confuse_are_refused() {
+        for bad in ["", "x", "/x", "b/", "b//x", "b/../x", "b/./x", "../x", "b/a\nb", "b c/x", "b/x/"] {
+            assert!(ObjectName::new(bad).is_err(), "{bad:?}");
+        }
+        let name = ObjectName::new("trips/2026/a b.parquet").unwrap();
+        assert_eq!((name.bucket(), name.key()), ("trips", "2026/a b.parquet"));
+    }
+
+    #[test]
+    fn a_format_follows_the_name() {
+        assert_eq!(Format::of_name("a/B.PARQUET"), Format::Parquet);
+        assert_eq!(Format::of_name("a/b.csv"), Format::Csv);
+        assert_eq!(Format::of_name("a/b.csv.gz"), Format::Bytes);
+        assert_eq!(Format::of_name("README"), Format::Bytes);
+    }
+}

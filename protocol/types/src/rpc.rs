@@ -1,0 +1,83 @@
+//! What peers say to each other, call by call and flow by flow.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ChunkId, FragmentId, JobId, JobSummary, Layout, OutputId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply,
+    TaskSpec,
+};
+
+/// A call: small, with a deadline, answered by one [`Response`] or an [`Error`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The latest committed layout that the receiver knows.
+    LayoutGet,
+    /// A committed layout, for a peer that may not have it yet.
+    LayoutLearn(Layout),
+    /// Whether the receiver has brought everything it holds to the owners of
+    /// this layout version.
+    LayoutSynced {
+        version: u64,
+    },
+    /// An operation on a register of which the receiver is an acceptor.
+    Register {
+        layout: u64,
+        key: RegisterKey,
+        op: RegisterOp,
+    },
+    /// Object registers in byte order with `prefix`, after `after`.
+    RegisterScan {
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    },
+    /// Which of these chunks the receiver holds.
+    ChunkHas {
+        chunks: Vec<ChunkId>,
+    },
+    /// Jobs that the receiver coordinates or coordinated lately.
+    JobList,
+    /// One of them, whole.
+    JobShow {
+        job: JobId,
+    },
+    JobCancel {
+        job: JobId,
+    },
+    /// The job is over: its outputs can go.
+    JobRelease {
+        job: JobId,
+    },
+}
+
+/// The answer to a [`Request`] of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    Done,
+    Layout(Option<Layout>),
+    Synced(bool),
+    Register(RegisterReply),
+    Entries { entries: Vec<RegisterEntry>, more: bool },
+    Has(Vec<bool>),
+    Jobs(Vec<JobSummary>),
+    Job(Option<JobSummary>),
+}
+
+/// How a flow of frames begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FlowHeader {
+    /// The sender's frames are the chunk; one `Result<(), Error>` comes back
+    /// once it is synced.
+    ChunkPut { chunk: ChunkId, bytes: u32 },
+    /// The receiver's frames: a `Result<u32, Error>` with the length, then
+    /// the bytes of the range.
+    ChunkGet { chunk: ChunkId, range: Option<(u32, u32)> },
+    /// The receiver's frames: a `Result<u32, Error>` with the length, then a
+    /// stage's plan fragment.
+    FragmentGet { job: JobId, fragment: FragmentId },
+    /// Runs the task; one `Result<TaskReport, Error>` comes back. Closing
+    /// the flow cancels the task.
+    TaskRun(TaskSpec),
+    /// The receiver's frames: a `Result<(), Error>`, then one bucket of an output.
+    OutputGet { output: OutputId, bucket: u32 },
+}
