@@ -1,0 +1,219 @@
+//! Layout and key to owners, by weighted rendezvous hashing over zones.
+//!
+//! Every peer that knows the same members computes the same owners without
+//! asking anybody. Each member draws a straw for the key, the longer the
+//! heavier it is (Thaler and Ravishankar, *Using name-based mappings to
+//! increase hit rates*, 1998; weights as in Ceph's straw2); the longest straws
+//! own it, in distinct zones while there are enough. When a member comes or
+//! goes, only the keys that it wins or held move.
+//!
+//! All arithmetic is on integers: a logarithm in floating point may differ in
+//! its last bit between two machines, and then so would the owners.
+
+mod straw;
+
+use shoal_types::{ChunkId, Layout, Member, PeerId};
+
+/// What is placed: 64 bits drawn from the hash of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlacementKey(u64);
+
+impl PlacementKey {
+    pub fn of_chunk(chunk: ChunkId) -> Self {
+        Self(first_word(chunk.as_bytes()))
+    }
+
+    pub fn of_name(name: &str) -> Self {
+        Self(first_word(blake3::hash(name.as_bytes()).as_bytes()))
+    }
+
+    pub const fn from_u64(word: u64) -> Self {
+        Self(word)
+    }
+}
+
+/// The owners of a key in a layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owners {
+    /// Those of the present members, first choice first.
+    pub current: Vec<PeerId>,
+    /// Those of the members being replaced, while the layout is joint.
+    pub previous: Option<Vec<PeerId>>,
+}
+
+impl Owners {
+    /// Everyone who may hold the key, present owners first, each once.
+    pub fn all(&self) -> Vec<PeerId> {
+        let mut all = self.current.clone();
+        for peer in self.previous.iter().flatten() {
+            if !all.contains(peer) {
+                all.push(*peer);
+            }
+        }
+        all
+    }
+
+    /// The sets in each of which a register needs a majority.
+    pub fn groups(&self) -> Vec<Vec<PeerId>> {
+        std::iter::once(self.current.clone()).chain(self.previous.clone()).collect()
+    }
+
+    pub fn contains(&self, peer: PeerId) -> bool {
+        self.current.contains(&peer) || self.previous.iter().flatten().any(|owner| *owner == peer)
+    }
+}
+
+/// The owners of `key` in `layout`: `replicas` of each group, fewer where
+/// there are fewer members. About 5 ns per member.
+pub fn layout_owners(key: PlacementKey, layout: &Layout, replicas: usize) -> Owners {
+    Owners {
+        current: owners(key, &layout.members, replicas),
+        previous: layout.previous.as_deref().map(|members| owners(key, members, replicas)),
+    }
+}
+
+/// The `replicas` owners of `key` among `members`, first choice first.
+pub fn owners(key: PlacementKey, members: &[Member], replicas: usize) -> Vec<PeerId> {
+    let ranked = rank(key, members);
+    let mut chosen: Vec<&Member> = Vec::with_capacity(replicas);
+    for member in &ranked {
+        if chosen.len() == replicas {
+            break;
+        }
+        if !chosen.iter().any(|other| other.zone == member.zone) {
+            chosen.push(member);
+        }
+    }
+    // Fewer zones than replicas: the next in rank, whatever their zone.
+    for member in &ranked {
+        if chosen.len() == replicas {
+            break;
+        }
+        if !chosen.iter().any(|other| other.id == member.id) {
+            chosen.push(member);
+        }
+    }
+    chosen.into_iter().map(|member| member.id).collect()
+}
+
+/// All members that carry weight, the best for `key` first.
+pub fn rank(key: PlacementKey, members: &[Member]) -> Vec<&Member> {
+    let mut drawn: Vec<(straw::Straw, &Member)> = members
+        .iter()
+        .filter(|member| member.weight > 0)
+        .map(|member| (straw::draw(key.0, first_word(member.id.as_bytes()), member.weight), member))
+        .collect();
+    drawn.sort_by(|(left, a), (right, b)| left.cmp(right).then_with(|| a.id.cmp(&b.id)));
+    drawn.into_iter().map(|(_, member)| member).collect()
+}
+
+fn first_word(bytes: &[u8; 32]) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[..8]);
+    u64::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn members(count: u8, zones: u8, weight: impl Fn(u8) -> u32) -> Vec<Member> {
+        (0..count)
+            .map(|n| Member {
+                id: PeerId::from_bytes(*blake3::hash(&[n]).as_bytes()),
+                name: format!("peer-{n}"),
+                zone: format!("zone-{}", n % zones),
+                weight: weight(n),
+            })
+            .collect()
+    }
+
+    fn keys(count: u64) -> impl Iterator<Item = PlacementKey> {
+        (0..count).map(|n| PlacementKey::of_name(&format!("key {n}")))
+    }
+
+    fn shares(members: &[Member], replicas: usize, count: u64) -> BTreeMap<PeerId, u64> {
+        let mut shares = BTreeMap::new();
+        for key in keys(count) {
+            for owner in owners(key, members, replicas) {
+                *shares.entry(owner).or_default() += 1;
+            }
+        }
+        shares
+    }
+
+    #[test]
+    fn owners_are_distinct_and_as_many_as_there_can_be() {
+        for count in 0..8 {
+            let members = members(count, 8, |_| 1);
+            for key in keys(50) {
+                let mut owners = owners(key, &members, 3);
+                assert_eq!(owners.len(), 3.min(usize::from(count)));
+                owners.sort();
+                owners.dedup();
+                assert_eq!(owners.len(), 3.min(usize::from(count)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_share_is_within_a_tenth_of_the_mean() {
+        let shares = shares(&members(10, 10, |_| 100), 3, 10_000);
+        let mean = 3 * 10_000 / 10;
+        let largest = *shares.values().max().unwrap();
+        assert!(largest <= mean * 11 / 10, "{largest} of a mean of {mean}");
+    }
+
+    #[test]
+    fn a_share_follows_the_weight() {
+        let members = members(10, 10, |n| if n == 0 { 200 } else { 100 });
+        let shares = shares(&members, 1, 20_000);
+        let heavy = shares[&members[0].id] as f64;
+        let light = (20_000.0 - heavy) / 9.0;
+        assert!((1.8..2.2).contains(&(heavy / light)), "{}", heavy / light);
+    }
+
+    #[test]
+    fn a_member_without_weight_owns_nothing() {
+        let members = members(4, 4, |n| u32::from(n != 2));
+        assert!(!shares(&members, 3, 200).contains_key(&members[2].id));
+    }
+
+    #[test]
+    fn replicas_go_to_distinct_zones_while_there_are_enough() {
+        let members = members(9, 3, |_| 1);
+        let zone = |id| members.iter().find(|member| member.id == id).unwrap().zone.clone();
+        for key in keys(200) {
+            let mut zones: Vec<String> = owners(key, &members, 3).into_iter().map(zone).collect();
+            zones.sort();
+            zones.dedup();
+            assert_eq!(zones.len(), 3);
+        }
+    }
+
+    #[test]
+    fn only_what_a_leaving_member_held_moves() {
+        let before = members(10, 10, |_| 1);
+        let after: Vec<Member> = before[1..].to_vec();
+        for key in keys(2_000) {
+            let had = owners(key, &before, 3);
+            let has = owners(key, &after, 3);
+            let kept = had.iter().filter(|peer| has.contains(peer)).count();
+            assert_eq!(kept, if had.contains(&before[0].id) { 2 } else { 3 });
+        }
+    }
+
+    #[test]
+    fn the_same_layout_gives_the_same_owners_forever() {
+        // Data on disk is found by these: a change of the function is a
+        // change of format, and must be made on purpose.
+        let members = members(5, 5, |n| 100 + u32::from(n));
+        let digest = keys(100).flat_map(|key| owners(key, &members, 3)).fold(blake3::Hasher::new(), |mut hash, peer| {
+            hash.update(peer.as_bytes());
+            hash
+        });
+        assert_eq!(&digest.finalize().to_hex()[..16], "0cd8e1994c551f31");
+    }
+}
