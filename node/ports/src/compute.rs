@@ -1,0 +1,104 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use shoal_types::{
+    ChunkId, Format, InputPin, JobId, JobPlan, Manifest, ObjectName, OutputId, Query, Result, TaskReport, TaskSpec,
+};
+
+/// The frames of one bucket of an output: an Arrow IPC stream cut at its
+/// messages. The first frame is the schema message; the end-of-stream mark is
+/// left out, so that the frames of several outputs of one stage (the schema
+/// of all but the first dropped) followed by one mark are again a stream. A
+/// message longer than a transport frame is several frames.
+pub type FrameStream = BoxStream<'static, Result<Bytes>>;
+
+/// The engine: turns queries into plans, and runs tasks.
+///
+/// It keeps the outputs of the tasks that it ran, in memory within a budget
+/// and spilled past it, until their job is released.
+pub trait Compute: Send + Sync {
+    /// Only an engine of the same version runs another's fragments.
+    fn version(&self) -> String;
+
+    /// The plan of a query. What is random or depends on the time is fixed
+    /// here. Partition counts depend on data and query alone.
+    fn plan(&self, query: Query, planning: Arc<dyn Planning>) -> BoxFuture<'static, Result<JobPlan>>;
+
+    /// Runs one task and keeps its output under `task.output`. Dropping the
+    /// future cancels it. `fragment` is the stage's, as planned.
+    fn run(&self, task: TaskSpec, fragment: Bytes, io: Arc<dyn TaskIo>) -> BoxFuture<'static, Result<TaskReport>>;
+
+    /// One bucket of an output that this engine keeps; `OutputLost` when it
+    /// does not.
+    fn output(&self, output: OutputId, bucket: u32) -> Result<FrameStream>;
+
+    /// Drops every output of the job.
+    fn release(&self, job: JobId);
+
+    /// Cuts the bytes of a new object into chunks, by its format.
+    fn cutter(&self, name: &str, format: Format) -> Box<dyn Cutter>;
+}
+
+/// What planning may ask.
+pub trait Planning: Send + Sync {
+    /// The files that a table's name or glob stands for, sorted by name;
+    /// `NotFound` when there are none.
+    fn resolve(&self, table: String) -> BoxFuture<'static, Result<Vec<TableFile>>>;
+
+    /// Bytes of a chunk, as in [`TaskIo::read_chunk`].
+    fn read_chunk(&self, chunk: ChunkId, range: Option<(u32, u32)>) -> BoxFuture<'static, Result<Bytes>>;
+
+    /// The answer of a query inside the query (an uncorrelated scalar
+    /// subquery), run as a job of its own.
+    fn evaluate(&self, plan: JobPlan) -> BoxFuture<'static, Result<Vec<Bytes>>>;
+}
+
+/// One file of a table, with everything fixed that a task needs to read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableFile {
+    pub name: String,
+    pub source: TableSource,
+}
+
+/// Where a table's file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TableSource {
+    /// In the mesh: this version of the object, whatever is put later.
+    Object(ObjectName, Manifest),
+    /// On the local disk of the only peer there is.
+    Local { path: String, bytes: u64 },
+}
+
+/// What a running task may ask of its peer.
+pub trait TaskIo: Send + Sync {
+    /// Bytes of a chunk (whole when `range` is `None`), verified against its
+    /// name, from this peer's disk or from another's. The flag says whether
+    /// they were here.
+    fn read_chunk(&self, chunk: ChunkId, range: Option<(u32, u32)>) -> BoxFuture<'static, Result<(Bytes, bool)>>;
+
+    /// One bucket of an output held by another peer. For one held here the
+    /// engine looks at its own.
+    fn fetch(&self, pin: InputPin, bucket: u32) -> BoxFuture<'static, Result<FrameStream>>;
+
+    /// Whether the pin's holder is this peer.
+    fn is_local(&self, pin: &InputPin) -> bool;
+}
+
+/// Cuts the bytes of an object into chunks where its format can be cut.
+///
+/// Bytes go in piece by piece and come out as chunks of 1–64 MiB whose
+/// concatenation is what went in.
+pub trait Cutter: Send {
+    /// Takes the next bytes; gives the chunks that are complete.
+    fn push(&mut self, bytes: Bytes) -> Result<Vec<Cut>>;
+
+    /// No more bytes come: the chunks that are left. Data that is not what
+    /// its format says is an error (`BadData`) only where it could never be
+    /// read; the caller then stores nothing.
+    fn finish(&mut self) -> Result<Vec<Cut>>;
+}
+
+/// A chunk-to-be.
+pub type Cut = Bytes;

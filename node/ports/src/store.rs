@@ -1,0 +1,52 @@
+use bytes::Bytes;
+use shoal_types::{ChunkId, RegisterEntry, RegisterKey, Result};
+
+/// What a peer keeps on its disk: chunks by hash, and the acceptor state of
+/// its registers.
+///
+/// Every call may block on the disk: run it through
+/// [`Spawner::blocking`](crate::Spawner::blocking). A call that returned `Ok`
+/// has synced.
+pub trait Store: Send + Sync {
+    /// Keeps a chunk; it is on disk, synced, when this returns. Bytes that do
+    /// not hash to `id` are refused with `BadFrame`. Having it already is fine.
+    fn chunk_put(&self, id: ChunkId, bytes: &[u8]) -> Result<()>;
+
+    /// A chunk's length if it is here.
+    fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>>;
+
+    /// The bytes of `range` (whole when `None`), verified against `id`. A
+    /// copy that is not what its name says is set aside and counts as absent:
+    /// `Ok(None)`. The range is cut to the chunk's length.
+    fn chunk_get(&self, id: ChunkId, range: Option<(u32, u32)>) -> Result<Option<Bytes>>;
+
+    fn chunk_delete(&self, id: ChunkId) -> Result<()>;
+
+    /// All chunks here, in the order of their ids, after `after`, at most `limit`.
+    fn chunk_list(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<ChunkId>>;
+
+    /// The acceptor's state of a register.
+    fn register_get(&self, key: &RegisterKey) -> Result<Option<RegisterEntry>>;
+
+    /// Replaces the state of these registers, all or none, in one sync.
+    fn register_put(&self, entries: &[RegisterEntry]) -> Result<()>;
+
+    /// Object registers whose name begins with `prefix`, in byte order, after
+    /// `after`, at most `limit`.
+    fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>>;
+
+    /// A small named value that the peer keeps for itself (its layout, addresses).
+    fn note_get(&self, name: &str) -> Result<Option<Bytes>>;
+
+    fn note_put(&self, name: &str, value: &[u8]) -> Result<()>;
+
+    fn usage(&self) -> Result<StoreUsage>;
+}
+
+/// How much is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreUsage {
+    pub chunks: u64,
+    pub chunk_bytes: u64,
+    pub free_bytes: u64,
+}
