@@ -102,3 +102,10 @@ pub trait Cutter: Send {
 
 /// A chunk-to-be.
 pub type Cut = Bytes;
+
+/// The files of the only peer there is, as tables.
+pub trait LocalFiles: Send + Sync {
+    /// The files that a path, a directory or a glob stands for, sorted;
+    /// `NotFound` when there are none. Blocks.
+    fn resolve(&self, pattern: &str) -> Result<Vec<TableFile>>;
+}

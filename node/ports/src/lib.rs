@@ -15,7 +15,7 @@ mod transport;
 use std::sync::Arc;
 
 pub use clock::Clock;
-pub use compute::{Compute, Cut, Cutter, FrameStream, Planning, TableFile, TableSource, TaskIo};
+pub use compute::{Compute, Cut, Cutter, FrameStream, LocalFiles, Planning, TableFile, TableSource, TaskIo};
 pub use disk::{Disk, DiskFile};
 pub use futures::future::BoxFuture;
 pub use rng::Rng;
@@ -32,4 +32,6 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
     pub spawner: Arc<dyn Spawner>,
+    /// Local files as tables: only where one peer is the whole mesh.
+    pub files: Option<Arc<dyn LocalFiles>>,
 }

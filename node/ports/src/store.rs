@@ -15,7 +15,8 @@ pub trait Store: Send + Sync {
     /// A chunk's length if it is here.
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>>;
 
-    /// The bytes of `range` (whole when `None`), verified against `id`. A
+    /// The bytes of `range`, from its first number up to but without its
+    /// second (whole when `None`), verified against `id`. A
     /// copy that is not what its name says is set aside and counts as absent:
     /// `Ok(None)`. The range is cut to the chunk's length.
     fn chunk_get(&self, id: ChunkId, range: Option<(u32, u32)>) -> Result<Option<Bytes>>;

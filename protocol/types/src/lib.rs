@@ -30,4 +30,4 @@ pub use layout::{Layout, Member};
 pub use object::{ChunkRef, Etag, Format, Manifest, ObjectEntry, ObjectName};
 pub use peer::{Health, MemberStatus, PeerInfo, Status};
 pub use register::{AcceptReply, Ballot, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
-pub use rpc::{FlowHeader, Request, Response};
+pub use rpc::{FlowHeader, Gossip, Request, Response};

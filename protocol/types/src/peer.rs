@@ -21,6 +21,8 @@ pub struct PeerInfo {
     /// The machine, hashed, so that peers on one machine know it.
     pub machine: u64,
     pub pid: u32,
+    /// Tasks that it runs at once.
+    pub slots: u32,
     /// Where its HTTP gateway listens, if it does.
     pub gateway: Option<String>,
 }

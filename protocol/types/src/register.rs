@@ -5,15 +5,15 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::PeerId;
+use crate::{MeshId, PeerId};
 
 /// What a register holds the value of. Ordered, so that a prefix can be
 /// listed in byte order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RegisterKey {
     /// The decision of a layout version: written once. Its acceptors are the
-    /// members of the version before.
-    Layout(u64),
+    /// members of the version before. Mesh and version.
+    Layout(MeshId, u64),
     /// An object's name; the value is its manifest, absent when removed.
     Object(String),
 }
@@ -21,7 +21,7 @@ pub enum RegisterKey {
 impl fmt::Display for RegisterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Layout(version) => write!(f, "layout {version}"),
+            Self::Layout(mesh, version) => write!(f, "layout {version} of mesh {}", mesh.short()),
             Self::Object(name) => f.write_str(name),
         }
     }
@@ -59,7 +59,13 @@ pub enum PrepareReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AcceptReply {
     Accepted,
-    Conflict { seen: Ballot },
+    /// It has promised this higher ballot. What it holds was accepted at
+    /// `accepted`: when that is below the refused ballot, the refused value
+    /// was never accepted here and never will be.
+    Conflict {
+        seen: Ballot,
+        accepted: Ballot,
+    },
 }
 
 /// An acceptor's answer to a [`RegisterOp`], of the same kind.

@@ -1,11 +1,28 @@
 //! What peers say to each other, call by call and flow by flow.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, FragmentId, JobId, JobSummary, Layout, OutputId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply,
-    TaskSpec,
+    ChunkId, FragmentId, JobId, JobSummary, Layout, MeshId, OutputId, PeerId, RegisterEntry, RegisterKey, RegisterOp,
+    RegisterReply, TaskSpec,
 };
+
+/// A hint: small, unanswered, sometimes lost. No truth about data or jobs
+/// travels this way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gossip {
+    /// A packet of the failure detector.
+    Swim(Bytes),
+    /// This incarnation of the receiver is held to be dead.
+    Dead { incarnation: u64 },
+    /// This incarnation of the sender goes, on purpose.
+    Leaving { incarnation: u64 },
+    /// The layout that the sender knows.
+    Layout { mesh: MeshId, version: u64 },
+    /// The sender belongs to no mesh, and would be taken in.
+    Homeless,
+}
 
 /// A call: small, with a deadline, answered by one [`Response`] or an [`Error`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +72,14 @@ pub enum Request {
 pub enum Response {
     Done,
     Layout(Option<Layout>),
-    Synced(bool),
+    /// The members that the receiver could not bring anything to, because it
+    /// held them to be dead; `None` while it is not done.
+    Synced(Option<Vec<PeerId>>),
     Register(RegisterReply),
-    Entries { entries: Vec<RegisterEntry>, more: bool },
+    Entries {
+        entries: Vec<RegisterEntry>,
+        more: bool,
+    },
     Has(Vec<bool>),
     Jobs(Vec<JobSummary>),
     Job(Option<JobSummary>),
