@@ -1,0 +1,393 @@
+//! One operation on a register, from its first message to its end.
+
+mod attempt;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use shoal_types::{AcceptReply, Ballot, PeerId, PrepareReply, RegisterOp, RegisterReply};
+
+use crate::quorum::Quorum;
+use attempt::{Attempts, Standing};
+
+/// What an operation wants of the value that it finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The register shall hold this (`None`: nothing, as before the first write).
+    Write(Option<Bytes>),
+    /// It shall stay as it is: a linearizable read.
+    Leave,
+    /// The operation's condition does not hold: it stays as it is, and the
+    /// refusal is as linearizable as a read.
+    Refuse,
+}
+
+/// What the owner of a [`Proposal`] must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send `op` to the acceptor `to`, this peer perhaps; hand its answer to
+    /// [`Proposal::on_reply`] with the same `step`, or tell
+    /// [`Proposal::on_failure`] that none came.
+    Send { step: u32, to: PeerId, op: RegisterOp },
+    /// Call [`Proposal::on_retry`] after this time.
+    Retry { after_ms: u64 },
+    /// It is over, and this is what the register held at that moment.
+    Done(Outcome),
+    /// It is over.
+    Failed(Failure),
+}
+
+/// The end of an operation that a quorum agreed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the register holds after it.
+    pub value: Option<Bytes>,
+    pub ending: Ending,
+}
+
+/// How an [`Outcome`] came about: the [`Decision`] that was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Written,
+    Left,
+    Refused,
+}
+
+/// The end of an operation that no quorum agreed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Too few acceptors answered. Certainly nothing was written.
+    #[error("{answered} of {needed} needed peers answered")]
+    NoQuorum { answered: u32, needed: u32 },
+    /// Others were faster, again and again. Certainly nothing was written.
+    #[error("others were faster {rounds} times")]
+    Contended { rounds: u32 },
+    /// The value was sent to acceptors, and whether it was or will be written
+    /// cannot be told: a later read tells.
+    #[error("whether it was written is unknown")]
+    Unknown,
+}
+
+/// One operation on one register.
+///
+/// `change` gets the current value and says what it shall become. It may be
+/// called again in a later round, with another value, and must then decide
+/// afresh: it has no effect of its own.
+///
+/// # Writing at most once
+///
+/// A round may end after some acceptors took the value and before a majority
+/// is known to have: the write is *in doubt*, since another proposer may find
+/// it and carry it on. The next round resolves that without asking `change`:
+///
+/// - The newest accepted value is of this proposal's own ballot: it was
+///   written, and is carried to a quorum.
+/// - The newest is older than every ballot in doubt: no quorum took the value,
+///   and none will once this round has written. `change` decides afresh.
+/// - The newest is another's, and newer: it may have been built on ours. If
+///   its bytes are the ones that were to be written, that is taken as done;
+///   otherwise the end is [`Failure::Unknown`], since writing again could undo
+///   what others did in between.
+///
+/// So a value that must be told from every other writer's carries something
+/// unique (a time, a random number); a value that need not be is written
+/// "once" by both. A caller that gets `Unknown` and tries again starts a new
+/// operation, and its `change` may meet its own value.
+///
+/// # Cost
+///
+/// Two round trips with one sync each. A read (or refusal) costs one when a
+/// quorum reports the same newest ballot. With a stale first ballot, one round
+/// trip more: start with [`Proposal::above`] where something is known.
+pub struct Proposal<C> {
+    me: PeerId,
+    quorum: Quorum,
+    acceptors: BTreeSet<PeerId>,
+    change: C,
+    random: u64,
+    /// The ballot of the present round.
+    ballot: Ballot,
+    /// The highest ballot met.
+    seen: Ballot,
+    /// Counts the phases: an answer to an earlier one is not taken for one to the present.
+    step: u32,
+    phase: Phase,
+    attempts: Attempts,
+    conflicts: u32,
+    losses: u32,
+}
+
+enum Phase {
+    Waiting,
+    Preparing(Preparing),
+    Accepting(Accepting),
+    Over,
+}
+
+#[derive(Default)]
+struct Preparing {
+    /// Who promised, and the ballot of what it holds.
+    promised: BTreeMap<PeerId, Ballot>,
+    newest: Option<(Ballot, Option<Bytes>)>,
+    absent: Absent,
+}
+
+struct Accepting {
+    value: Option<Bytes>,
+    ending: Ending,
+    accepted: BTreeSet<PeerId>,
+    absent: Absent,
+}
+
+/// Acceptors that will not help in this phase.
+#[derive(Default)]
+struct Absent {
+    refused: BTreeSet<PeerId>,
+    lost: BTreeSet<PeerId>,
+}
+
+impl Absent {
+    fn has(&self, peer: &PeerId) -> bool {
+        self.refused.contains(peer) || self.lost.contains(peer)
+    }
+}
+
+impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
+    /// Rounds that may be lost to other proposers before it gives up. With
+    /// the backoff below that is some ten seconds of contention.
+    pub const CONFLICTS_MAX: u32 = 16;
+
+    /// Rounds that may be lost to missing acceptors before it gives up.
+    pub const LOSSES_MAX: u32 = 2;
+
+    /// The bound of the first backoff; each later one is twice as long.
+    pub const BACKOFF_MS_MIN: u64 = 8;
+
+    /// No backoff is longer.
+    pub const BACKOFF_MS_MAX: u64 = 1000;
+
+    /// An operation proposed by `me` to the acceptors in `groups`; a quorum is
+    /// a majority in each. `random` seeds the backoff: equal proposers that
+    /// wait equally long would meet again.
+    pub fn new(me: PeerId, groups: Vec<Vec<PeerId>>, random: u64, change: C) -> Self {
+        let quorum = Quorum::new(groups);
+        Self {
+            me,
+            acceptors: quorum.everyone(),
+            quorum,
+            change,
+            random,
+            ballot: Ballot::ZERO,
+            seen: Ballot::ZERO,
+            step: 0,
+            phase: Phase::Waiting,
+            attempts: Attempts::default(),
+            conflicts: 0,
+            losses: 0,
+        }
+    }
+
+    /// Begins above `seen`, e.g. what this peer's own acceptor promised last:
+    /// a hint that saves a round trip.
+    pub fn above(mut self, seen: Ballot) -> Self {
+        self.seen = self.seen.max(seen);
+        self
+    }
+
+    /// The first messages. Call it once, before anything else.
+    pub fn start(&mut self) -> Vec<Action> {
+        self.prepare()
+    }
+
+    /// The answer of `from` to what was sent in `step`. Answers that come late
+    /// or twice do no harm.
+    pub fn on_reply(&mut self, step: u32, from: PeerId, reply: RegisterReply) -> Vec<Action> {
+        if let RegisterReply::Prepare(PrepareReply::Conflict { seen })
+        | RegisterReply::Accept(AcceptReply::Conflict { seen, .. }) = &reply
+        {
+            self.seen = self.seen.max(*seen);
+        }
+        if let RegisterReply::Accept(AcceptReply::Conflict { accepted, .. }) = &reply {
+            self.attempts.refused(step, from, *accepted);
+        }
+        if !self.awaits(step, from) {
+            return Vec::new();
+        }
+        match (&mut self.phase, reply) {
+            (Phase::Preparing(phase), RegisterReply::Prepare(PrepareReply::Promised { accepted, value }))
+                if accepted < self.ballot =>
+            {
+                phase.promised.insert(from, accepted);
+                if phase.newest.as_ref().is_none_or(|(newest, _)| accepted > *newest) {
+                    phase.newest = Some((accepted, value));
+                }
+                if self.quorum.reached(|peer| phase.promised.contains_key(peer)) {
+                    return self.decide();
+                }
+            }
+            (Phase::Accepting(phase), RegisterReply::Accept(AcceptReply::Accepted)) => {
+                phase.accepted.insert(from);
+                if self.quorum.reached(|peer| phase.accepted.contains(peer)) {
+                    let outcome = Outcome { value: phase.value.take(), ending: phase.ending };
+                    return self.over(Action::Done(outcome));
+                }
+            }
+            (Phase::Preparing(Preparing { absent, .. }), RegisterReply::Prepare(PrepareReply::Conflict { .. }))
+            | (Phase::Accepting(Accepting { absent, .. }), RegisterReply::Accept(AcceptReply::Conflict { .. })) => {
+                absent.refused.insert(from);
+            }
+            // An answer that no acceptor gives: as good as none.
+            (Phase::Preparing(Preparing { absent, .. }) | Phase::Accepting(Accepting { absent, .. }), _) => {
+                absent.lost.insert(from);
+            }
+            (Phase::Waiting | Phase::Over, _) => {}
+        }
+        self.unless_hopeless()
+    }
+
+    /// No answer of `from` to what was sent in `step` will come: it cannot be
+    /// reached, refused the layout, or took too long.
+    pub fn on_failure(&mut self, step: u32, from: PeerId) -> Vec<Action> {
+        if self.awaits(step, from)
+            && let Phase::Preparing(Preparing { absent, .. }) | Phase::Accepting(Accepting { absent, .. }) =
+                &mut self.phase
+        {
+            absent.lost.insert(from);
+            return self.unless_hopeless();
+        }
+        Vec::new()
+    }
+
+    /// The time of an [`Action::Retry`] has passed.
+    pub fn on_retry(&mut self) -> Vec<Action> {
+        match self.phase {
+            Phase::Waiting => self.prepare(),
+            Phase::Preparing(_) | Phase::Accepting(_) | Phase::Over => Vec::new(),
+        }
+    }
+
+    /// Whether a value of this operation was sent to acceptors and may be, or
+    /// become, the register's: what a caller asks who gives up waiting.
+    pub fn in_doubt(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+
+    fn prepare(&mut self) -> Vec<Action> {
+        let counter = self.seen.counter.max(self.ballot.counter).saturating_add(1);
+        self.ballot = Ballot { counter, proposer: self.me };
+        self.phase = Phase::Preparing(Preparing::default());
+        let sends = self.send(&RegisterOp::Prepare { ballot: self.ballot });
+        if sends.is_empty() { self.unless_hopeless() } else { sends }
+    }
+
+    fn accept(&mut self, value: Option<Bytes>, ending: Ending) -> Vec<Action> {
+        let op = RegisterOp::Accept { ballot: self.ballot, value: value.clone() };
+        let sends = self.send(&op);
+        if ending == Ending::Written {
+            self.attempts.begin(self.step, self.ballot, value.clone(), self.acceptors.clone());
+        }
+        self.phase =
+            Phase::Accepting(Accepting { value, ending, accepted: BTreeSet::new(), absent: Absent::default() });
+        sends
+    }
+
+    fn send(&mut self, op: &RegisterOp) -> Vec<Action> {
+        self.step += 1;
+        self.acceptors.iter().map(|to| Action::Send { step: self.step, to: *to, op: op.clone() }).collect()
+    }
+
+    /// A quorum has promised: what is to be written?
+    fn decide(&mut self) -> Vec<Action> {
+        let Phase::Preparing(phase) = &mut self.phase else { return Vec::new() };
+        let (newest, value) = phase.newest.take().unwrap_or((Ballot::ZERO, None));
+        // When a quorum holds the newest value, it is committed: a later
+        // proposal meets it in its own quorum, so that nothing older can be
+        // read again; and a write that was complete before this one began
+        // would have been met here. Then a read need not write it back. The
+        // same holds when a quorum has accepted nothing at all.
+        let committed = self.quorum.reached(|peer| phase.promised.get(peer) == Some(&newest));
+        match self.attempts.standing(newest, value.as_ref()) {
+            Standing::Written => return self.accept(value, Ending::Written),
+            Standing::Unknown => return self.over(Action::Failed(Failure::Unknown)),
+            Standing::NotYet => {}
+        }
+        let ending = match (self.change)(value.as_ref()) {
+            Decision::Write(new) => return self.accept(new, Ending::Written),
+            Decision::Leave => Ending::Left,
+            Decision::Refuse => Ending::Refused,
+        };
+        // An attempt in doubt is buried only by something newer, accepted by
+        // a quorum: then even a read has to write.
+        if committed && self.attempts.is_empty() {
+            self.over(Action::Done(Outcome { value, ending }))
+        } else {
+            self.accept(value, ending)
+        }
+    }
+
+    /// Ends the round if too few acceptors are left for a quorum.
+    fn unless_hopeless(&mut self) -> Vec<Action> {
+        let (absent, preparing) = match &self.phase {
+            Phase::Preparing(phase) => (&phase.absent, true),
+            Phase::Accepting(phase) => (&phase.absent, false),
+            Phase::Waiting | Phase::Over => return Vec::new(),
+        };
+        if self.quorum.reached(|peer| !absent.has(peer)) {
+            return Vec::new();
+        }
+        let (answered, needed) = self.quorum.shortest(|peer| !absent.lost.contains(peer));
+        let failure = if absent.refused.is_empty() {
+            self.losses += 1;
+            (self.losses > Self::LOSSES_MAX).then_some(Failure::NoQuorum { answered, needed })
+        } else {
+            self.conflicts += 1;
+            (self.conflicts > Self::CONFLICTS_MAX).then_some(Failure::Contended { rounds: self.conflicts })
+        };
+        match failure {
+            Some(_) if self.in_doubt() => self.over(Action::Failed(Failure::Unknown)),
+            Some(failure) => self.over(Action::Failed(failure)),
+            // The first ballot is a guess; a refusal of it says what is above it, not that somebody is in the way.
+            None if preparing && self.conflicts == 1 && self.losses == 0 => self.prepare(),
+            None => {
+                self.phase = Phase::Waiting;
+                vec![Action::Retry { after_ms: self.backoff_ms() }]
+            }
+        }
+    }
+
+    fn over(&mut self, last: Action) -> Vec<Action> {
+        self.phase = Phase::Over;
+        vec![last]
+    }
+
+    fn awaits(&self, step: u32, from: PeerId) -> bool {
+        let fresh = match &self.phase {
+            Phase::Preparing(phase) => !phase.promised.contains_key(&from) && !phase.absent.has(&from),
+            Phase::Accepting(phase) => !phase.accepted.contains(&from) && !phase.absent.has(&from),
+            Phase::Waiting | Phase::Over => false,
+        };
+        fresh && step == self.step && self.acceptors.contains(&from)
+    }
+
+    /// A random time up to a bound that doubles from round to round.
+    fn backoff_ms(&mut self) -> u64 {
+        // SplitMix64 (Steele, Lea and Flood 2014): one step per backoff.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let rounds = (self.conflicts + self.losses).min(16);
+        let bound = (Self::BACKOFF_MS_MIN << rounds).min(Self::BACKOFF_MS_MAX);
+        1 + mixed % bound
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_quorums_of_one(mut self) -> Self {
+        self.quorum.of_one = true;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+use std::collections::BTreeMap;
+
+use shoal_types::{RegisterEntry, RegisterKey};
+
+use super::*;
+use crate::Acceptor;
+
+fn peer(n: u8) -> PeerId {
+    PeerId::from_bytes([n; 32])
+}
+
+fn text(value: &'static str) -> Option<Bytes> {
+    Some(Bytes::from_static(value.as_bytes()))
+}
+
+/// Acceptors that answer at once, unless they are down.
+#[derive(Default)]
+struct Acceptors {
+    states: BTreeMap<PeerId, RegisterEntry>,
+    down: BTreeSet<PeerId>,
+    syncs: u32,
+}
+
+impl Acceptors {
+    fn answer(&mut self, to: PeerId, op: &RegisterOp) -> RegisterReply {
+        let key = RegisterKey::Object("b/k".into());
+        let (reply, next) = Acceptor::handle(self.states.get(&to), &key, op);
+        if let Some(next) = next {
+            self.syncs += 1;
+            self.states.insert(to, next);
+        }
+        reply
+    }
+
+    /// Runs a proposal to its end.
+    fn run(&mut self, proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision>) -> Result<Outcome, Failure> {
+        let mut todo: std::collections::VecDeque<Action> = proposal.start().into();
+        while let Some(action) = todo.pop_front() {
+            match action {
+                Action::Send { step, to, .. } if self.down.contains(&to) => {
+                    todo.extend(proposal.on_failure(step, to));
+                }
+                Action::Send { step, to, op } => {
+                    let reply = self.answer(to, &op);
+                    todo.extend(proposal.on_reply(step, to, reply));
+                }
+                Action::Retry { after_ms } => {
+                    assert!((1..=1000).contains(&after_ms), "{after_ms}");
+                    todo.extend(proposal.on_retry());
+                }
+                Action::Done(outcome) => return Ok(outcome),
+                Action::Failed(failure) => return Err(failure),
+            }
+        }
+        panic!("the proposal waits for nothing");
+    }
+
+    fn check(&mut self, groups: &[&[u8]], change: impl FnMut(Option<&Bytes>) -> Decision) -> Result<Outcome, Failure> {
+        let groups = groups.iter().map(|group| group.iter().map(|n| peer(*n)).collect()).collect();
+        self.run(&mut Proposal::new(peer(1), groups, 1, change))
+    }
+}
+
+fn write(value: &'static str) -> impl FnMut(Option<&Bytes>) -> Decision {
+    move |_| Decision::Write(text(value))
+}
+
+fn read(_: Option<&Bytes>) -> Decision {
+    Decision::Leave
+}
+
+#[test]
+fn what_was_written_is_read_by_anyone() {
+    let mut acceptors = Acceptors::default();
+    let written = acceptors.check(&[&[1, 2, 3]], write("a")).unwrap();
+    assert_eq!(written, Outcome { value: text("a"), ending: Ending::Written });
+    let seen = acceptors.check(&[&[1, 2, 3]], read).unwrap();
+    assert_eq!(seen, Outcome { value: text("a"), ending: Ending::Left });
+}
+
+#[test]
+fn a_swap_is_refused_when_the_value_is_another() {
+    let mut acceptors = Acceptors::default();
+    let create = |current: Option<&Bytes>| match current {
+        None => Decision::Write(text("first")),
+        Some(_) => Decision::Refuse,
+    };
+    assert_eq!(acceptors.check(&[&[1, 2, 3]], create).unwrap().ending, Ending::Written);
+    let second = acceptors.check(&[&[1, 2, 3]], create).unwrap();
+    assert_eq!(second, Outcome { value: text("first"), ending: Ending::Refused });
+}
+
+#[test]
+fn a_minority_down_changes_nothing_and_a_majority_down_is_no_quorum() {
+    let mut acceptors = Acceptors::default();
+    acceptors.down.insert(peer(3));
+    assert!(acceptors.check(&[&[1, 2, 3]], write("a")).is_ok());
+    acceptors.down.insert(peer(2));
+    assert_eq!(acceptors.check(&[&[1, 2, 3]], write("b")), Err(Failure::NoQuorum { answered: 1, needed: 2 }));
+    assert_eq!(acceptors.check(&[], read), Err(Failure::NoQuorum { answered: 0, needed: 1 }));
+}
+
+#[test]
+fn while_the_layout_is_joint_both_majorities_are_needed() {
+    let mut acceptors = Acceptors::default();
+    acceptors.check(&[&[1, 2, 3]], write("a")).unwrap();
+    acceptors.down.extend([peer(4), peer(5)]);
+    let joint: &[&[u8]] = &[&[4, 5, 6], &[1, 2, 3]];
+    assert_eq!(acceptors.check(joint, read), Err(Failure::NoQuorum { answered: 1, needed: 2 }));
+    acceptors.down.clear();
+    acceptors.check(joint, read).unwrap();
+    acceptors.down.extend([peer(1), peer(2), peer(3)]);
+    assert_eq!(acceptors.check(&[&[4, 5, 6]], read).unwrap().value, text("a"));
+}
+
+#[test]
+fn a_read_that_a_quorum_agrees_on_writes_nothing_back() {
+    let mut acceptors = Acceptors::default();
+    acceptors.check(&[&[1, 2, 3]], write("a")).unwrap();
+    acceptors.syncs = 0;
+    let groups = vec![vec![peer(1), peer(2), peer(3)]];
+    let mut proposal = Proposal::new(peer(2), groups, 1, read).above(Ballot { counter: 9, proposer: peer(1) });
+    acceptors.run(&mut proposal).unwrap();
+    assert!(acceptors.syncs <= 3, "{} syncs: promises only", acceptors.syncs);
+}
+
+#[test]
+fn a_read_of_a_value_that_a_minority_holds_writes_it_back_first() {
+    let mut acceptors = Acceptors::default();
+    let op = RegisterOp::Accept { ballot: Ballot { counter: 1, proposer: peer(3) }, value: text("half") };
+    acceptors.answer(peer(1), &op);
+    let groups = vec![vec![peer(1), peer(2), peer(3)]];
+    let mut proposal = Proposal::new(peer(2), groups, 1, read).above(Ballot { counter: 1, proposer: peer(3) });
+    assert_eq!(acceptors.run(&mut proposal).unwrap().value, text("half"));
+    acceptors.down.insert(peer(1));
+    assert_eq!(acceptors.check(&[&[1, 2, 3]], read).unwrap().value, text("half"), "it was read, so it stays");
+}
+
+/// Starts a write at three acceptors and loses its accepts, but for `taken_by`.
+fn interrupted(acceptors: &mut Acceptors, taken_by: &[u8]) -> Proposal<impl FnMut(Option<&Bytes>) -> Decision + use<>> {
+    let groups = vec![vec![peer(1), peer(2), peer(3)]];
+    let mut calls = 0;
+    let change = move |_: Option<&Bytes>| {
+        calls += 1;
+        assert_eq!(calls, 1, "a write in doubt is not decided again");
+        Decision::Write(text("mine"))
+    };
+    let mut proposal = Proposal::new(peer(1), groups, 1, change);
+    let mut accepts = Vec::new();
+    for action in proposal.start() {
+        let Action::Send { step, to, op } = action else { panic!("{action:?}") };
+        let reply = acceptors.answer(to, &op);
+        accepts.extend(proposal.on_reply(step, to, reply));
+    }
+    assert!(!proposal.in_doubt() || !accepts.is_empty());
+    let mut last = Vec::new();
+    for action in accepts {
+        let Action::Send { step, to, op } = action else { panic!("{action:?}") };
+        if taken_by.iter().any(|n| peer(*n) == to) {
+            acceptors.answer(to, &op);
+        }
+        last.extend(proposal.on_failure(step, to));
+    }
+    assert!(matches!(last.as_slice(), [Action::Retry { .. }]), "{last:?}");
+    assert!(proposal.in_doubt());
+    proposal
+}
+
+fn finish(
+    acceptors: &mut Acceptors,
+    proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision>,
+) -> Result<Outcome, Failure> {
+    let mut todo: std::collections::VecDeque<Action> = proposal.on_retry().into();
+    while let Some(action) = todo.pop_front() {
+        match action {
+            Action::Send { step, to, op } => {
+                let reply = acceptors.answer(to, &op);
+                todo.extend(proposal.on_reply(step, to, reply));
+            }
+            Action::Retry { .. } => todo.extend(proposal.on_retry()),
+            Action::Done(outcome) => return Ok(outcome),
+            Action::Failed(failure) => return Err(failure),
+        }
+    }
+    panic!("the proposal waits for nothing");
+}
+
+#[test]
+fn a_write_whose_answers_were_lost_finds_its_own_value_and_is_not_written_twice() {
+    let mut acceptors = Acceptors::default();
+    let mut proposal = interrupted(&mut acceptors, &[1, 2, 3]);
+    let outcome = finish(&mut acceptors, &mut proposal).unwrap();
+    assert_eq!(outcome, Outcome { value: text("mine"), ending: Ending::Written });
+}
+
+#[test]
+fn a_write_in_doubt_that_another_carried_on_is_known_by_its_value() {
+    let mut acceptors = Acceptors::default();
+    let mut proposal = interrupted(&mut acceptors, &[1]);
+    acceptors.check(&[&[1, 2, 3]], read).unwrap();
+    assert_eq!(finish(&mut acceptors, &mut proposal).unwrap().ending, Ending::Written);
+}
+
+#[test]
+fn a_write_in_doubt_that_was_overtaken_by_another_value_ends_as_unknown() {
+    let mut acceptors = Acceptors::default();
+    let mut proposal = interrupted(&mut acceptors, &[1]);
+    acceptors.check(&[&[1, 2, 3]], write("theirs")).unwrap();
+    assert_eq!(finish(&mut acceptors, &mut proposal), Err(Failure::Unknown));
+}
+
+#[test]
+fn a_write_that_every_acceptor_refused_is_not_in_doubt() {
+    let mut acceptors = Acceptors::default();
+    let groups = vec![vec![peer(1), peer(2), peer(3)]];
+    let mut proposal = Proposal::new(peer(1), groups, 1, write("mine"));
+    let mut accepts = Vec::new();
+    for action in proposal.start() {
+        let Action::Send { step, to, op } = action else { panic!("{action:?}") };
+        let reply = acceptors.answer(to, &op);
+        accepts.extend(proposal.on_reply(step, to, reply));
+    }
+    // Another's promise comes in between, not yet its value.
+    for n in 1..=3 {
+        acceptors.answer(peer(n), &RegisterOp::Prepare { ballot: Ballot { counter: 5, proposer: peer(2) } });
+    }
+    for action in accepts {
+        let Action::Send { step, to, op } = action else { panic!("{action:?}") };
+        let reply = acceptors.answer(to, &op);
+        proposal.on_reply(step, to, reply);
+    }
+    assert!(!proposal.in_doubt());
+    assert_eq!(finish(&mut acceptors, &mut proposal).unwrap().value, text("mine"), "it decides afresh");
+}
+
+#[test]
+fn answers_that_are_late_doubled_or_from_strangers_count_for_nothing() {
+    let groups = vec![vec![peer(1), peer(2), peer(3)]];
+    let mut proposal = Proposal::new(peer(1), groups, 1, write("x"));
+    let promise = RegisterReply::Prepare(PrepareReply::Promised { accepted: Ballot::ZERO, value: None });
+    let Some(Action::Send { step, .. }) = proposal.start().into_iter().next() else { panic!("nothing sent") };
+    assert_eq!(proposal.on_reply(step, peer(1), promise.clone()), vec![]);
+    assert_eq!(proposal.on_reply(step, peer(1), promise.clone()), vec![]);
+    assert_eq!(proposal.on_reply(step, peer(9), promise.clone()), vec![]);
+    assert_eq!(proposal.on_reply(step + 1, peer(2), promise.clone()), vec![]);
+    assert_eq!(proposal.on_reply(step, peer(2), promise).len(), 3, "two of three promised");
+}
