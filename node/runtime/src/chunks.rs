@@ -1,0 +1,251 @@
+//! Chunks between peers: R copies of each, verified whenever they are read.
+
+mod cache;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::future::join_all;
+use shoal_placement::{PlacementKey, layout_owners, owners};
+use shoal_ports::{Flow, FlowReader};
+use shoal_types::{ChunkId, Error, FlowHeader, Layout, Member, PeerId, Request, Response, Result, wire};
+
+use crate::context::Context;
+use crate::serve;
+pub(crate) use cache::ChunkCache;
+
+/// The longest chunk that any peer takes.
+pub(crate) const CHUNK_BYTES_MAX: u32 = 64 << 20;
+
+/// Tries at one owner that answers but does not take the chunk.
+const TRIES: u32 = 3;
+
+/// Keeps a chunk on its owners. Returns when every live one has it synced:
+/// R of them, or all there are. An owner that is away is stood in for by the
+/// next in rank, so that there are R copies whoever is missing.
+///
+/// Fails when fewer than two copies (one in a mesh of one) could be made,
+/// with the first cause.
+pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId> {
+    let hashed = bytes.clone();
+    let chunk = context.blocking(move || Ok(ChunkId::of(&hashed))).await?;
+    let layout = context.require_layout()?;
+    let key = PlacementKey::of_chunk(chunk);
+    let replicas = context.config.replicas as usize;
+    let mut candidates: Vec<Member> =
+        layout.members.iter().filter(|member| context.is_live(member.id)).cloned().collect();
+    let mut have: BTreeSet<PeerId> = BTreeSet::new();
+    let mut cause = None;
+    loop {
+        let missing: Vec<PeerId> =
+            owners(key, &candidates, replicas).into_iter().filter(|owner| !have.contains(owner)).collect();
+        if missing.is_empty() {
+            break;
+        }
+        let sent = join_all(missing.into_iter().map(|owner| {
+            let bytes = bytes.clone();
+            async move { (owner, send(context, owner, chunk, bytes).await) }
+        }));
+        for (owner, result) in sent.await {
+            match result {
+                Ok(()) => {
+                    have.insert(owner);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, chunk = %chunk.short(), owner = %owner.short(), "no copy there");
+                    candidates.retain(|member| member.id != owner);
+                    cause.get_or_insert(error);
+                }
+            }
+        }
+    }
+    let needed = 2.min(replicas).min(layout.members.len());
+    match cause {
+        _ if have.len() >= needed => Ok(chunk),
+        Some(cause @ (Error::DiskFull { .. } | Error::DiskFailed { .. })) => Err(cause),
+        Some(_) | None => Err(Error::NoQuorum {
+            what: format!("chunk {}", chunk.short()),
+            answered: have.len() as u32,
+            needed: needed as u32,
+        }),
+    }
+}
+
+/// Brings a chunk to one peer, this one perhaps; it is synced there on `Ok`.
+pub(crate) async fn send(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: Bytes) -> Result<()> {
+    if to == context.me {
+        let store = context.ports.store.clone();
+        return context.blocking(move || store.chunk_put(chunk, &bytes)).await;
+    }
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let sent =
+            context.timeout("sending a chunk", context.config.timing.chunk, send_once(context, to, chunk, &bytes));
+        match sent.await {
+            Err(Error::Busy { retry_after_ms, .. }) if tries < TRIES => {
+                context.ports.clock.sleep(std::time::Duration::from_millis(retry_after_ms.clamp(10, 2_000))).await;
+            }
+            Err(Error::Unreachable { .. } | Error::Timeout { .. }) if tries < TRIES && context.is_live(to) => {
+                context.ports.clock.sleep(context.config.timing.tick).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn send_once(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: &Bytes) -> Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(|_| Error::bug("a chunk of more than 4 GiB"))?;
+    let header = wire::encode(&FlowHeader::ChunkPut { chunk, bytes: length })?;
+    let Flow { mut writer, mut reader } = context.ports.transport.open(to, header).await?;
+    serve::send_frames(&mut writer, bytes.clone()).await?;
+    writer.finish().await?;
+    first_frame::<()>(&mut reader, to).await
+}
+
+/// Takes a chunk that another peer brings.
+pub(crate) async fn receive(context: &Arc<Context>, chunk: ChunkId, length: u32, flow: Flow) -> Result<()> {
+    let Flow { mut writer, mut reader } = flow;
+    let kept = async {
+        if length > CHUNK_BYTES_MAX {
+            return Err(Error::BadFrame { what: format!("a chunk of {length} bytes") });
+        }
+        let _permit = context.inbound_chunks.acquire().await.map_err(|_| context.not_ready("it is stopping"))?;
+        let bytes = read_exactly(&mut reader, length).await?;
+        let store = context.ports.store.clone();
+        context.blocking(move || store.chunk_put(chunk, &bytes)).await
+    };
+    let answer: Result<()> = kept.await;
+    writer.send(wire::encode(&answer)?).await?;
+    writer.finish().await
+}
+
+/// The bytes of a chunk (of `range`, when given), verified, and whether they
+/// were here. A copy that is missing or broken here, though this peer owns
+/// it, is put back on the way.
+pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(u32, u32)>) -> Result<(Bytes, bool)> {
+    let store = context.ports.store.clone();
+    let here = context.blocking(move || store.chunk_get(chunk, range)).await;
+    match here {
+        Ok(Some(bytes)) => return Ok((bytes, true)),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "cannot read it here"),
+    }
+    let whole = match context.cache.get(chunk) {
+        Some(whole) => whole,
+        None => {
+            let whole = fetch(context, chunk).await?;
+            context.cache.put(chunk, whole.clone());
+            mend(context, chunk, whole.clone());
+            whole
+        }
+    };
+    let bytes = match range {
+        None => whole,
+        Some((offset, length)) => {
+            let start = (offset as usize).min(whole.len());
+            let end = (offset as usize).saturating_add(length as usize).min(whole.len());
+            whole.slice(start..end)
+        }
+    };
+    Ok((bytes, false))
+}
+
+/// A whole chunk from whoever has it: its owners first, then everyone.
+async fn fetch(context: &Arc<Context>, chunk: ChunkId) -> Result<Bytes> {
+    let layout = context.require_layout()?;
+    let owners = layout_owners(PlacementKey::of_chunk(chunk), &layout, context.config.replicas as usize).all();
+    let is_candidate = |peer: &PeerId| *peer != context.me && context.is_live(*peer);
+    for owner in owners.iter().filter(|peer| is_candidate(peer)) {
+        if let Some(bytes) = fetch_from(context, *owner, chunk).await {
+            return Ok(bytes);
+        }
+    }
+    // Somebody may hold a copy in an owner's place, or from an older layout.
+    let others: Vec<PeerId> = context.members().entries.keys().copied().filter(|peer| !owners.contains(peer)).collect();
+    for peer in others.iter().filter(|peer| is_candidate(peer)) {
+        let has = context.call(*peer, Request::ChunkHas { chunks: vec![chunk] }).await;
+        if matches!(has, Ok(Response::Has(has)) if has == [true])
+            && let Some(bytes) = fetch_from(context, *peer, chunk).await
+        {
+            return Ok(bytes);
+        }
+    }
+    Err(Error::ChunkLost { chunk })
+}
+
+async fn fetch_from(context: &Arc<Context>, from: PeerId, chunk: ChunkId) -> Option<Bytes> {
+    let work = async {
+        let header = wire::encode(&FlowHeader::ChunkGet { chunk, range: None })?;
+        let Flow { writer, mut reader } = context.ports.transport.open(from, header).await?;
+        writer.finish().await?;
+        let length = first_frame::<u32>(&mut reader, from).await?;
+        if length > CHUNK_BYTES_MAX {
+            return Err(Error::BadFrame { what: format!("a chunk of {length} bytes") });
+        }
+        let bytes = read_exactly(&mut reader, length).await?;
+        let checked = bytes.clone();
+        if context.blocking(move || Ok(ChunkId::of(&checked))).await? != chunk {
+            return Err(Error::BadFrame { what: "a chunk that is not what its name says".into() });
+        }
+        Ok(bytes)
+    };
+    match context.timeout("fetching a chunk", context.config.timing.chunk, work).await {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            tracing::info!(%error, chunk = %chunk.short(), from = %from.short(), "not from there");
+            None
+        }
+    }
+}
+
+/// Puts a verified chunk back here if this peer is one of its owners.
+fn mend(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) {
+    let owned = context.layout().is_some_and(|layout| is_owner(context, &layout, chunk));
+    if owned {
+        let store = context.ports.store.clone();
+        context.ports.spawner.blocking(Box::new(move || match store.chunk_put(chunk, &bytes) {
+            Ok(()) => tracing::info!(chunk = %chunk.short(), "mended from another copy"),
+            Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "cannot be mended"),
+        }));
+    }
+}
+
+fn is_owner(context: &Context, layout: &Layout, chunk: ChunkId) -> bool {
+    owners(PlacementKey::of_chunk(chunk), &layout.members, context.config.replicas as usize).contains(&context.me)
+}
+
+/// The first frame of an answering flow: a `Result`.
+pub(crate) async fn first_frame<T: serde::de::DeserializeOwned>(
+    reader: &mut Box<dyn FlowReader>,
+    from: PeerId,
+) -> Result<T> {
+    match reader.next().await? {
+        Some(frame) => wire::decode::<Result<T>>(&frame)?,
+        None => Err(Error::Unreachable { peer: from, why: "it ended a flow without an answer".into() }),
+    }
+}
+
+/// Exactly `length` bytes, which the caller has bounded.
+pub(crate) async fn read_exactly(reader: &mut Box<dyn FlowReader>, length: u32) -> Result<Bytes> {
+    let length = length as usize;
+    let mut bytes = BytesMut::with_capacity(length);
+    while let Some(frame) = reader.next().await? {
+        if bytes.is_empty() && frame.len() == length {
+            return Ok(frame);
+        }
+        if bytes.len() + frame.len() > length {
+            return Err(Error::BadFrame { what: "more bytes than announced".into() });
+        }
+        bytes.extend_from_slice(&frame);
+        if bytes.len() == length {
+            break;
+        }
+    }
+    if bytes.len() == length {
+        Ok(bytes.freeze())
+    } else {
+        Err(Error::BadFrame { what: format!("{} bytes of {length} announced", bytes.len()) })
+    }
+}

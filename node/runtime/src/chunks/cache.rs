@@ -1,0 +1,78 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use shoal_types::ChunkId;
+
+use crate::context::lock;
+
+/// Verified chunks of other peers, the least recently used dropped first, so
+/// that a task that reads a chunk range by range fetches it once.
+pub(crate) struct ChunkCache {
+    bytes_max: u64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    bytes: u64,
+    turn: u64,
+    chunks: BTreeMap<ChunkId, (u64, Bytes)>,
+    turns: BTreeMap<u64, ChunkId>,
+}
+
+impl ChunkCache {
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self { bytes_max, inner: Mutex::default() }
+    }
+
+    pub(crate) fn get(&self, chunk: ChunkId) -> Option<Bytes> {
+        let inner = &mut *lock(&self.inner);
+        let (turn, bytes) = inner.chunks.get_mut(&chunk)?;
+        inner.turns.remove(turn);
+        inner.turn += 1;
+        *turn = inner.turn;
+        inner.turns.insert(inner.turn, chunk);
+        Some(bytes.clone())
+    }
+
+    pub(crate) fn put(&self, chunk: ChunkId, bytes: Bytes) {
+        let inner = &mut *lock(&self.inner);
+        if bytes.len() as u64 > self.bytes_max || inner.chunks.contains_key(&chunk) {
+            return;
+        }
+        inner.turn += 1;
+        inner.bytes += bytes.len() as u64;
+        inner.turns.insert(inner.turn, chunk);
+        inner.chunks.insert(chunk, (inner.turn, bytes));
+        while inner.bytes > self.bytes_max {
+            let Some((_, oldest)) = inner.turns.pop_first() else {
+                break;
+            };
+            if let Some((_, dropped)) = inner.chunks.remove(&oldest) {
+                inner.bytes -= dropped.len() as u64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_goes_first_and_the_bound_holds() {
+        let cache = ChunkCache::new(100);
+        let chunk = |n: u8| (ChunkId::of(&[n]), Bytes::from(vec![n; 40]));
+        for n in 0..2 {
+            let (id, bytes) = chunk(n);
+            cache.put(id, bytes);
+        }
+        assert!(cache.get(chunk(0).0).is_some());
+        cache.put(chunk(2).0, chunk(2).1);
+        assert!(cache.get(chunk(1).0).is_none());
+        assert!(cache.get(chunk(0).0).is_some());
+        assert!(cache.get(chunk(2).0).is_some());
+        assert!(lock(&cache.inner).bytes <= 100);
+    }
+}

@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use shoal_membership::SwimConfig;
+use shoal_types::PeerInfo;
+
+/// What a peer needs to know to start.
+#[derive(Debug, Clone)]
+pub struct PeerConfig {
+    pub info: PeerInfo,
+    /// Addresses (`HOST:PORT`) at which other peers may be.
+    pub join: Vec<String>,
+    /// Form a new mesh at once if none is remembered, rather than look for one first.
+    pub form: bool,
+    /// Chunk replicas (R); capped by the number of members. 1–7.
+    pub replicas: u32,
+    pub timing: Timing,
+    pub bounds: Bounds,
+}
+
+impl PeerConfig {
+    pub fn new(info: PeerInfo) -> Self {
+        Self { info, join: Vec::new(), form: false, replicas: 3, timing: Timing::default(), bounds: Bounds::default() }
+    }
+
+    /// Peers that keep a name's register: a majority of them outlives the
+    /// loss of as many peers as a chunk's replicas do (`2 R - 1`).
+    pub fn register_owners(&self) -> usize {
+        (2 * self.replicas.max(1) - 1) as usize
+    }
+}
+
+/// How long a peer waits for what.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    pub swim: SwimConfig,
+    /// How long to look for others on the local network before forming a mesh. 0.5–30 s.
+    pub discover: Duration,
+    /// A member dead for longer leaves the layout, and its share is copied
+    /// from the other holders. Longer spares traffic on restarts, shorter
+    /// restores replication sooner. 10 s – hours.
+    pub repair_delay: Duration,
+    /// How often each peer checks that its chunks are on all their owners. 10 s – hours.
+    pub repair_interval: Duration,
+    /// How often membership and layout look whether something is to be done. 50–1000 ms.
+    pub tick: Duration,
+    /// A call between peers. 1–10 s.
+    pub call: Duration,
+    /// An operation on a name, all its rounds included. 5–60 s.
+    pub name: Duration,
+    /// A chunk to or from one peer. 10–120 s.
+    pub chunk: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            swim: SwimConfig::default(),
+            discover: Duration::from_secs(2),
+            repair_delay: Duration::from_secs(60),
+            repair_interval: Duration::from_secs(60),
+            tick: Duration::from_millis(200),
+            call: Duration::from_secs(3),
+            name: Duration::from_secs(10),
+            chunk: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How much a peer holds or does at once.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Chunks of one put on their way at once. 1–16; each costs its bytes in memory.
+    pub put_chunks: usize,
+    /// Chunks being received from others at once. 2–64.
+    pub inbound_chunks: usize,
+    /// Verified chunks of other peers kept in memory, in bytes.
+    pub chunk_cache_bytes: u64,
+    /// Tasks waiting for a slot; more are refused as busy.
+    pub waiting_tasks: usize,
+    /// Finished jobs remembered for `shoal job ls`.
+    pub finished_jobs: usize,
+    /// Queries running at once that this peer coordinates.
+    pub running_jobs: usize,
+    /// The answer of a subquery, in bytes.
+    pub subquery_bytes: usize,
+    /// Files that one table's name may stand for.
+    pub table_files: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            put_chunks: 4,
+            inbound_chunks: 16,
+            chunk_cache_bytes: 256 << 20,
+            waiting_tasks: 4096,
+            finished_jobs: 200,
+            running_jobs: 64,
+            subquery_bytes: 16 << 20,
+            table_files: 100_000,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What every actor and service of a peer shares.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures::future::{Either, FutureExt, select};
+use ractor::{ActorCell, ActorRef};
+use shoal_ports::{Ports, TaskHandle};
+use shoal_types::{Error, Layout, MeshId, PeerId, Request, Response, Result, wire};
+use tokio::sync::{Semaphore, watch};
+
+use crate::chunks::ChunkCache;
+use crate::config::PeerConfig;
+use crate::jobs::Jobs;
+use crate::layouts::LayoutMsg;
+use crate::members::{MemberTable, MembersMsg};
+use crate::registers::RegistersMsg;
+use crate::serve;
+use crate::worker::WorkerMsg;
+
+/// The peer's core actors.
+#[derive(Clone)]
+pub(crate) struct Actors {
+    pub(crate) members: ActorRef<MembersMsg>,
+    pub(crate) layouts: ActorRef<LayoutMsg>,
+    pub(crate) registers: ActorRef<RegistersMsg>,
+    pub(crate) worker: ActorRef<WorkerMsg>,
+    pub(crate) supervisor: ActorCell,
+}
+
+/// Shared by everything that a peer runs. Truth lives in the actors; here are
+/// their addresses, and the latest views that they published.
+pub(crate) struct Context {
+    pub(crate) me: PeerId,
+    pub(crate) config: PeerConfig,
+    pub(crate) ports: Ports,
+    pub(crate) actors: OnceLock<Actors>,
+    members: watch::Sender<Arc<MemberTable>>,
+    layout: watch::Sender<Option<Arc<Layout>>>,
+    pub(crate) jobs: Jobs,
+    pub(crate) cache: ChunkCache,
+    pub(crate) inbound_chunks: Semaphore,
+    /// Whom this peer could not bring anything to while it brought all else
+    /// to the owners of that layout version.
+    pub(crate) synced: Mutex<Option<(u64, Vec<PeerId>)>>,
+    stranger: Mutex<Option<MeshId>>,
+}
+
+/// The value behind a lock. What it guards is whole even if a holder panicked.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    pub(crate) fn new(config: PeerConfig, ports: Ports) -> Arc<Self> {
+        let bounds = config.bounds.clone();
+        Arc::new(Self {
+            me: config.info.id,
+            ports,
+            actors: OnceLock::new(),
+            members: watch::Sender::new(Arc::new(MemberTable::default())),
+            layout: watch::Sender::new(None),
+            jobs: Jobs::new(bounds.finished_jobs),
+            cache: ChunkCache::new(bounds.chunk_cache_bytes),
+            inbound_chunks: Semaphore::new(bounds.inbound_chunks),
+            synced: Mutex::new(None),
+            stranger: Mutex::new(None),
+            config,
+        })
+    }
+
+    pub(crate) fn actors(&self) -> Result<&Actors> {
+        self.actors.get().ok_or_else(|| self.not_ready("it is starting"))
+    }
+
+    pub(crate) fn not_ready(&self, why: &str) -> Error {
+        Error::NotReady { peer: self.me, why: why.into() }
+    }
+
+    /// Everyone but this peer, as last seen.
+    pub(crate) fn members(&self) -> Arc<MemberTable> {
+        self.members.borrow().clone()
+    }
+
+    pub(crate) fn watch_members(&self) -> watch::Receiver<Arc<MemberTable>> {
+        self.members.subscribe()
+    }
+
+    pub(crate) fn publish_members(&self, table: MemberTable) {
+        self.members.send_if_modified(|current| {
+            let changed = **current != table;
+            if changed {
+                *current = Arc::new(table);
+            }
+            changed
+        });
+    }
+
+    /// The layout in force here, if this peer knows one.
+    pub(crate) fn layout(&self) -> Option<Arc<Layout>> {
+        self.layout.borrow().clone()
+    }
+
+    pub(crate) fn require_layout(&self) -> Result<Arc<Layout>> {
+        self.layout().ok_or_else(|| self.not_ready("it has not found its mesh yet"))
+    }
+
+    pub(crate) fn publish_layout(&self, layout: Option<Layout>) {
+        self.layout.send_replace(layout.map(Arc::new));
+    }
+
+    pub(crate) fn watch_layout(&self) -> watch::Receiver<Option<Arc<Layout>>> {
+        self.layout.subscribe()
+    }
+
+    /// Notes that another mesh with the same secret is about, or none any more.
+    pub(crate) fn say_stranger(&self, mesh: Option<MeshId>) {
+        *lock(&self.stranger) = mesh;
+    }
+
+    pub(crate) fn stranger(&self) -> Option<MeshId> {
+        *lock(&self.stranger)
+    }
+
+    /// Whether a peer can be counted on now: this one always.
+    pub(crate) fn is_live(&self, peer: PeerId) -> bool {
+        peer == self.me || self.members().is_live(peer)
+    }
+
+    pub(crate) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
+        self.ports.spawner.spawn(name, task.boxed())
+    }
+
+    /// The value of `work`, which may block on the disk.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match self.ports.spawner.run_blocking(work).await {
+            Some(result) => result,
+            None => Err(self.not_ready("it is stopping")),
+        }
+    }
+
+    /// `work`, or [`Error::Timeout`] after `limit`.
+    pub(crate) async fn timeout<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let work = std::pin::pin!(work);
+        match select(work, self.ports.clock.sleep(limit)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => {
+                let ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+                Err(Error::Timeout { what: what.into(), ms })
+            }
+        }
+    }
+
+    /// Asks a peer, this one perhaps.
+    pub(crate) async fn call(self: &Arc<Self>, to: PeerId, request: Request) -> Result<Response> {
+        if to == self.me {
+            return serve::answer(self, self.me, request).await;
+        }
+        let frame = wire::encode(&request)?;
+        let answer = self.ports.transport.call(to, frame, self.config.timing.call).await?;
+        wire::decode::<Result<Response>>(&answer)?
+    }
+
+    pub(crate) fn unexpected(&self, what: &str) -> Error {
+        Error::BadFrame { what: format!("an answer of another kind to {what}") }
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.ports.rng.next_u64()
+    }
+}

@@ -1,0 +1,38 @@
+//! The actors of a peer and their supervision.
+//!
+//! ```text
+//!                      Supervisor
+//!       ┌─────────┬────────┼─────────┬─────────┬───────────┐
+//!    Members   Layouts  Registers  Worker    Router   Coordinator*
+//!     (SWIM)   (layout) (acceptor) (tasks)  (inbound)  (one a job)
+//! ```
+//!
+//! Actors are thin: a message becomes an event for a state machine of
+//! `protocol/`, and each action that comes back is performed through the ports
+//! of `shoal-ports`. What needs no state of its own is a plain function:
+//! [`chunks`], [`names`], [`objects`], [`replicate`], [`serve`], [`tables`].
+//!
+//! [`Peer`] is the handle by which the gateway and the binary speak to all of it.
+
+mod chunks;
+mod config;
+mod context;
+mod coordinator;
+mod jobs;
+mod layouts;
+mod members;
+mod names;
+mod objects;
+mod peer;
+mod registers;
+mod replicate;
+mod router;
+mod serve;
+mod status;
+mod supervisor;
+mod tables;
+mod worker;
+
+pub use config::{Bounds, PeerConfig, Timing};
+pub use peer::{Answer, Peer, PutCondition, Update};
+pub use supervisor::Stopped;

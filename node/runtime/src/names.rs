@@ -1,0 +1,211 @@
+//! Object names: one register each, and the listing over them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use shoal_placement::{Owners, PlacementKey, layout_owners};
+use shoal_register::{Decision, Ending, Outcome};
+use shoal_types::{
+    Ballot, Error, Layout, Manifest, ObjectEntry, ObjectName, PeerId, RegisterEntry, RegisterKey, Request, Response,
+    Result, wire,
+};
+
+use crate::context::Context;
+use crate::peer::PutCondition;
+use crate::registers;
+
+/// How often an operation is begun again because the layout moved under it.
+const LAYOUTS_MAX: u32 = 50;
+
+/// The acceptors of a name's register.
+pub(crate) fn acceptors(context: &Context, layout: &Layout, name: &str) -> Owners {
+    layout_owners(PlacementKey::of_name(name), layout, context.config.register_owners())
+}
+
+/// One operation on a name's register, under whatever layout is in force.
+pub(crate) async fn operate(
+    context: &Arc<Context>,
+    name: &str,
+    mut change: impl FnMut(Option<&Bytes>) -> Decision + Send,
+) -> Result<Outcome> {
+    let mut tries = 0;
+    loop {
+        let layout = context.require_layout()?;
+        let groups = acceptors(context, &layout, name).groups();
+        let key = RegisterKey::Object(name.to_owned());
+        match registers::operate(context, key, groups, layout.version, &mut change).await {
+            Err(Error::StaleLayout { .. }) if tries < LAYOUTS_MAX => {
+                tries += 1;
+                context.ports.clock.sleep(context.config.timing.tick).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The manifest that a name stands for now.
+pub(crate) async fn read(context: &Arc<Context>, name: &ObjectName) -> Result<Option<Manifest>> {
+    let outcome = operate(context, name.as_str(), |_| Decision::Leave).await?;
+    outcome.value.map(|bytes| wire::decode(&bytes)).transpose()
+}
+
+/// Like [`read`]; a name that stands for nothing is an error.
+pub(crate) async fn require(context: &Arc<Context>, name: &ObjectName) -> Result<Manifest> {
+    read(context, name).await?.ok_or_else(|| missing(name))
+}
+
+fn missing(name: &ObjectName) -> Error {
+    let folder = name.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+    Error::not_found(format!("there is no object '{name}'"), format!("see what there is with: shoal ls {folder}/"))
+}
+
+/// Makes a name stand for `manifest`, if the condition holds at that moment.
+pub(crate) async fn write(
+    context: &Arc<Context>,
+    name: &ObjectName,
+    manifest: &Manifest,
+    condition: &PutCondition,
+) -> Result<()> {
+    let value = wire::encode(manifest)?;
+    let outcome = operate(context, name.as_str(), |found| {
+        // Our own value, found again after an attempt of unknown outcome.
+        if found == Some(&value) || holds(condition, found) {
+            Decision::Write(Some(value.clone()))
+        } else {
+            Decision::Refuse
+        }
+    })
+    .await?;
+    match outcome.ending {
+        Ending::Written | Ending::Left => Ok(()),
+        Ending::Refused => {
+            let found = match outcome.value.map(|bytes| wire::decode::<Manifest>(&bytes)).transpose()? {
+                Some(manifest) => format!("it has ETag {}", manifest.etag),
+                None => "it does not exist".into(),
+            };
+            Err(Error::Conflict { name: name.to_string(), found })
+        }
+    }
+}
+
+fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
+    match condition {
+        PutCondition::Always => true,
+        PutCondition::IfAbsent => found.is_none(),
+        PutCondition::IfMatch(etag) => {
+            found.and_then(|bytes| wire::decode::<Manifest>(bytes).ok()).is_some_and(|manifest| manifest.etag == *etag)
+        }
+    }
+}
+
+/// Makes a name stand for nothing; whether it stood for something.
+pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName) -> Result<bool> {
+    let mut was_there = false;
+    let outcome = operate(context, name.as_str(), |found| match found {
+        Some(_) => {
+            was_there = true;
+            Decision::Write(None)
+        }
+        None => Decision::Leave,
+    })
+    .await?;
+    match outcome.ending {
+        Ending::Written | Ending::Left | Ending::Refused => Ok(was_there),
+    }
+}
+
+/// Objects whose name begins with `prefix`, in byte order, after `after`: at
+/// most `limit`, and whether there may be more. Sees every write that was
+/// complete when it began; it is no snapshot.
+pub(crate) async fn list(
+    context: &Arc<Context>,
+    prefix: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<(Vec<ObjectEntry>, bool)> {
+    let layout = context.require_layout()?;
+    let peers = layout.everyone();
+    let asked = join_all(peers.iter().map(|peer| {
+        let request =
+            Request::RegisterScan { prefix: prefix.to_owned(), after: after.map(str::to_owned), limit: limit.max(1) };
+        async move { (*peer, context.call(*peer, request).await) }
+    }));
+    let mut pages: BTreeMap<PeerId, (Vec<RegisterEntry>, bool)> = BTreeMap::new();
+    for (peer, answer) in asked.await {
+        match answer {
+            Ok(Response::Entries { entries, more }) => {
+                pages.insert(peer, (entries, more));
+            }
+            Ok(_) => return Err(context.unexpected("a scan")),
+            Err(error) => tracing::info!(%error, peer = %peer.short(), "not listed there"),
+        }
+    }
+    require_coverage(context, &layout, |peer| pages.contains_key(&peer), prefix)?;
+    // What lies beyond the end of the shortest page is not known from all.
+    let end: Option<String> = pages
+        .values()
+        .filter(|(_, more)| *more)
+        .filter_map(|(entries, _)| entries.last())
+        .filter_map(|entry| object_name(&entry.key))
+        .min()
+        .map(str::to_owned);
+    let mut newest: BTreeMap<String, (Ballot, Option<Bytes>)> = BTreeMap::new();
+    for entry in pages.into_values().flat_map(|(entries, _)| entries) {
+        let Some(name) = object_name(&entry.key) else {
+            continue;
+        };
+        if end.as_deref().is_some_and(|end| name > end) {
+            continue;
+        }
+        let known = newest.entry(name.to_owned()).or_insert((Ballot::ZERO, None));
+        if entry.accepted > known.0 {
+            *known = (entry.accepted, entry.value);
+        }
+    }
+    let mut entries = Vec::new();
+    let mut more = end.is_some();
+    for (name, (_, value)) in newest {
+        let Some(value) = value else {
+            continue;
+        };
+        if entries.len() >= limit.max(1) as usize {
+            more = true;
+            break;
+        }
+        entries.push(ObjectEntry { name: ObjectName::new(name)?, manifest: wire::decode(&value)? });
+    }
+    if entries.is_empty()
+        && let (true, Some(end)) = (more, end)
+    {
+        // A page of removed names only: look behind it.
+        return Box::pin(list(context, prefix, Some(&end), limit)).await;
+    }
+    Ok((entries, more))
+}
+
+/// Every name that was written is known to a majority of its acceptors: a
+/// listing is whole if fewer peers than that are missing from it.
+fn require_coverage(context: &Context, layout: &Layout, answered: impl Fn(PeerId) -> bool, prefix: &str) -> Result<()> {
+    for group in layout.groups() {
+        let acceptors = context.config.register_owners().min(group.len());
+        let tolerated = acceptors.saturating_sub(1) / 2;
+        let missing = group.iter().filter(|member| !answered(member.id)).count();
+        if missing > tolerated {
+            return Err(Error::NoQuorum {
+                what: format!("the names under '{prefix}'"),
+                answered: (group.len() - missing) as u32,
+                needed: (group.len() - tolerated) as u32,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn object_name(key: &RegisterKey) -> Option<&str> {
+    match key {
+        RegisterKey::Object(name) => Some(name),
+        RegisterKey::Layout(..) => None,
+    }
+}

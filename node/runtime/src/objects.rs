@@ -1,0 +1,179 @@
+//! Objects: a stream of bytes in, a manifest under a name; and back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::channel::oneshot;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use md5::{Digest, Md5};
+use shoal_ports::Cutter;
+use shoal_types::{ChunkRef, Error, Etag, Format, Manifest, ObjectName, Result};
+
+use crate::chunks;
+use crate::context::Context;
+use crate::names;
+use crate::peer::PutCondition;
+
+/// Chunks that are fetched ahead of the reader.
+const READ_AHEAD: usize = 2;
+
+/// What is known of an object while its bytes come in.
+struct Intake {
+    cutter: Box<dyn Cutter>,
+    blake3: blake3::Hasher,
+    md5: Md5,
+    bytes: u64,
+    /// The whole content while it may still fit into the manifest.
+    head: Option<BytesMut>,
+}
+
+impl Intake {
+    fn push(&mut self, piece: Bytes) -> Result<Vec<Bytes>> {
+        self.blake3.update(&piece);
+        self.md5.update(&piece);
+        self.bytes += piece.len() as u64;
+        if let Some(head) = &mut self.head {
+            head.extend_from_slice(&piece);
+            if head.len() > Manifest::INLINE_BYTES_MAX {
+                self.head = None;
+            }
+        }
+        self.cutter.push(piece)
+    }
+}
+
+/// Stores `body` under `name`. Returns once every chunk is synced on every
+/// live owner and the name is decided. On an error the name stands for what it
+/// did before.
+pub(crate) async fn put(
+    context: &Arc<Context>,
+    name: ObjectName,
+    format: Format,
+    condition: PutCondition,
+    mut body: BoxStream<'static, Result<Bytes>>,
+) -> Result<Manifest> {
+    let mut intake = Intake {
+        cutter: context.ports.compute.cutter(name.as_str(), format),
+        blake3: blake3::Hasher::new(),
+        md5: Md5::new(),
+        bytes: 0,
+        head: Some(BytesMut::new()),
+    };
+    let mut sending = Sending { context: context.clone(), on_their_way: VecDeque::new(), chunks: Vec::new() };
+    let mut held = Vec::new();
+    while let Some(piece) = body.try_next().await? {
+        // Hashing and cutting keep a core busy: not on the reactor.
+        let (back, cuts) = context
+            .blocking(move || {
+                let cuts = intake.push(piece)?;
+                Ok((intake, cuts))
+            })
+            .await?;
+        intake = back;
+        held.extend(cuts);
+        if intake.head.is_none() {
+            for cut in held.drain(..) {
+                sending.push(cut).await?;
+            }
+        }
+    }
+    let (intake, rest) = context
+        .blocking(move || {
+            let rest = intake.cutter.finish()?;
+            Ok((intake, rest))
+        })
+        .await?;
+    if intake.head.is_none() {
+        for cut in held.into_iter().chain(rest) {
+            sending.push(cut).await?;
+        }
+    }
+    let chunks = sending.finish().await?;
+    let manifest = Manifest {
+        bytes: intake.bytes,
+        etag: Etag(intake.blake3.finalize().to_hex().to_string()),
+        md5: data_encoding::HEXLOWER.encode(&intake.md5.finalize()),
+        format,
+        modified_ms: context.ports.clock.wall_ms(),
+        chunks,
+        inline: intake.head.map(BytesMut::freeze),
+    };
+    names::write(context, &name, &manifest, &condition).await?;
+    Ok(manifest)
+}
+
+/// Chunks of one put, several on their way at once, listed in order.
+struct Sending {
+    context: Arc<Context>,
+    on_their_way: VecDeque<(u32, oneshot::Receiver<Result<shoal_types::ChunkId>>)>,
+    chunks: Vec<ChunkRef>,
+}
+
+impl Sending {
+    async fn push(&mut self, cut: Bytes) -> Result<()> {
+        let length = u32::try_from(cut.len()).map_err(|_| Error::bug("a chunk of more than 4 GiB"))?;
+        while self.on_their_way.len() >= self.context.config.bounds.put_chunks {
+            self.take_one().await?;
+        }
+        let (done, result) = oneshot::channel();
+        let context = self.context.clone();
+        self.context.spawn("chunk put", async move {
+            // The put may have been given up meanwhile.
+            let _ = done.send(chunks::put(&context, cut).await);
+        });
+        self.on_their_way.push_back((length, result));
+        Ok(())
+    }
+
+    async fn take_one(&mut self) -> Result<()> {
+        if let Some((bytes, result)) = self.on_their_way.pop_front() {
+            let id = result.await.map_err(|_| self.context.not_ready("it is stopping"))??;
+            self.chunks.push(ChunkRef { id, bytes });
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Vec<ChunkRef>> {
+        while !self.on_their_way.is_empty() {
+            self.take_one().await?;
+        }
+        Ok(self.chunks)
+    }
+}
+
+/// The bytes of `range` (offset, length; cut to the object's end), chunk by
+/// chunk, each verified, a few fetched ahead.
+pub(crate) fn read(
+    context: &Arc<Context>,
+    manifest: &Manifest,
+    range: Option<(u64, u64)>,
+) -> BoxStream<'static, Result<Bytes>> {
+    let (start, length) = range.unwrap_or((0, manifest.bytes));
+    let start = start.min(manifest.bytes);
+    let end = start.saturating_add(length).min(manifest.bytes);
+    if let Some(inline) = &manifest.inline {
+        let bytes = inline.slice(start as usize..end as usize);
+        return stream::iter((!bytes.is_empty()).then_some(Ok(bytes))).boxed();
+    }
+    let mut pieces = Vec::new();
+    for (offset, chunk) in manifest.offsets() {
+        let chunk_end = offset + u64::from(chunk.bytes);
+        if chunk_end > start && offset < end {
+            let from = start.saturating_sub(offset);
+            let to = end.min(chunk_end) - offset;
+            let whole = from == 0 && to == u64::from(chunk.bytes);
+            // Both fit: they are within a chunk's length.
+            pieces.push((chunk.id, (!whole).then_some((from as u32, (to - from) as u32))));
+        }
+    }
+    let context = context.clone();
+    stream::iter(pieces)
+        .map(move |(chunk, range)| {
+            let context = context.clone();
+            async move { chunks::read(&context, chunk, range).await.map(|(bytes, _)| bytes) }
+        })
+        .buffered(READ_AHEAD)
+        .boxed()
+}

@@ -1,0 +1,182 @@
+//! A running peer, as the gateway and the binary hold it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use futures::stream::BoxStream;
+use ractor::{Actor, ActorRef, call};
+use shoal_ports::{Inbound, Ports};
+use shoal_types::{
+    Error, Etag, Format, JobEvent, JobId, JobSummary, Manifest, ObjectEntry, ObjectName, PeerId, Query, Request,
+    Response, Result, Status,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::PeerConfig;
+use crate::context::Context;
+use crate::members::MembersMsg;
+use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
+use crate::{jobs, names, objects, replicate, status};
+
+/// What a put demands of the name before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutCondition {
+    Always,
+    IfAbsent,
+    IfMatch(Etag),
+}
+
+/// What arrives while a query runs: events, the answer's frames, then the summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// Wall-clock ms, and what happened.
+    Event(u64, JobEvent),
+    /// A frame of the answer's Arrow IPC stream: the schema message first, the end mark left out.
+    Frame(Bytes),
+    /// The job is done; the last update.
+    Summary(Box<JobSummary>),
+}
+
+/// A query that runs. Dropping `updates` cancels it.
+pub struct Answer {
+    pub job: JobId,
+    pub updates: BoxStream<'static, Result<Update>>,
+}
+
+/// A handle on a running peer. Cheap to clone.
+#[derive(Clone)]
+pub struct Peer {
+    context: Arc<Context>,
+    supervisor: ActorRef<SupervisorMsg>,
+    stopped: watch::Receiver<Option<Stopped>>,
+}
+
+impl Peer {
+    /// Starts a peer's actors over its ports. `inbound` is the transport's.
+    pub async fn start(config: PeerConfig, ports: Ports, inbound: mpsc::Receiver<Inbound>) -> Result<Peer> {
+        let context = Context::new(config, ports);
+        let (stop, stopped) = watch::channel(None);
+        let start = Start { context: context.clone(), inbound, stopped: stop };
+        let (supervisor, _) = Actor::spawn(None, Supervisor, start)
+            .await
+            .map_err(|error| context.not_ready(&format!("it does not start: {error}")))?;
+        context.spawn("replicate", replicate::run(context.clone()));
+        Ok(Peer { context, supervisor, stopped })
+    }
+
+    pub fn id(&self) -> PeerId {
+        self.context.me
+    }
+
+    /// The mesh as this peer sees it.
+    pub async fn status(&self) -> Result<Status> {
+        status::status(&self.context).await
+    }
+
+    /// Stores `body` under `name`; returns when every live owner has each
+    /// chunk synced and the name is decided. On an error the name stands for
+    /// what it did before.
+    pub async fn put(
+        &self,
+        name: ObjectName,
+        format: Format,
+        condition: PutCondition,
+        body: BoxStream<'static, Result<Bytes>>,
+    ) -> Result<Manifest> {
+        objects::put(&self.context, name, format, condition, body).await
+    }
+
+    pub async fn stat(&self, name: ObjectName) -> Result<Manifest> {
+        names::require(&self.context, &name).await
+    }
+
+    /// The bytes of `range` (offset, length), verified, in order.
+    pub async fn get(
+        &self,
+        name: ObjectName,
+        range: Option<(u64, u64)>,
+    ) -> Result<(Manifest, BoxStream<'static, Result<Bytes>>)> {
+        let manifest = names::require(&self.context, &name).await?;
+        let bytes = objects::read(&self.context, &manifest, range);
+        Ok((manifest, bytes))
+    }
+
+    /// Objects whose name begins with `prefix`, in byte order, after `after`;
+    /// and whether there may be more.
+    pub async fn list(&self, prefix: String, after: Option<String>, limit: u32) -> Result<(Vec<ObjectEntry>, bool)> {
+        names::list(&self.context, &prefix, after.as_deref(), limit).await
+    }
+
+    /// Removes a name; whether it was there.
+    pub async fn remove(&self, name: ObjectName) -> Result<bool> {
+        names::remove(&self.context, &name).await
+    }
+
+    /// Takes a query; this peer coordinates it.
+    pub async fn query(&self, query: Query) -> Result<Answer> {
+        self.context.require_layout()?;
+        jobs::start(&self.context, jobs::Work::Query(query))
+    }
+
+    /// Jobs of all peers that answer, newest first.
+    pub async fn jobs(&self) -> Result<Vec<JobSummary>> {
+        let mut all = self.context.jobs.summaries().await;
+        for answer in self.ask_everyone(|| Request::JobList).await {
+            if let Response::Jobs(jobs) = answer {
+                all.extend(jobs);
+            }
+        }
+        all.sort_by_key(|job| std::cmp::Reverse(job.submitted_ms));
+        Ok(all)
+    }
+
+    /// A job, wherever it is coordinated.
+    pub async fn job(&self, id: JobId) -> Result<JobSummary> {
+        if let Some(job) = self.context.jobs.summary(id).await {
+            return Ok(job);
+        }
+        for answer in self.ask_everyone(|| Request::JobShow { job: id }).await {
+            if let Response::Job(Some(job)) = answer {
+                return Ok(job);
+            }
+        }
+        Err(Error::not_found(
+            format!("there is no job {id} on any peer that answers"),
+            "see the jobs with: shoal job ls",
+        ))
+    }
+
+    /// Cancels a job, wherever it is coordinated. One that is over stays as it is.
+    pub async fn cancel(&self, id: JobId) -> Result<()> {
+        let job = self.job(id).await?;
+        self.context.call(job.coordinator, Request::JobCancel { job: id }).await.map(|_| ())
+    }
+
+    /// Says goodbye and stops every actor. What is on disk stays.
+    pub async fn stop(&self) {
+        if let Ok(actors) = self.context.actors() {
+            // One that does not answer has stopped already.
+            let _ = call!(actors.members, MembersMsg::Leave);
+        }
+        let _ = self.supervisor.cast(SupervisorMsg::Stop);
+        self.stopped().await;
+    }
+
+    /// Waits until the peer has stopped, and says why.
+    pub async fn stopped(&self) -> Stopped {
+        let mut stopped = self.stopped.clone();
+        let reason = match stopped.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone(),
+            Err(_) => None,
+        };
+        reason.unwrap_or_else(|| Stopped::Failed("its supervisor has failed".into()))
+    }
+
+    async fn ask_everyone(&self, request: impl Fn() -> Request) -> Vec<Response> {
+        let table = self.context.members();
+        let live = table.entries.keys().copied().filter(|peer| table.is_live(*peer));
+        let asked = join_all(live.map(|peer| self.context.call(peer, request())));
+        asked.await.into_iter().flatten().collect()
+    }
+}

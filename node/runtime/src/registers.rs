@@ -1,0 +1,239 @@
+//! Registers: the acceptor's actor, and the driver of one operation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::channel::mpsc;
+use futures::{FutureExt, StreamExt};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
+use shoal_ports::Store;
+use shoal_register::{Acceptor, Action, Decision, Failure, Outcome, Proposal};
+use shoal_types::{Error, PeerId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, Result};
+
+use crate::context::Context;
+
+/// Operations that are made durable in one sync.
+const BATCH_MAX: usize = 512;
+
+/// Operations that wait for the sync under way; more are refused as busy.
+const WAITING_MAX: usize = 16_384;
+
+pub(crate) enum RegistersMsg {
+    /// An operation of a peer that works under that layout version.
+    Operate { layout: u64, key: RegisterKey, op: RegisterOp, reply: RpcReplyPort<Result<RegisterReply>> },
+    /// This layout version is in force from now on: once answered, no
+    /// operation of an older one is carried out any more.
+    Layout(u64, RpcReplyPort<()>),
+    /// The sync under way has ended.
+    Synced,
+}
+
+/// The acceptor of all registers of this peer. Operations that come while one
+/// batch is synced form the next: many share a sync.
+pub(crate) struct Registers;
+
+struct Waiting {
+    layout: u64,
+    key: RegisterKey,
+    op: RegisterOp,
+    reply: RpcReplyPort<Result<RegisterReply>>,
+}
+
+pub(crate) struct State {
+    context: Arc<Context>,
+    layout: u64,
+    waiting: Vec<Waiting>,
+    syncing: bool,
+    /// Layout changes that wait for the sync under way.
+    fences: Vec<(u64, RpcReplyPort<()>)>,
+}
+
+impl Actor for Registers {
+    type Msg = RegistersMsg;
+    type State = State;
+    type Arguments = State;
+
+    async fn pre_start(&self, _: ActorRef<Self::Msg>, state: State) -> Result<State, ActorProcessingErr> {
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            RegistersMsg::Operate { layout, key, op, reply } => {
+                if state.waiting.len() >= WAITING_MAX {
+                    let _ = reply.send(Err(Error::Busy { peer: state.context.me, retry_after_ms: 100 }));
+                } else {
+                    state.waiting.push(Waiting { layout, key, op, reply });
+                }
+            }
+            RegistersMsg::Layout(version, reply) => state.fences.push((version, reply)),
+            RegistersMsg::Synced => state.syncing = false,
+        }
+        state.advance(&myself);
+        Ok(())
+    }
+}
+
+impl State {
+    pub(crate) fn new(context: &Arc<Context>) -> Self {
+        Self { context: context.clone(), layout: 0, waiting: Vec::new(), syncing: false, fences: Vec::new() }
+    }
+
+    fn advance(&mut self, myself: &ActorRef<RegistersMsg>) {
+        if self.syncing {
+            return;
+        }
+        for (version, reply) in self.fences.drain(..) {
+            self.layout = version;
+            let _ = reply.send(());
+        }
+        let mut batch = Vec::new();
+        for waiting in self.waiting.drain(..self.waiting.len().min(BATCH_MAX)) {
+            match fence(&waiting.key, waiting.layout, self.layout) {
+                Ok(()) => batch.push(waiting),
+                Err(error) => {
+                    let _ = waiting.reply.send(Err(error));
+                }
+            }
+        }
+        if batch.is_empty() {
+            if !self.waiting.is_empty() {
+                self.advance(myself);
+            }
+            return;
+        }
+        self.syncing = true;
+        let (store, myself) = (self.context.ports.store.clone(), myself.clone());
+        self.context.ports.spawner.blocking(Box::new(move || {
+            carry_out(&*store, batch);
+            // The actor may have stopped; then nothing follows.
+            let _ = myself.cast(RegistersMsg::Synced);
+        }));
+    }
+}
+
+/// Whether an operation under layout `theirs` may be carried out under `ours`.
+fn fence(key: &RegisterKey, theirs: u64, ours: u64) -> Result<()> {
+    let fits = match key {
+        RegisterKey::Object(_) => theirs == ours,
+        // Decided by the members of the version before, also by one that has
+        // not heard of it yet; but what is decided is not asked again.
+        RegisterKey::Layout(_, version) => *version > ours,
+    };
+    if fits { Ok(()) } else { Err(Error::StaleLayout { theirs, ours }) }
+}
+
+/// Answers a batch once what it promises is on disk, in one sync.
+fn carry_out(store: &dyn Store, batch: Vec<Waiting>) {
+    let mut changed: BTreeMap<RegisterKey, RegisterEntry> = BTreeMap::new();
+    let mut answers = Vec::with_capacity(batch.len());
+    for Waiting { key, op, reply, .. } in batch {
+        let state = match changed.get(&key) {
+            Some(entry) => Ok(Some(entry.clone())),
+            None => store.register_get(&key),
+        };
+        let answer = state.map(|state| {
+            let (answer, next) = Acceptor::handle(state.as_ref(), &key, &op);
+            if let Some(next) = next {
+                changed.insert(key, next);
+            }
+            answer
+        });
+        answers.push((answer, reply));
+    }
+    let entries: Vec<RegisterEntry> = changed.into_values().collect();
+    let synced = if entries.is_empty() { Ok(()) } else { store.register_put(&entries) };
+    for (answer, reply) in answers {
+        // Whoever asked may have given up.
+        let _ = reply.send(synced.clone().and(answer));
+    }
+}
+
+/// One operation at this peer's acceptor.
+pub(crate) async fn accept(context: &Context, layout: u64, key: RegisterKey, op: RegisterOp) -> Result<RegisterReply> {
+    let registers = context.actors()?.registers.clone();
+    call!(registers, |reply| RegistersMsg::Operate { layout, key, op, reply })
+        .map_err(|_| context.not_ready("its registers have stopped"))?
+}
+
+/// Runs one operation on a register among the acceptors of `groups`, under
+/// layout version `layout`. `StaleLayout` when an acceptor knows a later one:
+/// start again under that.
+pub(crate) async fn operate(
+    context: &Arc<Context>,
+    key: RegisterKey,
+    groups: Vec<Vec<PeerId>>,
+    layout: u64,
+    change: impl FnMut(Option<&Bytes>) -> Decision + Send,
+) -> Result<Outcome> {
+    let what = format!("'{key}'");
+    let work = drive(context, key, groups, layout, change);
+    context.timeout(&what, context.config.timing.name, work).await
+}
+
+async fn drive(
+    context: &Arc<Context>,
+    key: RegisterKey,
+    groups: Vec<Vec<PeerId>>,
+    layout: u64,
+    change: impl FnMut(Option<&Bytes>) -> Decision + Send,
+) -> Result<Outcome> {
+    let mut proposal = Proposal::new(context.me, groups, context.random(), change);
+    let (answers, mut incoming) = mpsc::unbounded();
+    let mut stale = None;
+    let mut actions = proposal.start();
+    loop {
+        for action in actions {
+            match action {
+                Action::Send { step, to, op } => {
+                    let (context, answers, key) = (context.clone(), answers.clone(), key.clone());
+                    context.clone().spawn("register op", async move {
+                        let request = Request::Register { layout, key, op };
+                        let answer = context.call(to, request).await;
+                        let _ = answers.unbounded_send(Some((step, to, answer)));
+                    });
+                }
+                Action::Retry { after_ms } => {
+                    let (context, answers) = (context.clone(), answers.clone());
+                    context.clone().spawn("register retry", async move {
+                        context.ports.clock.sleep(std::time::Duration::from_millis(after_ms)).await;
+                        let _ = answers.unbounded_send(None);
+                    });
+                }
+                Action::Done(outcome) => return Ok(outcome),
+                Action::Failed(failure) => return Err(stale.unwrap_or_else(|| failed(&key, failure))),
+            }
+        }
+        actions = match incoming.next().map(Option::flatten).await {
+            Some((step, from, Ok(Response::Register(reply)))) => proposal.on_reply(step, from, reply),
+            Some((step, from, Ok(_))) => proposal.on_failure(step, from),
+            Some((step, from, Err(error))) => {
+                if matches!(error, Error::StaleLayout { .. }) {
+                    stale = Some(error);
+                }
+                proposal.on_failure(step, from)
+            }
+            None => proposal.on_retry(),
+        };
+    }
+}
+
+fn failed(key: &RegisterKey, failure: Failure) -> Error {
+    match failure {
+        Failure::NoQuorum { answered, needed } => Error::NoQuorum { what: format!("'{key}'"), answered, needed },
+        Failure::Contended { rounds } => Error::Conflict {
+            name: key.to_string(),
+            found: format!("others changed it at the same time, {rounds} times"),
+        },
+        Failure::Unknown => Error::Conflict {
+            name: key.to_string(),
+            found: "whether the change was made is unknown, since peers went away in the middle".into(),
+        },
+    }
+}

@@ -1,0 +1,171 @@
+//! What this peer answers to others: calls and flows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use shoal_ports::{Flow, FlowWriter};
+use shoal_types::{ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, Request, Response, Result, wire};
+
+use crate::chunks;
+use crate::context::{Context, lock};
+use crate::layouts::LayoutMsg;
+use crate::registers;
+use crate::worker::WorkerMsg;
+
+/// Entries of one page of a register scan.
+const SCAN_MAX: u32 = 1_000;
+
+/// Bytes of register values in one page, so that it fits a frame.
+const SCAN_BYTES_MAX: usize = wire::FRAME_BYTES_MAX / 2;
+
+/// Chunks asked about in one call.
+pub(crate) const HAS_MAX: usize = 8_192;
+
+/// Answers a call; from this peer itself too.
+pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Request) -> Result<Response> {
+    match request {
+        Request::LayoutGet => Ok(Response::Layout(context.layout().map(|layout| (*layout).clone()))),
+        Request::LayoutLearn(layout) => {
+            let _ = context.actors()?.layouts.cast(LayoutMsg::Learn(layout));
+            Ok(Response::Done)
+        }
+        Request::LayoutSynced { version } => {
+            let synced = lock(&context.synced).clone();
+            Ok(Response::Synced(synced.filter(|(done, _)| *done == version).map(|(_, missed)| missed)))
+        }
+        Request::Register { layout, key, op } => {
+            if let Some(ours) = context.layout().filter(|ours| layout > ours.version) {
+                let _ = context.actors()?.layouts.cast(LayoutMsg::Hint { from, mesh: ours.mesh, version: layout });
+            }
+            registers::accept(context, layout, key, op).await.map(Response::Register)
+        }
+        Request::RegisterScan { prefix, after, limit } => scan(context, prefix, after, limit).await,
+        Request::ChunkHas { chunks } => {
+            if chunks.len() > HAS_MAX {
+                return Err(Error::BadFrame { what: format!("{} chunks asked about at once", chunks.len()) });
+            }
+            let store = context.ports.store.clone();
+            let has = context
+                .blocking(move || chunks.into_iter().map(|chunk| Ok(store.chunk_len(chunk)?.is_some())).collect())
+                .await?;
+            Ok(Response::Has(has))
+        }
+        Request::JobList => Ok(Response::Jobs(context.jobs.summaries().await)),
+        Request::JobShow { job } => Ok(Response::Job(context.jobs.summary(job).await)),
+        Request::JobCancel { job } => {
+            context.jobs.cancel(job);
+            Ok(Response::Done)
+        }
+        Request::JobRelease { job } => {
+            let _ = context.actors()?.worker.cast(WorkerMsg::Release(job));
+            Ok(Response::Done)
+        }
+    }
+}
+
+async fn scan(context: &Arc<Context>, prefix: String, after: Option<String>, limit: u32) -> Result<Response> {
+    let store = context.ports.store.clone();
+    let limit = limit.clamp(1, SCAN_MAX) as usize;
+    let mut entries = context.blocking(move || store.register_scan(&prefix, after.as_deref(), limit)).await?;
+    let mut more = entries.len() == limit;
+    let mut bytes = 0;
+    let fits = entries
+        .iter()
+        .take_while(|entry| {
+            bytes += entry.value.as_ref().map_or(0, Bytes::len) + 256;
+            bytes <= SCAN_BYTES_MAX
+        })
+        .count()
+        .max(1);
+    if fits < entries.len() {
+        entries.truncate(fits);
+        more = true;
+    }
+    Ok(Response::Entries { entries, more })
+}
+
+/// Serves a flow that another peer opened.
+pub(crate) async fn flow(context: Arc<Context>, from: PeerId, header: Bytes, flow: Flow) {
+    let served = match wire::decode::<FlowHeader>(&header) {
+        Ok(FlowHeader::ChunkPut { chunk, bytes }) => chunks::receive(&context, chunk, bytes, flow).await,
+        Ok(FlowHeader::ChunkGet { chunk, range }) => chunk_get(&context, chunk, range, flow.writer).await,
+        Ok(FlowHeader::FragmentGet { job, fragment }) => fragment_get(&context, job, fragment, flow.writer).await,
+        Ok(FlowHeader::TaskRun(spec)) => match context.actors() {
+            Ok(actors) => actors.worker.cast(WorkerMsg::Run { from, spec, flow }).map_err(|_| Error::Cancelled),
+            Err(error) => Err(error),
+        },
+        Ok(FlowHeader::OutputGet { output, bucket }) => output_get(&context, output, bucket, flow.writer).await,
+        Err(error) => refuse(flow.writer, error).await,
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, from = %from.short(), "a flow ended early");
+    }
+}
+
+/// Answers a flow with an error instead of what it is for.
+pub(crate) async fn refuse(mut writer: Box<dyn FlowWriter>, error: Error) -> Result<()> {
+    writer.send(wire::encode(&Err::<(), Error>(error))?).await?;
+    writer.finish().await
+}
+
+async fn chunk_get(
+    context: &Arc<Context>,
+    chunk: ChunkId,
+    range: Option<(u32, u32)>,
+    writer: Box<dyn FlowWriter>,
+) -> Result<()> {
+    let store = context.ports.store.clone();
+    match context.blocking(move || store.chunk_get(chunk, range)).await {
+        Ok(Some(bytes)) => send_all(writer, bytes).await,
+        Ok(None) => refuse(writer, Error::ChunkLost { chunk }).await,
+        Err(error) => refuse(writer, error).await,
+    }
+}
+
+async fn fragment_get(
+    context: &Arc<Context>,
+    job: JobId,
+    fragment: FragmentId,
+    writer: Box<dyn FlowWriter>,
+) -> Result<()> {
+    match context.jobs.fragment(job, fragment) {
+        Some(bytes) => send_all(writer, bytes).await,
+        None => refuse(writer, Error::Cancelled).await,
+    }
+}
+
+async fn output_get(
+    context: &Arc<Context>,
+    output: OutputId,
+    bucket: u32,
+    mut writer: Box<dyn FlowWriter>,
+) -> Result<()> {
+    let mut frames = match context.ports.compute.output(output, bucket) {
+        Ok(frames) => frames,
+        Err(error) => return refuse(writer, error).await,
+    };
+    writer.send(wire::encode(&Ok::<(), Error>(()))?).await?;
+    while let Some(frame) = frames.next().await {
+        // An error here resets the flow, and the reader tries elsewhere.
+        writer.send(frame?).await?;
+    }
+    writer.finish().await
+}
+
+/// Sends a length, then the bytes in frames.
+async fn send_all(mut writer: Box<dyn FlowWriter>, bytes: Bytes) -> Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(|_| Error::bug("more than 4 GiB in one value"))?;
+    writer.send(wire::encode(&Ok::<u32, Error>(length))?).await?;
+    send_frames(&mut writer, bytes).await?;
+    writer.finish().await
+}
+
+/// Sends bytes in frames, without copying them.
+pub(crate) async fn send_frames(writer: &mut Box<dyn FlowWriter>, mut bytes: Bytes) -> Result<()> {
+    while !bytes.is_empty() {
+        let frame = bytes.split_to(bytes.len().min(wire::FRAME_BYTES_MAX));
+        writer.send(frame).await?;
+    }
+    Ok(())
+}

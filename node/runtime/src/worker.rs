@@ -1,0 +1,225 @@
+//! Tasks that this peer runs for coordinators, itself among them.
+
+mod io;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::channel::oneshot;
+use futures::future::{Either, select};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use shoal_ports::{Flow, FlowReader, FlowWriter};
+use shoal_types::{Error, FlowHeader, FragmentId, JobId, PeerId, Result, TaskReport, TaskSpec, wire};
+
+use crate::chunks;
+use crate::context::{Context, lock};
+use crate::serve;
+pub(crate) use io::{Io, fetch_output};
+
+/// The longest plan fragment that a worker takes, in bytes.
+const FRAGMENT_BYTES_MAX: u32 = 64 << 20;
+
+/// Fragments kept for the tasks to come.
+const FRAGMENTS_MAX: usize = 128;
+
+/// Jobs whose outputs were released; a task of theirs that comes late is refused.
+const RELEASED_MAX: usize = 1_024;
+
+pub(crate) enum WorkerMsg {
+    /// A coordinator's task; the report goes back on the flow, and its end cancels the task.
+    Run { from: PeerId, spec: TaskSpec, flow: Flow },
+    /// A task of a job coordinated here. Dropping the receiver cancels it.
+    RunHere { spec: TaskSpec, fragment: Bytes, report: oneshot::Sender<Result<TaskReport>> },
+    /// A task has ended, and its slot is free.
+    Ended,
+    /// A job is over.
+    Release(JobId),
+}
+
+enum Waiting {
+    There { from: PeerId, spec: TaskSpec, flow: Flow },
+    Here { spec: TaskSpec, fragment: Bytes, report: oneshot::Sender<Result<TaskReport>> },
+}
+
+pub(crate) struct Worker;
+
+pub(crate) struct State {
+    context: Arc<Context>,
+    fragments: Arc<Fragments>,
+    running: u32,
+    waiting: VecDeque<Waiting>,
+    released: VecDeque<JobId>,
+}
+
+impl Actor for Worker {
+    type Msg = WorkerMsg;
+    type State = State;
+    type Arguments = State;
+
+    async fn pre_start(&self, _: ActorRef<Self::Msg>, state: State) -> Result<State, ActorProcessingErr> {
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            WorkerMsg::Run { from, spec, flow } => state.admit(Waiting::There { from, spec, flow }),
+            WorkerMsg::RunHere { spec, fragment, report } => state.admit(Waiting::Here { spec, fragment, report }),
+            WorkerMsg::Ended => state.running = state.running.saturating_sub(1),
+            WorkerMsg::Release(job) => {
+                state.context.ports.compute.release(job);
+                if state.released.len() >= RELEASED_MAX {
+                    state.released.pop_front();
+                }
+                state.released.push_back(job);
+            }
+        }
+        while state.running < state.context.config.info.slots.max(1) {
+            let Some(next) = state.waiting.pop_front() else {
+                break;
+            };
+            state.running += 1;
+            state.start(&myself, next);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    pub(crate) fn new(context: &Arc<Context>) -> Self {
+        Self {
+            context: context.clone(),
+            fragments: Arc::default(),
+            running: 0,
+            waiting: VecDeque::new(),
+            released: VecDeque::new(),
+        }
+    }
+
+    fn admit(&mut self, task: Waiting) {
+        let job = match &task {
+            Waiting::There { spec, .. } | Waiting::Here { spec, .. } => spec.output.task.job,
+        };
+        let refusal = if self.released.contains(&job) {
+            Error::Cancelled
+        } else if self.waiting.len() >= self.context.config.bounds.waiting_tasks {
+            Error::Busy { peer: self.context.me, retry_after_ms: 500 }
+        } else {
+            self.waiting.push_back(task);
+            return;
+        };
+        match task {
+            Waiting::There { flow, .. } => {
+                self.context.spawn("task refusal", async move {
+                    // The coordinator may be gone already.
+                    let _ = serve::refuse(flow.writer, refusal).await;
+                });
+            }
+            Waiting::Here { report, .. } => {
+                let _ = report.send(Err(refusal));
+            }
+        }
+    }
+
+    fn start(&self, myself: &ActorRef<WorkerMsg>, task: Waiting) {
+        let (context, fragments, myself) = (self.context.clone(), self.fragments.clone(), myself.clone());
+        self.context.spawn("task", async move {
+            match task {
+                Waiting::There { from, spec, flow } => run_there(&context, &fragments, from, spec, flow).await,
+                Waiting::Here { spec, fragment, mut report } => {
+                    let work = std::pin::pin!(run(&context, spec, fragment));
+                    let gone = std::pin::pin!(std::future::poll_fn(|cx| report.poll_canceled(cx)));
+                    if let Either::Left((result, _)) = select(work, gone).await {
+                        let _ = report.send(result);
+                    }
+                }
+            }
+            let _ = myself.cast(WorkerMsg::Ended);
+        });
+    }
+}
+
+async fn run(context: &Arc<Context>, spec: TaskSpec, fragment: Bytes) -> Result<TaskReport> {
+    let output = spec.output;
+    tracing::debug!(%output, job = %output.task.job, "runs a task");
+    let io = Arc::new(Io::new(context.clone()));
+    let result = context.ports.compute.run(spec, fragment, io).await;
+    if let Err(error) = &result {
+        tracing::info!(%output, job = %output.task.job, %error, "a task failed");
+    }
+    result
+}
+
+async fn run_there(context: &Arc<Context>, fragments: &Fragments, from: PeerId, spec: TaskSpec, flow: Flow) {
+    let Flow { writer, reader } = flow;
+    let work = std::pin::pin!(async {
+        if spec.coordinator != from {
+            return Err(Error::BadFrame { what: "a task in another coordinator's name".into() });
+        }
+        let fragment = fragments.get(context, &spec).await?;
+        run(context, spec, fragment).await
+    });
+    let gone = std::pin::pin!(closed(reader));
+    match select(work, gone).await {
+        Either::Left((report, _)) => {
+            if let Err(error) = tell(writer, &report).await {
+                tracing::debug!(%error, "a report was not wanted any more");
+            }
+        }
+        Either::Right(_) => tracing::debug!("a task was cancelled"),
+    }
+}
+
+async fn tell(mut writer: Box<dyn FlowWriter>, report: &Result<TaskReport>) -> Result<()> {
+    writer.send(wire::encode(report)?).await?;
+    writer.finish().await
+}
+
+/// Ready when the other side has closed or reset its half.
+async fn closed(mut reader: Box<dyn FlowReader>) {
+    while let Ok(Some(_)) = reader.next().await {}
+}
+
+/// Plan fragments by name, fetched once from the coordinator.
+#[derive(Default)]
+pub(crate) struct Fragments {
+    kept: Mutex<(VecDeque<FragmentId>, BTreeMap<FragmentId, Bytes>)>,
+}
+
+impl Fragments {
+    async fn get(&self, context: &Arc<Context>, spec: &TaskSpec) -> Result<Bytes> {
+        if let Some(bytes) = lock(&self.kept).1.get(&spec.fragment) {
+            return Ok(bytes.clone());
+        }
+        let work = async {
+            let header = FlowHeader::FragmentGet { job: spec.output.task.job, fragment: spec.fragment };
+            let flow = context.ports.transport.open(spec.coordinator, wire::encode(&header)?).await?;
+            let Flow { writer, mut reader } = flow;
+            writer.finish().await?;
+            let length = chunks::first_frame::<u32>(&mut reader, spec.coordinator).await?;
+            if length > FRAGMENT_BYTES_MAX {
+                return Err(Error::BadFrame { what: format!("a plan fragment of {length} bytes") });
+            }
+            chunks::read_exactly(&mut reader, length).await
+        };
+        let bytes = context.timeout("fetching a plan", context.config.timing.chunk, work).await?;
+        if FragmentId::of(&bytes) != spec.fragment {
+            return Err(Error::BadFrame { what: "a plan fragment that is not what its name says".into() });
+        }
+        let (order, kept) = &mut *lock(&self.kept);
+        if kept.insert(spec.fragment, bytes.clone()).is_none() {
+            order.push_back(spec.fragment);
+            if order.len() > FRAGMENTS_MAX
+                && let Some(oldest) = order.pop_front()
+            {
+                kept.remove(&oldest);
+            }
+        }
+        Ok(bytes)
+    }
+}
