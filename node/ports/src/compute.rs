@@ -96,8 +96,15 @@ pub trait Cutter: Send {
 
     /// No more bytes come: the chunks that are left. Data that is not what
     /// its format says is an error (`BadData`) only where it could never be
-    /// read; the caller then stores nothing.
+    /// read; the caller then stores nothing. For a format whose structure is
+    /// at its end that is the whole object at once: [`Cutter::finish_some`]
+    /// does the same in bounded memory.
     fn finish(&mut self) -> Result<Vec<Cut>>;
+
+    /// As [`Cutter::finish`], some chunks at a time: call it until it gives none.
+    fn finish_some(&mut self) -> Result<Vec<Cut>> {
+        self.finish()
+    }
 }
 
 /// A chunk-to-be.

@@ -261,7 +261,7 @@ impl State {
             return Ok(());
         };
         let members = context.members();
-        if self.ticks % HINT_TICKS == 0 {
+        if self.ticks.is_multiple_of(HINT_TICKS) {
             let linked: Vec<PeerId> =
                 members.entries.iter().filter(|(_, entry)| entry.linked).map(|(peer, _)| *peer).collect();
             if !linked.is_empty() {
@@ -275,7 +275,7 @@ impl State {
         let now = context.ports.clock.now();
         let next = if layout.is_joint() {
             // Whether it can be settled is asked of all: not on every tick.
-            (self.ticks % 2 == 0).then(|| layout.settled())
+            self.ticks.is_multiple_of(2).then(|| layout.settled())
         } else {
             change::wanted(&layout, &members, &self.foreign, &context.config, now, self.started)
         };

@@ -14,7 +14,7 @@ use crate::worker::fetch_output;
 #[derive(Default)]
 pub(crate) struct Sent {
     frames: u64,
-    hash: blake3::Hasher,
+    hash: Box<blake3::Hasher>,
 }
 
 /// Brings the outputs of the last stage to the reader, one after the other.
