@@ -79,15 +79,27 @@ pub(crate) async fn put(
             }
         }
     }
-    let (intake, rest) = context
-        .blocking(move || {
-            let rest = intake.cutter.finish()?;
-            Ok((intake, rest))
-        })
-        .await?;
     if intake.head.is_none() {
-        for cut in held.into_iter().chain(rest) {
+        for cut in held.drain(..) {
             sending.push(cut).await?;
+        }
+    }
+    loop {
+        let (back, cuts) = context
+            .blocking(move || {
+                let cuts = intake.cutter.finish_some()?;
+                Ok((intake, cuts))
+            })
+            .await?;
+        intake = back;
+        if cuts.is_empty() {
+            break;
+        }
+        // What fits into the manifest is cut all the same, to be checked, and rides there whole.
+        if intake.head.is_none() {
+            for cut in cuts {
+                sending.push(cut).await?;
+            }
         }
     }
     let chunks = sending.finish().await?;
