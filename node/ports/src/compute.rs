@@ -73,8 +73,8 @@ pub enum TableSource {
 
 /// What a running task may ask of its peer.
 pub trait TaskIo: Send + Sync {
-    /// Bytes of a chunk (whole when `range` is `None`), verified against its
-    /// name, from this peer's disk or from another's. The flag says whether
+    /// Bytes of a chunk (whole when `range` is `None`, else from its start up
+    /// to its end), verified against the name, from this peer's disk or from another's. The flag says whether
     /// they were here.
     fn read_chunk(&self, chunk: ChunkId, range: Option<(u32, u32)>) -> BoxFuture<'static, Result<(Bytes, bool)>>;
 

@@ -121,7 +121,7 @@ pub(crate) async fn receive(context: &Arc<Context>, chunk: ChunkId, length: u32,
     writer.finish().await
 }
 
-/// The bytes of a chunk (of `range`, when given), verified, and whether they
+/// The bytes of a chunk (those from start to end of `range`, when given), verified, and whether they
 /// were here. A copy that is missing or broken here, though this peer owns
 /// it, is put back on the way.
 pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(u32, u32)>) -> Result<(Bytes, bool)> {
@@ -143,10 +143,9 @@ pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(
     };
     let bytes = match range {
         None => whole,
-        Some((offset, length)) => {
-            let start = (offset as usize).min(whole.len());
-            let end = (offset as usize).saturating_add(length as usize).min(whole.len());
-            whole.slice(start..end)
+        Some((start, end)) => {
+            let end = (end as usize).min(whole.len());
+            whole.slice((start as usize).min(end)..end)
         }
     };
     Ok((bytes, false))

@@ -177,7 +177,7 @@ pub(crate) fn read(
             let to = end.min(chunk_end) - offset;
             let whole = from == 0 && to == u64::from(chunk.bytes);
             // Both fit: they are within a chunk's length.
-            pieces.push((chunk.id, (!whole).then_some((from as u32, (to - from) as u32))));
+            pieces.push((chunk.id, (!whole).then_some((from as u32, to as u32))));
         }
     }
     let context = context.clone();

@@ -92,7 +92,7 @@ pub enum FlowHeader {
     /// once it is synced.
     ChunkPut { chunk: ChunkId, bytes: u32 },
     /// The receiver's frames: a `Result<u32, Error>` with the length, then
-    /// the bytes of the range.
+    /// the bytes of the range (start, end), or all.
     ChunkGet { chunk: ChunkId, range: Option<(u32, u32)> },
     /// The receiver's frames: a `Result<u32, Error>` with the length, then a
     /// stage's plan fragment.
