@@ -1,0 +1,270 @@
+//! Chunks as files.
+
+mod cache;
+mod index;
+mod path;
+mod quarantine;
+
+use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use shoal_ports::Disk;
+use shoal_types::{ChunkId, Error, Result};
+
+use crate::health::{Health, is_full};
+use cache::Cache;
+use index::Index;
+use quarantine::Quarantine;
+
+/// The longest chunk, in bytes.
+const CHUNK_BYTES_MAX: usize = 64 << 20;
+
+/// Where chunks are written before they get their name.
+const TMP: &str = "tmp";
+
+/// A directory per first byte.
+const SHARDS: usize = 256;
+
+pub(crate) struct Chunks {
+    disk: Arc<dyn Disk>,
+    health: Arc<Health>,
+    index: Mutex<Index>,
+    cache: Cache,
+    /// Held while an entry of the directory and its line in the index change together.
+    shards: Vec<Mutex<Shard>>,
+    /// Held while a chunk is read into the cache: many who want ranges of it wait for one read.
+    loading: Vec<Mutex<()>>,
+    quarantine: Quarantine,
+    next_tmp: AtomicU64,
+}
+
+#[derive(Default)]
+struct Shard {
+    /// Its directory is there, durably.
+    made: bool,
+}
+
+/// What reading a copy came to.
+enum Copy {
+    Good(Bytes),
+    Missing,
+    /// Not what its name says, or not readable: why.
+    Bad(String),
+}
+
+impl Chunks {
+    pub(crate) fn open(disk: Arc<dyn Disk>, health: Arc<Health>, cache_bytes: u64) -> Result<Self> {
+        let complain = |error: io::Error| health.error("cannot open the chunks", &error);
+        disk.make_dir(TMP).map_err(complain)?;
+        disk.make_dir(path::CHUNKS).map_err(complain)?;
+        disk.sync_dir("").map_err(complain)?;
+        // Nothing in there was ever acknowledged.
+        for name in disk.list(TMP).map_err(complain)? {
+            disk.remove(&format!("{TMP}/{name}")).map_err(complain)?;
+        }
+        let index = Index::scan(disk.as_ref()).map_err(complain)?;
+        let quarantine = Quarantine::open(disk.clone()).map_err(complain)?;
+        Ok(Self {
+            index: Mutex::new(index),
+            cache: Cache::new(cache_bytes),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            loading: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            quarantine,
+            next_tmp: AtomicU64::new(0),
+            disk,
+            health,
+        })
+    }
+
+    pub(crate) fn put(&self, id: ChunkId, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > CHUNK_BYTES_MAX {
+            let what = format!("chunk {} of {} bytes: at most {CHUNK_BYTES_MAX} are kept", id.short(), bytes.len());
+            return Err(Error::BadFrame { what });
+        }
+        if ChunkId::of(bytes) != id {
+            return Err(Error::BadFrame { what: format!("bytes that are not chunk {}", id.short()) });
+        }
+        self.health.writable()?;
+        if self.len(id).is_some() {
+            return Ok(());
+        }
+        self.health.room_for_chunk(bytes.len() as u64)?;
+        let tmp = format!("{TMP}/{}", self.next_tmp.fetch_add(1, Ordering::Relaxed));
+        let kept = self.write_tmp(&tmp, bytes).and_then(|()| self.adopt(&tmp, id, bytes.len() as u32));
+        if kept.is_err() {
+            // Best effort: what stays is removed at the next open.
+            let _ = self.disk.remove(&tmp);
+        }
+        kept
+    }
+
+    fn write_tmp(&self, tmp: &str, bytes: &[u8]) -> Result<()> {
+        let write = || {
+            let file = self.disk.open(tmp, true)?;
+            file.write_at(0, bytes)?;
+            Ok(file)
+        };
+        let file = write().map_err(|error| self.health.error("cannot write a chunk", &error))?;
+        match file.sync() {
+            Ok(()) => Ok(()),
+            // File systems that allocate late find out here. Only this file,
+            // which nobody was told of, is concerned.
+            Err(error) if is_full(&error) => Err(self.health.full()),
+            Err(error) => Err(self.health.fail("a chunk could not be synced", &error)),
+        }
+    }
+
+    /// Gives a synced file the chunk's name, durably.
+    fn adopt(&self, tmp: &str, id: ChunkId, bytes: u32) -> Result<()> {
+        let dir = path::dir(id);
+        let mut shard = self.shard(id);
+        if !shard.made {
+            self.disk.make_dir(&dir).map_err(|error| self.health.error("cannot make a directory", &error))?;
+            self.sync_dir(path::CHUNKS)?;
+            shard.made = true;
+        }
+        self.disk
+            .rename(tmp, &path::file(id))
+            .map_err(|error| self.health.error("cannot give a chunk its name", &error))?;
+        self.sync_dir(&dir)?;
+        self.index().insert(id, bytes);
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &str) -> Result<()> {
+        self.disk.sync_dir(dir).map_err(|error| self.health.fail("a directory could not be synced", &error))
+    }
+
+    pub(crate) fn len(&self, id: ChunkId) -> Option<u32> {
+        self.index().get(id)
+    }
+
+    /// A whole chunk is read and hashed each time, so that a scrub sees the
+    /// disk. A range comes out of a whole chunk that this process has read and
+    /// verified, and keeps in memory for the next one.
+    pub(crate) fn get(&self, id: ChunkId, range: Option<(u32, u32)>) -> Result<Option<Bytes>> {
+        let Some(range) = range else { return self.read(id) };
+        // One that was deleted while it was read may linger in the cache.
+        if self.len(id).is_none() {
+            return Ok(None);
+        }
+        if let Some(whole) = self.cache.get(id) {
+            return Ok(Some(cut(&whole, range)));
+        }
+        let _one_at_a_time = lock(&self.loading[shard_of(id)]);
+        if let Some(whole) = self.cache.get(id) {
+            return Ok(Some(cut(&whole, range)));
+        }
+        let Some(whole) = self.read(id)? else { return Ok(None) };
+        let bytes = cut(&whole, range);
+        self.cache.insert(id, whole);
+        Ok(Some(bytes))
+    }
+
+    fn read(&self, id: ChunkId) -> Result<Option<Bytes>> {
+        if self.len(id).is_none() {
+            return Ok(None);
+        }
+        match self.read_copy(id)? {
+            Copy::Good(bytes) => Ok(Some(bytes)),
+            Copy::Missing | Copy::Bad(_) => self.set_aside(id),
+        }
+    }
+
+    /// The copy of a chunk did not read well: again, with the directory held,
+    /// since a good one may have come in between; then out of the way.
+    fn set_aside(&self, id: ChunkId) -> Result<Option<Bytes>> {
+        let _shard = self.shard(id);
+        let why = match self.read_copy(id)? {
+            Copy::Good(bytes) => return Ok(Some(bytes)),
+            Copy::Missing => "its file is gone".to_owned(),
+            Copy::Bad(why) => {
+                self.quarantine.take(id);
+                why
+            }
+        };
+        tracing::warn!(chunk = %id, why, "a copy of a chunk was set aside");
+        self.cache.remove(id);
+        self.index().remove(id);
+        Ok(None)
+    }
+
+    fn read_copy(&self, id: ChunkId) -> Result<Copy> {
+        let read = || -> io::Result<Option<Bytes>> {
+            let file = self.disk.open(&path::file(id), false)?;
+            let bytes = file.len()?;
+            if bytes > CHUNK_BYTES_MAX as u64 {
+                return Ok(None);
+            }
+            let mut buffer = vec![0; bytes as usize];
+            file.read_at(0, &mut buffer)?;
+            Ok(Some(Bytes::from(buffer)))
+        };
+        match read() {
+            Ok(Some(bytes)) if ChunkId::of(&bytes) == id => Ok(Copy::Good(bytes)),
+            Ok(_) => Ok(Copy::Bad("its bytes are not what its name says".into())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Copy::Missing),
+            Err(error) if is_of_the_copy(&error) => Ok(Copy::Bad(error.to_string())),
+            Err(error) => Err(self.health.error("cannot read a chunk", &error)),
+        }
+    }
+
+    pub(crate) fn delete(&self, id: ChunkId) -> Result<()> {
+        self.health.writable()?;
+        let _shard = self.shard(id);
+        self.cache.remove(id);
+        if self.index().remove(id).is_none() {
+            return Ok(());
+        }
+        match self.disk.remove(&path::file(id)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(self.health.error("cannot remove a chunk", &error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        self.sync_dir(&path::dir(id))
+    }
+
+    pub(crate) fn list(&self, after: Option<ChunkId>, limit: usize) -> Vec<ChunkId> {
+        self.index().list(after, limit)
+    }
+
+    /// Number of chunks, and their bytes.
+    pub(crate) fn usage(&self) -> (u64, u64) {
+        self.index().usage()
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        lock(&self.index)
+    }
+
+    fn shard(&self, id: ChunkId) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[shard_of(id)])
+    }
+}
+
+fn shard_of(id: ChunkId) -> usize {
+    usize::from(id.as_bytes()[0]) % SHARDS
+}
+
+/// A thread that panicked left no half-made change behind: every guarded change is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether an error is about the medium under this copy, not about the process or the disk as a whole.
+fn is_of_the_copy(error: &io::Error) -> bool {
+    /// `EIO` of Linux, macOS and the BSDs: the medium could not be read.
+    const EIO: i32 = 5;
+    error.kind() == ErrorKind::UnexpectedEof || error.raw_os_error() == Some(EIO)
+}
+
+/// The range's bytes, cut to the chunk. Less than half is copied: a small
+/// piece that lives long should not keep the whole chunk in memory.
+fn cut(whole: &Bytes, (start, end): (u32, u32)) -> Bytes {
+    let end = (end as usize).min(whole.len());
+    let start = (start as usize).min(end);
+    if end - start < whole.len() / 2 { Bytes::copy_from_slice(&whole[start..end]) } else { whole.slice(start..end) }
+}

@@ -1,0 +1,41 @@
+use shoal_types::PeerId;
+
+/// How a peer keeps its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Whose store it is: named in its errors.
+    pub peer: PeerId,
+    /// Bytes of the disk that chunks leave free, so that registers can still
+    /// be written and objects deleted. `None`: 2 % of what is free when the
+    /// store opens, but at least [`StoreConfig::RESERVE_BYTES_MIN`] and at
+    /// most [`StoreConfig::RESERVE_BYTES_MAX`].
+    pub reserve_bytes: Option<u64>,
+    /// Memory for verified chunks of which ranges are read. Sane: the chunks
+    /// that are scanned at a time. 0 reads and hashes a whole chunk for each
+    /// range.
+    pub cache_bytes: u64,
+    /// Memory for pages of the registers' B-tree.
+    pub register_cache_bytes: u64,
+}
+
+impl StoreConfig {
+    /// Two chunks of the largest size.
+    pub const RESERVE_BYTES_MIN: u64 = 128 << 20;
+    pub const RESERVE_BYTES_MAX: u64 = 16 << 30;
+    pub const CACHE_BYTES: u64 = 256 << 20;
+    pub const REGISTER_CACHE_BYTES: u64 = 32 << 20;
+
+    /// The defaults.
+    pub fn new(peer: PeerId) -> Self {
+        Self {
+            peer,
+            reserve_bytes: None,
+            cache_bytes: Self::CACHE_BYTES,
+            register_cache_bytes: Self::REGISTER_CACHE_BYTES,
+        }
+    }
+
+    pub(crate) fn reserve(&self, free_bytes: u64) -> u64 {
+        self.reserve_bytes.unwrap_or_else(|| (free_bytes / 50).clamp(Self::RESERVE_BYTES_MIN, Self::RESERVE_BYTES_MAX))
+    }
+}

@@ -1,0 +1,84 @@
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, OnceLock};
+
+use shoal_ports::Disk;
+use shoal_types::{Error, PeerId, Result};
+
+/// Whether the disk can be written: not failed, and not full.
+pub(crate) struct Health {
+    peer: PeerId,
+    disk: Arc<dyn Disk>,
+    reserve_bytes: u64,
+    /// Why it is failed. Once set it stays.
+    failed: OnceLock<String>,
+}
+
+impl Health {
+    /// What registers may leave free, as a share of the reserve. Small
+    /// enough that a disk full of chunks still takes deletes for long, and
+    /// large enough that the B-tree never meets the very end of the disk.
+    const REGISTER_RESERVE_SHARE: u64 = 8;
+
+    pub(crate) fn new(peer: PeerId, disk: Arc<dyn Disk>, reserve_bytes: u64) -> Self {
+        Self { peer, disk, reserve_bytes, failed: OnceLock::new() }
+    }
+
+    /// An error unless a chunk of `bytes` may be written.
+    pub(crate) fn room_for_chunk(&self, bytes: u64) -> Result<()> {
+        self.room(bytes, self.reserve_bytes)
+    }
+
+    /// An error unless registers of `bytes` may be written.
+    pub(crate) fn room_for_registers(&self, bytes: u64) -> Result<()> {
+        self.room(bytes, self.reserve_bytes / Self::REGISTER_RESERVE_SHARE)
+    }
+
+    fn room(&self, bytes: u64, reserve_bytes: u64) -> Result<()> {
+        self.writable()?;
+        let free_bytes = self.disk.free_bytes().map_err(|error| self.error("cannot tell its free space", &error))?;
+        let needed_bytes = bytes.saturating_add(reserve_bytes);
+        if free_bytes < needed_bytes {
+            return Err(Error::DiskFull { peer: self.peer, free_bytes, needed_bytes });
+        }
+        Ok(())
+    }
+
+    /// An error once a sync failed.
+    pub(crate) fn writable(&self) -> Result<()> {
+        match self.failed.get() {
+            Some(why) => Err(self.failure(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// A sync failed: nothing is written from now on.
+    pub(crate) fn fail(&self, what: &str, error: &dyn std::fmt::Display) -> Error {
+        let why = format!("{what}: {error}");
+        if self.failed.set(why.clone()).is_ok() {
+            tracing::error!(peer = self.peer.short(), why, "the disk failed; nothing is written to it any more");
+        }
+        self.failure(why)
+    }
+
+    /// Something else failed: this call, not the disk.
+    pub(crate) fn error(&self, what: &str, error: &io::Error) -> Error {
+        if is_full(error) {
+            return self.full();
+        }
+        self.failure(format!("{what}: {error}"))
+    }
+
+    /// The disk had no room although the reserve was kept: others filled it.
+    pub(crate) fn full(&self) -> Error {
+        let free_bytes = self.disk.free_bytes().unwrap_or(0);
+        Error::DiskFull { peer: self.peer, free_bytes, needed_bytes: self.reserve_bytes }
+    }
+
+    pub(crate) fn failure(&self, why: String) -> Error {
+        Error::DiskFailed { peer: self.peer, why }
+    }
+}
+
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}

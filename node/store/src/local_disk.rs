@@ -1,0 +1,137 @@
+//! A directory of this machine as a [`Disk`].
+
+mod lock;
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use shoal_ports::{Disk, DiskFile};
+use shoal_types::{Error, Result};
+
+/// A directory that no other process uses as long as this value lives.
+///
+/// Buffered reads and writes; no memory maps, since a bad sector under one
+/// kills the process.
+pub struct LocalDisk {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl LocalDisk {
+    /// Only for us: what is in there is other people's data.
+    const DIR_MODE: u32 = 0o700;
+    const FILE_MODE: u32 = 0o600;
+
+    /// Opens a directory, making it when there is none. `Invalid` when
+    /// another process has it, or when it cannot be used.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let complain = |what: &str, error: &io::Error| {
+            Error::invalid(
+                format!("the data directory {} {what}: {error}", path.display()),
+                "give another directory with --data, or mend this one's permissions",
+            )
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(Self::DIR_MODE)
+            .create(path)
+            .map_err(|error| complain("cannot be made", &error))?;
+        let ours = path.join(lock::FILE).exists()
+            || std::fs::read_dir(path).map_err(|error| complain("cannot be read", &error))?.next().is_none();
+        let lock = lock::take(path)?;
+        if ours {
+            std::fs::set_permissions(path, Permissions::from_mode(Self::DIR_MODE))
+                .map_err(|error| complain("cannot be closed to others", &error))?;
+        } else {
+            // Somebody's home, perhaps: what we make in it is closed, it is not ours to close.
+            tracing::warn!(path = %path.display(), "the data directory holds other files; its permissions are left alone");
+        }
+        let root = path.canonicalize().map_err(|error| complain("cannot be found", &error))?;
+        Ok(Self { root, _lock: lock })
+    }
+
+    /// Where `path` is; an error for one that leads out of the directory.
+    fn at(&self, path: &str) -> io::Result<PathBuf> {
+        let path = Path::new(path);
+        if path.components().all(|part| matches!(part, Component::Normal(_))) {
+            Ok(self.root.join(path))
+        } else {
+            Err(io::Error::new(ErrorKind::InvalidInput, format!("'{}' leads out of the directory", path.display())))
+        }
+    }
+}
+
+impl Disk for LocalDisk {
+    fn open(&self, path: &str, create: bool) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(create)
+            .truncate(false)
+            .mode(Self::FILE_MODE)
+            .open(self.at(path)?)?;
+        Ok(Box::new(LocalFile(file)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.at(from)?, self.at(to)?)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        std::fs::remove_file(self.at(path)?)
+    }
+
+    fn make_dir(&self, path: &str) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(Self::DIR_MODE).create(self.at(path)?)
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(self.at(path)?) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            // A name that is not UTF-8 is none of ours.
+            names.extend(entry?.file_name().into_string());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        File::open(self.at(path)?)?.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+struct LocalFile(File);
+
+impl DiskFile for LocalFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

@@ -1,0 +1,90 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use shoal_ports::{Disk, Store, StoreUsage};
+use shoal_types::{ChunkId, RegisterEntry, RegisterKey, Result};
+
+use crate::StoreConfig;
+use crate::chunks::Chunks;
+use crate::health::Health;
+use crate::registers::Registers;
+
+/// A peer's data on a [`Disk`].
+///
+/// Chunks are files, so that a scrub, a backup or a person can read them;
+/// registers and notes are in one redb database, where a commit of many costs
+/// one sync. Every call may block on the disk, and may be made from any thread.
+pub struct LocalStore {
+    chunks: Chunks,
+    registers: Registers,
+    health: Arc<Health>,
+    disk: Arc<dyn Disk>,
+}
+
+impl LocalStore {
+    /// Opens the store on `disk`, making it when there is none.
+    ///
+    /// Lists every chunk (one `open` per chunk: about a second per 100 000)
+    /// and verifies the registers' checksums (it reads that file whole).
+    /// `Invalid` when the registers are of another format version or damaged:
+    /// nothing is changed then.
+    pub fn open(disk: Arc<dyn Disk>, config: StoreConfig) -> Result<Self> {
+        let unknown = Health::new(config.peer, disk.clone(), 0);
+        let free_bytes = disk.free_bytes().map_err(|error| unknown.error("cannot tell its free space", &error))?;
+        let reserve_bytes = config.reserve(free_bytes);
+        let health = Arc::new(Health::new(config.peer, disk.clone(), reserve_bytes));
+        // Before anything else is touched: a store of another version stays as it is.
+        let registers = Registers::open(disk.clone(), health.clone(), config.register_cache_bytes)?;
+        let chunks = Chunks::open(disk.clone(), health.clone(), config.cache_bytes)?;
+        Ok(Self { chunks, registers, health, disk })
+    }
+}
+
+impl Store for LocalStore {
+    fn chunk_put(&self, id: ChunkId, bytes: &[u8]) -> Result<()> {
+        self.chunks.put(id, bytes)
+    }
+
+    fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {
+        Ok(self.chunks.len(id))
+    }
+
+    fn chunk_get(&self, id: ChunkId, range: Option<(u32, u32)>) -> Result<Option<Bytes>> {
+        self.chunks.get(id, range)
+    }
+
+    fn chunk_delete(&self, id: ChunkId) -> Result<()> {
+        self.chunks.delete(id)
+    }
+
+    fn chunk_list(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<ChunkId>> {
+        Ok(self.chunks.list(after, limit))
+    }
+
+    fn register_get(&self, key: &RegisterKey) -> Result<Option<RegisterEntry>> {
+        self.registers.get(key)
+    }
+
+    fn register_put(&self, entries: &[RegisterEntry]) -> Result<()> {
+        self.registers.put(entries)
+    }
+
+    fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {
+        self.registers.scan(prefix, after, limit)
+    }
+
+    fn note_get(&self, name: &str) -> Result<Option<Bytes>> {
+        self.registers.note_get(name)
+    }
+
+    fn note_put(&self, name: &str, value: &[u8]) -> Result<()> {
+        self.registers.note_put(name, value)
+    }
+
+    fn usage(&self) -> Result<StoreUsage> {
+        let (chunks, chunk_bytes) = self.chunks.usage();
+        let free_bytes =
+            self.disk.free_bytes().map_err(|error| self.health.error("cannot tell its free space", &error))?;
+        Ok(StoreUsage { chunks, chunk_bytes, free_bytes })
+    }
+}

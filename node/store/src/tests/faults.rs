@@ -1,0 +1,116 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use shoal_ports::Store;
+use shoal_types::{Error, RegisterKey};
+
+use super::faulty::{Faulty, Switches};
+use super::{chunk, config, entry, peer};
+use crate::{LocalDisk, LocalStore};
+
+struct Bench {
+    store: LocalStore,
+    switches: Arc<Switches>,
+    dir: tempfile::TempDir,
+}
+
+/// A store with chunk 1 and register `b/x` in it.
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Faulty::new(Arc::new(LocalDisk::open(dir.path()).unwrap()));
+    let switches = disk.switches.clone();
+    let store = LocalStore::open(Arc::new(disk), config()).unwrap();
+    store.chunk_put(chunk(1).0, &chunk(1).1).unwrap();
+    store.register_put(&[entry("b/x", 1)]).unwrap();
+    Bench { store, switches, dir }
+}
+
+fn key() -> RegisterKey {
+    RegisterKey::Object("b/x".into())
+}
+
+#[test]
+fn below_the_reserve_chunks_are_refused_with_numbers_and_registers_still_go() {
+    let Bench { store, switches, dir: _dir } = bench();
+    let (id, bytes) = chunk(2);
+    switches.free_bytes.store(1 << 20, Ordering::Relaxed);
+    let needed_bytes = (1 << 20) + bytes.len() as u64;
+    assert_eq!(store.chunk_put(id, &bytes), Err(Error::DiskFull { peer: peer(), free_bytes: 1 << 20, needed_bytes }));
+    store.register_put(&[entry("b/x", 2)]).unwrap();
+    assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
+    store.chunk_delete(chunk(1).0).unwrap();
+    switches.free_bytes.store(1000, Ordering::Relaxed);
+    assert!(matches!(store.register_put(&[entry("b/x", 3)]), Err(Error::DiskFull { .. })));
+    assert_eq!(store.register_get(&key()).unwrap(), Some(entry("b/x", 2)));
+    switches.free_bytes.store(0, Ordering::Relaxed);
+    store.chunk_put(id, &bytes).unwrap();
+}
+
+#[test]
+fn a_disk_that_fills_in_the_middle_of_a_write_is_full_and_not_failed() {
+    let Bench { store, switches, dir } = bench();
+    let (id, bytes) = chunk(2);
+    switches.no_room.store(true, Ordering::Relaxed);
+    assert!(matches!(store.chunk_put(id, &bytes), Err(Error::DiskFull { .. })));
+    assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0, "its rest is removed");
+    let result = store.register_put(&[entry("b/x", 2)]);
+    assert!(matches!(result, Err(Error::DiskFull { .. })), "{result:?}");
+    switches.no_room.store(false, Ordering::Relaxed);
+    assert_eq!(store.register_get(&key()).unwrap(), Some(entry("b/x", 1)), "all or none");
+    store.chunk_put(id, &bytes).unwrap();
+    store.register_put(&[entry("b/x", 2)]).unwrap();
+    assert_eq!(store.register_get(&key()).unwrap(), Some(entry("b/x", 2)));
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_written_any_more_and_chunks_are_still_read() {
+    for of_dir in [false, true] {
+        let Bench { store, switches, dir: _dir } = bench();
+        let switch = if of_dir { &switches.dir_syncs_fail } else { &switches.syncs_fail };
+        switch.store(true, Ordering::Relaxed);
+        let (id, bytes) = chunk(2);
+        assert!(matches!(store.chunk_put(id, &bytes), Err(Error::DiskFailed { .. })));
+        assert_eq!(store.chunk_len(id).unwrap(), None, "it was not acknowledged");
+        switch.store(false, Ordering::Relaxed);
+        assert!(matches!(store.chunk_put(id, &bytes), Err(Error::DiskFailed { .. })), "a sync is not tried again");
+        assert!(matches!(store.chunk_delete(chunk(1).0), Err(Error::DiskFailed { .. })));
+        assert!(matches!(store.register_put(&[entry("b/x", 2)]), Err(Error::DiskFailed { .. })));
+        assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
+        assert_eq!(store.register_get(&key()).unwrap(), Some(entry("b/x", 1)));
+    }
+}
+
+#[test]
+fn registers_that_could_not_be_synced_are_not_answered_from() {
+    let Bench { store, switches, dir: _dir } = bench();
+    switches.syncs_fail.store(true, Ordering::Relaxed);
+    assert!(matches!(store.register_put(&[entry("b/x", 2)]), Err(Error::DiskFailed { .. })));
+    switches.syncs_fail.store(false, Ordering::Relaxed);
+    let result = store.register_get(&key());
+    assert!(matches!(result, Err(Error::DiskFailed { .. })), "{result:?}");
+    assert!(matches!(store.chunk_put(chunk(2).0, &chunk(2).1), Err(Error::DiskFailed { .. })));
+    assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
+}
+
+#[test]
+fn a_read_that_fails_for_another_reason_than_the_copy_leaves_the_copy_alone() {
+    let Bench { store, switches, dir: _dir } = bench();
+    switches.reads_fail.store(true, Ordering::Relaxed);
+    assert!(matches!(store.chunk_get(chunk(1).0, None), Err(Error::DiskFailed { .. })));
+    switches.reads_fail.store(false, Ordering::Relaxed);
+    assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
+}
+
+#[test]
+fn many_registers_cost_as_few_syncs_as_one() {
+    let Bench { store, switches, dir: _dir } = bench();
+    let syncs = |entries: &[_]| {
+        let before = switches.syncs.load(Ordering::Relaxed);
+        store.register_put(entries).unwrap();
+        switches.syncs.load(Ordering::Relaxed) - before
+    };
+    let one = syncs(&[entry("b/one", 1)]);
+    let many: Vec<_> = (0..100).map(|n| entry(&format!("b/{n}"), 1)).collect();
+    assert_eq!(syncs(&many), one);
+    assert!(one <= 2, "{one}");
+}
