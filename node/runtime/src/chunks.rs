@@ -117,6 +117,7 @@ pub(crate) async fn receive(context: &Arc<Context>, chunk: ChunkId, length: u32,
         context.blocking(move || store.chunk_put(chunk, &bytes)).await
     };
     let answer: Result<()> = kept.await;
+    serve::part(context, reader).await;
     writer.send(wire::encode(&answer)?).await?;
     writer.finish().await
 }

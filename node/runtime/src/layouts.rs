@@ -274,8 +274,7 @@ impl State {
         }
         let now = context.ports.clock.now();
         let next = if layout.is_joint() {
-            // Whether it can be settled is asked of all: not on every tick.
-            self.ticks.is_multiple_of(2).then(|| layout.settled())
+            Some(layout.settled())
         } else {
             change::wanted(&layout, &members, &self.foreign, &context.config, now, self.started)
         };

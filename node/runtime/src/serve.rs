@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use shoal_ports::{Flow, FlowWriter};
+use shoal_ports::{Flow, FlowReader, FlowWriter};
 use shoal_types::{ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, Request, Response, Result, wire};
 
 use crate::chunks;
@@ -89,18 +89,54 @@ async fn scan(context: &Arc<Context>, prefix: String, after: Option<String>, lim
 pub(crate) async fn flow(context: Arc<Context>, from: PeerId, header: Bytes, flow: Flow) {
     let served = match wire::decode::<FlowHeader>(&header) {
         Ok(FlowHeader::ChunkPut { chunk, bytes }) => chunks::receive(&context, chunk, bytes, flow).await,
-        Ok(FlowHeader::ChunkGet { chunk, range }) => chunk_get(&context, chunk, range, flow.writer).await,
-        Ok(FlowHeader::FragmentGet { job, fragment }) => fragment_get(&context, job, fragment, flow.writer).await,
+        Ok(FlowHeader::ChunkGet { chunk, range }) => match asked(flow).await {
+            Ok(writer) => chunk_get(&context, chunk, range, writer).await,
+            Err(error) => Err(error),
+        },
+        Ok(FlowHeader::FragmentGet { job, fragment }) => match asked(flow).await {
+            Ok(writer) => fragment_get(&context, job, fragment, writer).await,
+            Err(error) => Err(error),
+        },
         Ok(FlowHeader::TaskRun(spec)) => match context.actors() {
             Ok(actors) => actors.worker.cast(WorkerMsg::Run { from, spec, flow }).map_err(|_| Error::Cancelled),
             Err(error) => Err(error),
         },
-        Ok(FlowHeader::OutputGet { output, bucket }) => output_get(&context, output, bucket, flow.writer).await,
-        Err(error) => refuse(flow.writer, error).await,
+        Ok(FlowHeader::OutputGet { output, bucket }) => match asked(flow).await {
+            Ok(writer) => output_get(&context, output, bucket, writer).await,
+            Err(error) => Err(error),
+        },
+        Err(error) => {
+            let Flow { writer, reader } = flow;
+            let told = refuse(writer, error).await;
+            part(&context, reader).await;
+            told
+        }
     };
     if let Err(error) = served {
         tracing::debug!(%error, from = %from.short(), "a flow ended early");
     }
+}
+
+/// Waits until the asking side has said all that it has to say, which is
+/// nothing: a half that is dropped before its end resets the flow, and the
+/// answer with it.
+async fn asked(flow: Flow) -> Result<Box<dyn FlowWriter>> {
+    let Flow { writer, mut reader } = flow;
+    match reader.next().await? {
+        None => Ok(writer),
+        Some(_) => Err(Error::BadFrame { what: "a frame where none is expected".into() }),
+    }
+}
+
+/// Keeps the receiving half until the other side has ended it, having read
+/// what it was told; for a bounded time.
+pub(crate) async fn part(context: &Arc<Context>, mut reader: Box<dyn FlowReader>) {
+    let ended = async {
+        while reader.next().await?.is_some() {}
+        Ok(())
+    };
+    // Whoever does not end it in time is reset.
+    let _ = context.timeout("the end of a flow", context.config.timing.call, ended).await;
 }
 
 /// Answers a flow with an error instead of what it is for.

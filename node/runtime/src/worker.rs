@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use shoal_ports::{Flow, FlowReader, FlowWriter};
+use shoal_ports::{Flow, FlowWriter};
 use shoal_types::{Error, FlowHeader, FragmentId, JobId, PeerId, Result, TaskReport, TaskSpec, wire};
 
 use crate::chunks;
@@ -115,9 +115,12 @@ impl State {
         };
         match task {
             Waiting::There { flow, .. } => {
+                let context = self.context.clone();
                 self.context.spawn("task refusal", async move {
+                    let Flow { writer, reader } = flow;
                     // The coordinator may be gone already.
-                    let _ = serve::refuse(flow.writer, refusal).await;
+                    let _ = serve::refuse(writer, refusal).await;
+                    serve::part(&context, reader).await;
                 });
             }
             Waiting::Here { report, .. } => {
@@ -156,7 +159,7 @@ async fn run(context: &Arc<Context>, spec: TaskSpec, fragment: Bytes) -> Result<
 }
 
 async fn run_there(context: &Arc<Context>, fragments: &Fragments, from: PeerId, spec: TaskSpec, flow: Flow) {
-    let Flow { writer, reader } = flow;
+    let Flow { writer, mut reader } = flow;
     let work = std::pin::pin!(async {
         if spec.coordinator != from {
             return Err(Error::BadFrame { what: "a task in another coordinator's name".into() });
@@ -164,25 +167,23 @@ async fn run_there(context: &Arc<Context>, fragments: &Fragments, from: PeerId, 
         let fragment = fragments.get(context, &spec).await?;
         run(context, spec, fragment).await
     });
-    let gone = std::pin::pin!(closed(reader));
-    match select(work, gone).await {
-        Either::Left((report, _)) => {
-            if let Err(error) = tell(writer, &report).await {
-                tracing::debug!(%error, "a report was not wanted any more");
-            }
+    // The coordinator says nothing more: an end or a reset is its cancellation.
+    let report = match select(work, reader.next()).await {
+        Either::Left((report, _)) => report,
+        Either::Right(_) => {
+            tracing::debug!("a task was cancelled");
+            return;
         }
-        Either::Right(_) => tracing::debug!("a task was cancelled"),
+    };
+    match tell(writer, &report).await {
+        Ok(()) => serve::part(context, reader).await,
+        Err(error) => tracing::debug!(%error, "a report was not wanted any more"),
     }
 }
 
 async fn tell(mut writer: Box<dyn FlowWriter>, report: &Result<TaskReport>) -> Result<()> {
     writer.send(wire::encode(report)?).await?;
     writer.finish().await
-}
-
-/// Ready when the other side has closed or reset its half.
-async fn closed(mut reader: Box<dyn FlowReader>) {
-    while let Ok(Some(_)) = reader.next().await {}
 }
 
 /// Plan fragments by name, fetched once from the coordinator.

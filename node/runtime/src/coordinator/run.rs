@@ -29,8 +29,11 @@ pub(super) async fn task(
         }
         let header = wire::encode(&FlowHeader::TaskRun(spec))?;
         // The writer stays open: its end would cancel the task.
-        let Flow { writer: _writer, mut reader } = context.ports.transport.open(peer, header).await?;
-        chunks::first_frame::<TaskReport>(&mut reader, peer).await
+        let Flow { writer, mut reader } = context.ports.transport.open(peer, header).await?;
+        let report = chunks::first_frame::<TaskReport>(&mut reader, peer).await;
+        // The worker waits for this end; should it be gone, so much the better.
+        let _ = writer.finish().await;
+        report
     });
     match select(work, cancelled).await {
         Either::Left((result, _)) => Some(result),
