@@ -31,7 +31,7 @@ impl LocalDisk {
         let complain = |what: &str, error: &io::Error| {
             Error::invalid(
                 format!("the data directory {} {what}: {error}", path.display()),
-                "give another directory with --data, or mend this one's permissions",
+                "give another directory with --dir, or mend this one's permissions",
             )
         };
         DirBuilder::new()
@@ -45,7 +45,7 @@ impl LocalDisk {
         if ours {
             std::fs::set_permissions(path, Permissions::from_mode(Self::DIR_MODE))
                 .map_err(|error| complain("cannot be closed to others", &error))?;
-        } else {
+        } else if path.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
             // Somebody's home, perhaps: what we make in it is closed, it is not ours to close.
             tracing::warn!(path = %path.display(), "the data directory holds other files; its permissions are left alone");
         }

@@ -1,0 +1,100 @@
+//! Objects: put, get, list, look at, remove.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use reqwest::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
+use reqwest::{Body, Method, Response};
+use shoal_runtime::PutCondition;
+use shoal_types::{Error, Etag, Format, ObjectName};
+
+use super::{Client, ClientError, Result};
+use crate::FORMAT_HEADER;
+use crate::condition::strong_tag;
+use crate::view::{ManifestView, ObjectPage, ObjectView};
+
+/// A page of names.
+pub type ListPage = ObjectPage;
+
+impl Client {
+    /// Stores `body` under `name`; it is durable when this returns. `format`
+    /// follows the name's ending when `None`. An error of the body's own ends
+    /// the put, stores nothing, and is what comes back.
+    pub async fn put(
+        &self,
+        name: &ObjectName,
+        format: Option<Format>,
+        condition: &PutCondition,
+        body: impl Stream<Item = std::result::Result<Bytes, Error>> + Send + 'static,
+    ) -> Result<ObjectView> {
+        let broken = Arc::new(Mutex::new(None));
+        let note = broken.clone();
+        let body = body.inspect(move |piece| {
+            if let Err(error) = piece {
+                *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            }
+        });
+        let mut request = self.request(Method::PUT, self.object_url("objects", name)).body(Body::wrap_stream(body));
+        if let Some(format) = format {
+            request = request.header(FORMAT_HEADER, format.as_str());
+        }
+        request = match condition {
+            PutCondition::Always => request,
+            PutCondition::IfAbsent => request.header(IF_NONE_MATCH, "*"),
+            PutCondition::IfMatch(etag) => request.header(IF_MATCH, format!("\"{etag}\"")),
+        };
+        let sent = self.send(request).await;
+        // The peer only sees that the body broke off; the cause is here.
+        if let Some(error) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error.into());
+        }
+        self.parse(sent?).await
+    }
+
+    /// The bytes of an object.
+    pub async fn get(&self, name: &ObjectName) -> Result<Download> {
+        let response = self.send(self.request(Method::GET, self.object_url("objects", name))).await?;
+        let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).and_then(strong_tag);
+        let Some(etag) = etag.map(|etag| Etag(etag.to_owned())) else {
+            return Err(self.strange("its answer is not a peer's: it has no ETag".into()));
+        };
+        Ok(Download { bytes: response.content_length(), etag, address: self.address.clone(), response })
+    }
+
+    /// What is known of an object, its chunks included.
+    pub async fn stat(&self, name: &ObjectName) -> Result<ManifestView> {
+        self.fetch(Method::GET, self.object_url("manifests", name)).await
+    }
+
+    /// Removes an object; `NotFound` when there is none.
+    pub async fn remove(&self, name: &ObjectName) -> Result<()> {
+        let request = self.request(Method::DELETE, self.object_url("objects", name));
+        self.send(request.timeout(super::ANSWER_TIME_MAX)).await.map(drop)
+    }
+
+    /// A page of the names that begin with `prefix`, after `after`.
+    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<ListPage> {
+        let mut url = self.url(&["objects"]);
+        url.query_pairs_mut().append_pair("prefix", prefix).extend_pairs(after.map(|after| ("after", after)));
+        self.fetch(Method::GET, url).await
+    }
+}
+
+/// The bytes of an object, on their way.
+#[derive(Debug)]
+pub struct Download {
+    /// How many will come.
+    pub bytes: Option<u64>,
+    /// BLAKE3 of the content, in hex.
+    pub etag: Etag,
+    address: String,
+    response: Response,
+}
+
+impl Download {
+    /// The next piece; `None` once all have come.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        self.response.chunk().await.map_err(|error| ClientError::from_http(&self.address, &error))
+    }
+}

@@ -1,0 +1,94 @@
+//! Conditional requests: `If-Match` and `If-None-Match`.
+
+use axum::http::HeaderMap;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use shoal_runtime::PutCondition;
+use shoal_types::{Error, Etag, Result};
+
+/// What a PUT demands of the name before it. What cannot be demanded is
+/// refused, never ignored: a client that asked for safety must get it.
+pub(crate) fn of_put(headers: &HeaderMap) -> Result<PutCondition> {
+    let hint = "If-None-Match: * stores only a new name, If-Match: \"ETAG\" only over that version";
+    match (text(headers, IF_MATCH.as_str())?, text(headers, IF_NONE_MATCH.as_str())?) {
+        (None, None) => Ok(PutCondition::Always),
+        (None, Some("*")) => Ok(PutCondition::IfAbsent),
+        (Some(tag), None) => match strong_tag(tag) {
+            Some(tag) => Ok(PutCondition::IfMatch(Etag(tag.into()))),
+            None => Err(Error::invalid(format!("If-Match: {tag} is not one strong entity tag"), hint)),
+        },
+        (None, Some(tag)) => Err(Error::invalid(format!("If-None-Match: {tag} cannot be asked of a PUT"), hint)),
+        (Some(_), Some(_)) => Err(Error::invalid("If-Match and If-None-Match exclude each other", hint)),
+    }
+}
+
+/// Refuses conditions on a DELETE: removal cannot be conditional.
+pub(crate) fn none_of_delete(headers: &HeaderMap) -> Result<()> {
+    if headers.contains_key(IF_MATCH) || headers.contains_key(IF_NONE_MATCH) {
+        return Err(Error::invalid("a DELETE cannot be conditional", "leave out If-Match and If-None-Match"));
+    }
+    Ok(())
+}
+
+/// Whether the client of a GET has this version already.
+pub(crate) fn is_known(headers: &HeaderMap, etag: &Etag) -> bool {
+    let Some(header) = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else { return false };
+    header.split(',').map(str::trim).any(|tag| {
+        // A GET compares weakly (RFC 9110, section 13.1.2).
+        tag == "*" || strong_tag(tag.strip_prefix("W/").unwrap_or(tag)) == Some(etag.0.as_str())
+    })
+}
+
+/// The tag in `"tag"`, also without the quotes. A weak tag, a list and `*`
+/// are none.
+pub(crate) fn strong_tag(text: &str) -> Option<&str> {
+    let tag = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    (!tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')).then_some(tag)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().ok().map(str::trim).filter(|_| values.next().is_none());
+    text.map(Some).ok_or_else(|| Error::invalid(format!("the header {name} is not one line of text"), ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(*name, axum::http::HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    #[test]
+    fn a_put_is_conditional_as_asked_or_refused() {
+        assert_eq!(of_put(&headers(&[])), Ok(PutCondition::Always));
+        assert_eq!(of_put(&headers(&[("if-none-match", "*")])), Ok(PutCondition::IfAbsent));
+        let tag = PutCondition::IfMatch(Etag("ab12".into()));
+        assert_eq!(of_put(&headers(&[("if-match", "\"ab12\"")])), Ok(tag.clone()));
+        assert_eq!(of_put(&headers(&[("if-match", "ab12")])), Ok(tag));
+        for refused in [
+            &[("if-match", "W/\"ab12\"")][..],
+            &[("if-match", "*")],
+            &[("if-match", "\"a\", \"b\"")],
+            &[("if-none-match", "\"a\"")],
+            &[("if-match", "\"a\""), ("if-none-match", "*")],
+            &[("if-match", "\"a\""), ("if-match", "\"b\"")],
+        ] {
+            assert!(of_put(&headers(refused)).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_get_is_answered_briefly_when_the_client_has_the_version() {
+        let etag = Etag("ab12".into());
+        assert!(is_known(&headers(&[("if-none-match", "\"x\", W/\"ab12\"")]), &etag));
+        assert!(is_known(&headers(&[("if-none-match", "*")]), &etag));
+        assert!(!is_known(&headers(&[("if-none-match", "\"x\"")]), &etag));
+        assert!(!is_known(&headers(&[]), &etag));
+    }
+}

@@ -1,0 +1,56 @@
+//! How the outside talks to a peer: HTTP/1.1 on loopback, under `/v1`.
+//!
+//! ```text
+//!   GET    /v1/status                   the mesh as this peer sees it
+//!   GET    /v1/objects?prefix=&after=&limit=
+//!   GET    /v1/objects/BUCKET/KEY       bytes (Range, If-Range, If-None-Match)
+//!   HEAD   /v1/objects/BUCKET/KEY
+//!   PUT    /v1/objects/BUCKET/KEY       (If-None-Match: *, If-Match, x-shoal-format)
+//!   DELETE /v1/objects/BUCKET/KEY
+//!   GET    /v1/manifests/BUCKET/KEY     what is known of an object, its chunks included
+//!   GET    /v1/jobs, /v1/jobs/ID        what runs and ran
+//!   DELETE /v1/jobs/ID                  cancels
+//!   POST   /v1/sql                      {sql, task_memory?} -> a stream of records
+//! ```
+//!
+//! [`Gateway`] serves a running [`Peer`](shoal_runtime::Peer); [`Client`] is
+//! the other end, typed. Both speak in [views](view): the JSON shapes that
+//! the command line's `--json` prints too. An error is
+//! `{"error": {kind, message, hint, detail}}` with a fitting status; `detail`
+//! carries the typed error to a client of ours.
+//!
+//! # Who may
+//!
+//! The gateway has no credentials, so it listens on loopback only and refuses
+//! any other address. A web page in a browser on the same machine is kept out
+//! three ways: the `Host` header must name loopback (no DNS rebinding),
+//! requests that change anything need the header `x-shoal: 1` (a page cannot
+//! send it without a CORS preflight), and no CORS header is ever answered.
+//! Any local user may use it; what must not be seen by them needs a machine
+//! of its own.
+
+mod client;
+mod condition;
+mod guard;
+mod listener;
+mod range;
+mod record;
+mod reply;
+mod routes;
+mod server;
+pub mod view;
+
+pub use client::{Client, ClientError, Download, ListPage, Rows, SqlUpdate};
+pub use record::{RECORD_BYTES_MAX, Record, RecordDecoder};
+pub use server::{Gateway, Serving};
+
+/// The header without which nothing that changes anything is done.
+pub const MARK_HEADER: &str = "x-shoal";
+/// How an object's bytes are read as rows: `parquet`, `csv`, `json`, `text`, `bytes`.
+pub const FORMAT_HEADER: &str = "x-shoal-format";
+/// The MD5 of an object's content, in hex.
+pub const MD5_HEADER: &str = "x-shoal-md5";
+/// When an object was put, in ms since the epoch.
+pub const MODIFIED_HEADER: &str = "x-shoal-modified-ms";
+/// The job that a stream of records belongs to.
+pub const JOB_HEADER: &str = "x-shoal-job";

@@ -1,0 +1,37 @@
+//! Which request goes where.
+
+mod jobs;
+mod objects;
+mod read;
+mod sql;
+mod status;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use shoal_runtime::Peer;
+
+pub(crate) use sql::SqlRequest;
+
+use crate::{guard, reply};
+
+/// The longest body of a `/v1/sql` request, in bytes. Long lists of literals
+/// are written by programs; larger ones belong into a table.
+pub(crate) const SQL_BYTES_MAX: usize = 1 << 20;
+
+/// Everything that a gateway answers.
+pub(crate) fn router(peer: Peer) -> Router {
+    Router::new()
+        .route("/v1/status", get(status::status))
+        .route("/v1/objects", get(objects::list))
+        .route("/v1/objects/{*name}", get(read::get).head(read::head).put(objects::put).delete(objects::remove))
+        .route("/v1/manifests/{*name}", get(objects::manifest))
+        .route("/v1/jobs", get(jobs::list))
+        .route("/v1/jobs/{id}", get(jobs::show).delete(jobs::cancel))
+        .route("/v1/sql", post(sql::sql).layer(DefaultBodyLimit::max(SQL_BYTES_MAX)))
+        .fallback(reply::no_route)
+        .method_not_allowed_fallback(reply::no_method)
+        .layer(middleware::from_fn(guard::guard))
+        .with_state(peer)
+}

@@ -1,0 +1,148 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use serde::Deserialize;
+use shoal_runtime::Peer;
+use shoal_types::{Error, Format, ObjectName, Result};
+use tokio::sync::Mutex;
+
+use crate::reply::Failure;
+use crate::view::{ManifestView, ObjectPage, ObjectView};
+use crate::{FORMAT_HEADER, condition};
+
+/// Names in one page of a listing, at most and by default.
+const LIST_LIMIT_MAX: u32 = 1000;
+
+/// What is still read of a refused body, in bytes and time, so that the
+/// client reads the refusal rather than meet a closed connection.
+const DRAIN_BYTES_MAX: usize = 64 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The query of a listing.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListQuery {
+    #[serde(default)]
+    prefix: String,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /v1/objects?prefix=&after=&limit=`.
+pub(crate) async fn list(
+    State(peer): State<Peer>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<ObjectPage>, Failure> {
+    let Query(query) = query.map_err(|error| Error::invalid(error.body_text(), "?prefix=TEXT&after=NAME&limit=N"))?;
+    let limit = query.limit.unwrap_or(LIST_LIMIT_MAX).clamp(1, LIST_LIMIT_MAX);
+    let (entries, more) = peer.list(query.prefix, query.after, limit).await?;
+    Ok(Json(ObjectPage { objects: entries.iter().map(ObjectView::from).collect(), more }))
+}
+
+/// `GET /v1/manifests/NAME`.
+pub(crate) async fn manifest(
+    State(peer): State<Peer>,
+    Path(name): Path<String>,
+) -> Result<Json<ManifestView>, Failure> {
+    let name = ObjectName::new(name)?;
+    let manifest = peer.stat(name.clone()).await?;
+    Ok(Json(ManifestView::new(&name, &manifest)))
+}
+
+/// `PUT /v1/objects/NAME`: 201 once the object is durable.
+pub(crate) async fn put(
+    State(peer): State<Peer>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let body = Arc::new(Mutex::new(body.into_data_stream()));
+    match put_object(&peer, name, &headers, read(body.clone())).await {
+        Ok(object) => {
+            let etag = HeaderValue::try_from(format!("\"{}\"", object.etag))
+                .map_err(|error| Error::bug(format!("an etag that is no header: {error}")))?;
+            Ok((StatusCode::CREATED, [(header::ETAG, etag)], Json(object)).into_response())
+        }
+        Err(error) => {
+            drain(&body).await;
+            Err(error.into())
+        }
+    }
+}
+
+async fn put_object(
+    peer: &Peer,
+    name: String,
+    headers: &HeaderMap,
+    body: BoxStream<'static, Result<Bytes>>,
+) -> Result<ObjectView> {
+    let name = ObjectName::new(name)?;
+    let condition = condition::of_put(headers)?;
+    let format = match headers.get(FORMAT_HEADER) {
+        None => Format::of_name(name.as_str()),
+        Some(value) => parse_format(value.to_str().unwrap_or(""))?,
+    };
+    let manifest = peer.put(name.clone(), format, condition, body).await?;
+    Ok(ObjectView::new(&name, &manifest))
+}
+
+/// `DELETE /v1/objects/NAME`: 204, or 404 when there was none.
+pub(crate) async fn remove(
+    State(peer): State<Peer>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Failure> {
+    let name = ObjectName::new(name)?;
+    condition::none_of_delete(&headers)?;
+    if peer.remove(name.clone()).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Error::not_found(format!("there is no object '{name}'"), "see what there is with: shoal ls").into())
+    }
+}
+
+fn parse_format(text: &str) -> Result<Format> {
+    let all = [Format::Parquet, Format::Csv, Format::Json, Format::Text, Format::Bytes];
+    all.into_iter().find(|format| format.as_str() == text).ok_or_else(|| {
+        Error::invalid(
+            format!("'{}' is not a format", text.chars().take(40).collect::<String>()),
+            "the formats are parquet, csv, json, text and bytes",
+        )
+    })
+}
+
+/// The body's bytes. A client that goes away in the middle is an error, so
+/// that half an object is never stored.
+fn read(body: Arc<Mutex<BodyDataStream>>) -> BoxStream<'static, Result<Bytes>> {
+    stream::unfold(body, |body| async move {
+        let piece = body.lock().await.next().await?;
+        let piece = piece.map_err(|error| {
+            Error::invalid(format!("the object's bytes broke off: {error}"), "nothing was stored; send it again")
+        });
+        Some((piece, body))
+    })
+    .boxed()
+}
+
+async fn drain(body: &Mutex<BodyDataStream>) {
+    let reading = async {
+        let mut body = body.lock().await;
+        let mut drained = 0;
+        while let Some(Ok(piece)) = body.next().await {
+            drained += piece.len();
+            if drained > DRAIN_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Past the time the connection is closed on the client; it was told all it can be.
+    let _ = tokio::time::timeout(DRAIN_TIME_MAX, reading).await;
+}

@@ -1,0 +1,130 @@
+//! `GET` and `HEAD /v1/objects/NAME`.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use shoal_runtime::Peer;
+use shoal_types::{Error, Format, Manifest, ObjectName, Result};
+
+use crate::condition::{is_known, strong_tag};
+use crate::range::{Part, Wanted};
+use crate::reply::Failure;
+use crate::{FORMAT_HEADER, MD5_HEADER, MODIFIED_HEADER};
+
+/// How often a range is asked for again because the object was replaced
+/// between looking at its length and reading it.
+const REPLACED_RETRIES_MAX: u32 = 4;
+
+/// The headers alone.
+pub(crate) async fn head(State(peer): State<Peer>, Path(name): Path<String>) -> Result<Response, Failure> {
+    let manifest = peer.stat(ObjectName::new(name)?).await?;
+    let mut response = Body::empty().into_response();
+    describe(&mut response, &manifest, manifest.bytes)?;
+    Ok(response)
+}
+
+/// The bytes, or a part of them.
+pub(crate) async fn get(
+    State(peer): State<Peer>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let name = ObjectName::new(name)?;
+    let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).and_then(Wanted::parse);
+    if let Some(wanted) = wanted {
+        return get_part(&peer, &name, wanted, &headers).await;
+    }
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        let manifest = peer.stat(name.clone()).await?;
+        if is_known(&headers, &manifest.etag) {
+            return not_modified(&manifest);
+        }
+    }
+    let (manifest, bytes) = peer.get(name, None).await?;
+    let mut response = Body::from_stream(bytes).into_response();
+    describe(&mut response, &manifest, manifest.bytes)?;
+    Ok(response)
+}
+
+async fn get_part(peer: &Peer, name: &ObjectName, wanted: Wanted, headers: &HeaderMap) -> Result<Response, Failure> {
+    for _ in 0..REPLACED_RETRIES_MAX {
+        let seen = peer.stat(name.clone()).await?;
+        if is_known(headers, &seen.etag) {
+            return not_modified(&seen);
+        }
+        // If-Range: the part of this version, or else the whole of the present one.
+        let if_range = headers.get(header::IF_RANGE);
+        let whole = if_range.is_some_and(|tag| tag.to_str().ok().and_then(strong_tag) != Some(seen.etag.0.as_str()));
+        let part = match (whole, wanted.of(seen.bytes)) {
+            (true, _) => None,
+            (false, Some(part)) => Some(part),
+            (false, None) => return unsatisfiable(&seen, name),
+        };
+        let (manifest, bytes) = peer.get(name.clone(), part.map(|part| (part.offset, part.length))).await?;
+        if manifest.etag == seen.etag {
+            return answer(&manifest, part, bytes);
+        }
+    }
+    Err(Error::Timeout { what: format!("reading '{name}', which is being replaced again and again,"), ms: 0 }.into())
+}
+
+fn answer(
+    manifest: &Manifest,
+    part: Option<Part>,
+    bytes: BoxStream<'static, Result<Bytes>>,
+) -> Result<Response, Failure> {
+    let mut response = Body::from_stream(bytes).into_response();
+    describe(&mut response, manifest, part.map_or(manifest.bytes, |part| part.length))?;
+    if let Some(Part { offset, length }) = part {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let range = format!("bytes {offset}-{}/{}", offset + length - 1, manifest.bytes);
+        response.headers_mut().insert(header::CONTENT_RANGE, value(range)?);
+    }
+    Ok(response)
+}
+
+fn not_modified(manifest: &Manifest) -> Result<Response, Failure> {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    response.headers_mut().insert(header::ETAG, value(format!("\"{}\"", manifest.etag))?);
+    Ok(response)
+}
+
+fn unsatisfiable(manifest: &Manifest, name: &ObjectName) -> Result<Response, Failure> {
+    let error = Error::invalid(format!("the range lies past the {} bytes of '{name}'", manifest.bytes), "");
+    let mut response = Failure::with_status(StatusCode::RANGE_NOT_SATISFIABLE, error).into_response();
+    response.headers_mut().insert(header::CONTENT_RANGE, value(format!("bytes */{}", manifest.bytes))?);
+    Ok(response)
+}
+
+fn describe(response: &mut Response, manifest: &Manifest, length: u64) -> Result<(), Error> {
+    let mut set = |name: HeaderName, text: String| -> Result<(), Error> {
+        response.headers_mut().insert(name, value(text)?);
+        Ok(())
+    };
+    set(header::CONTENT_LENGTH, length.to_string())?;
+    set(header::CONTENT_TYPE, content_type(manifest.format).into())?;
+    set(header::ETAG, format!("\"{}\"", manifest.etag))?;
+    set(header::ACCEPT_RANGES, "bytes".into())?;
+    // What others have stored is never run by a browser that is led here.
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff".into())?;
+    set(HeaderName::from_static(FORMAT_HEADER), manifest.format.as_str().into())?;
+    set(HeaderName::from_static(MD5_HEADER), manifest.md5.clone())?;
+    set(HeaderName::from_static(MODIFIED_HEADER), manifest.modified_ms.to_string())
+}
+
+fn value(text: String) -> Result<HeaderValue, Error> {
+    HeaderValue::try_from(text).map_err(|error| Error::bug(format!("a value that is no header: {error}")))
+}
+
+const fn content_type(format: Format) -> &'static str {
+    match format {
+        Format::Parquet => "application/vnd.apache.parquet",
+        Format::Csv => "text/csv; charset=utf-8",
+        Format::Json => "application/x-ndjson",
+        Format::Text => "text/plain; charset=utf-8",
+        Format::Bytes => "application/octet-stream",
+    }
+}

@@ -1,0 +1,12 @@
+//! The JSON shapes of the gateway and of `--json`: ids as text, states as
+//! words, so that people and `jq` can read them.
+
+mod error;
+mod job;
+mod object;
+mod status;
+
+pub use error::{ErrorView, kind};
+pub use job::{EventView, JobStateView, JobView, TimedEvent};
+pub use object::{ChunkView, ManifestView, ObjectPage, ObjectView};
+pub use status::{LayoutMemberView, LayoutView, MemberView, StatusView};

@@ -1,0 +1,159 @@
+use serde::{Deserialize, Serialize};
+use shoal_types::{Health, Layout, MemberStatus, Status};
+
+/// The mesh as one peer sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The mesh's id; `null` while the peer has not found or formed one.
+    pub mesh: Option<String>,
+    pub members: Vec<MemberView>,
+    pub layout: Option<LayoutView>,
+    /// What is wrong or under way, most urgent first.
+    pub notices: Vec<String>,
+    /// Chunks, their bytes, and free bytes on the answering peer's disk.
+    pub chunks: u64,
+    pub chunk_bytes: u64,
+    pub disk_free_bytes: u64,
+}
+
+/// A peer, as the answering peer sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberView {
+    pub id: String,
+    pub name: String,
+    pub state: Health,
+    pub zone: String,
+    pub weight: u32,
+    pub addresses: Vec<String>,
+    pub version: String,
+    #[serde(rename = "self")]
+    pub is_self: bool,
+    pub in_layout: bool,
+    /// Its process, where it runs on the answering peer's machine.
+    pub pid: Option<u32>,
+    /// Where its gateway listens: on loopback of its own machine.
+    pub gateway: Option<String>,
+}
+
+/// The layout in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayoutView {
+    pub version: u64,
+    /// Whether data still moves from the members before.
+    pub joint: bool,
+    pub members: Vec<LayoutMemberView>,
+}
+
+/// A peer with a share of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayoutMemberView {
+    pub id: String,
+    pub name: String,
+    pub zone: String,
+    pub weight: u32,
+}
+
+impl StatusView {
+    /// The member that answered.
+    pub fn this(&self) -> Option<&MemberView> {
+        self.members.iter().find(|member| member.is_self)
+    }
+
+    /// How many members are alive.
+    pub fn alive(&self) -> usize {
+        self.members.iter().filter(|member| member.state == Health::Alive).count()
+    }
+}
+
+impl From<&Status> for StatusView {
+    fn from(status: &Status) -> Self {
+        let machine = status.members.iter().find(|member| member.is_self).map(|member| member.info.machine);
+        Self {
+            mesh: status.mesh.map(|mesh| mesh.to_string()),
+            members: status.members.iter().map(|member| member_view(member, machine)).collect(),
+            layout: status.layout.as_ref().map(LayoutView::from),
+            notices: status.notices.clone(),
+            chunks: status.chunks,
+            chunk_bytes: status.chunk_bytes,
+            disk_free_bytes: status.disk_free_bytes,
+        }
+    }
+}
+
+fn member_view(member: &MemberStatus, machine: Option<u64>) -> MemberView {
+    let info = &member.info;
+    MemberView {
+        id: member.id.to_string(),
+        name: info.name.clone(),
+        state: member.health,
+        zone: info.zone.clone(),
+        weight: info.weight,
+        addresses: info.addresses.clone(),
+        version: info.version.clone(),
+        is_self: member.is_self,
+        in_layout: member.in_layout,
+        pid: (Some(info.machine) == machine).then_some(info.pid),
+        gateway: info.gateway.clone(),
+    }
+}
+
+impl From<&Layout> for LayoutView {
+    fn from(layout: &Layout) -> Self {
+        Self {
+            version: layout.version,
+            joint: layout.is_joint(),
+            members: layout
+                .members
+                .iter()
+                .map(|member| LayoutMemberView {
+                    id: member.id.to_string(),
+                    name: member.name.clone(),
+                    zone: member.zone.clone(),
+                    weight: member.weight,
+                })
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shoal_types::{PeerId, PeerInfo};
+
+    fn member(byte: u8, machine: u64, is_self: bool) -> MemberStatus {
+        let id = PeerId::from_bytes([byte; 32]);
+        let info = PeerInfo {
+            id,
+            name: format!("peer-{byte}"),
+            zone: "z".into(),
+            weight: 100,
+            addresses: vec!["10.0.0.1:7400".into()],
+            version: "0".into(),
+            incarnation: 1,
+            machine,
+            pid: 40 + u32::from(byte),
+            gateway: None,
+            slots: 4,
+        };
+        MemberStatus { id, info, health: Health::Alive, in_layout: true, is_self }
+    }
+
+    #[test]
+    fn a_pid_is_told_only_of_peers_on_the_same_machine() {
+        let status = Status {
+            mesh: None,
+            members: vec![member(1, 7, true), member(2, 7, false), member(3, 8, false)],
+            layout: None,
+            notices: vec![],
+            chunks: 0,
+            chunk_bytes: 0,
+            disk_free_bytes: 0,
+        };
+        let view = StatusView::from(&status);
+        assert_eq!(view.members.iter().map(|m| m.pid).collect::<Vec<_>>(), [Some(41), Some(42), None]);
+        let json = serde_json::to_value(&view).unwrap();
+        assert_eq!(json["members"][0]["self"], true);
+        assert_eq!(json["members"][1]["state"], "alive");
+    }
+}
