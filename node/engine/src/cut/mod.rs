@@ -1,0 +1,57 @@
+//! Where the bytes of an object are cut into chunks.
+//!
+//! ```text
+//!   bytes ──► cutter(format) ──► chunks whose concatenation is the bytes
+//!
+//!   text, JSON lines   after the newline nearest the target
+//!   CSV                the same, but never inside quotes
+//!   Parquet            between row groups; the footer is a chunk of its own
+//!   anything else      at the target
+//! ```
+//!
+//! A cut depends on the content alone, never on the pieces in which it came:
+//! the same object has the same chunks whoever puts it.
+
+mod parquet;
+mod parquet_cuts;
+mod records;
+mod scan;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+use shoal_ports::Cutter;
+use shoal_types::Format;
+
+/// How large chunks are, in bytes: `min_bytes <= target_bytes <= max_bytes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutLimits {
+    /// A cut is sought near here: one task's worth of scanning.
+    pub target_bytes: usize,
+    /// No chunk is larger, whatever that cuts through.
+    pub max_bytes: usize,
+    /// No chunk is smaller, but an object's only or last one.
+    pub min_bytes: usize,
+}
+
+impl Default for CutLimits {
+    fn default() -> Self {
+        Self { target_bytes: 16 << 20, max_bytes: 64 << 20, min_bytes: 1 << 20 }
+    }
+}
+
+/// A cutter for the object `name` of that format. CSV fields are separated by
+/// tabs where the name ends in `.tsv`, else by commas.
+pub fn cutter(name: &str, format: Format, limits: CutLimits) -> Box<dyn Cutter> {
+    let max_bytes = limits.max_bytes.max(1);
+    let target_bytes = limits.target_bytes.clamp(1, max_bytes);
+    let limits = CutLimits { target_bytes, max_bytes, min_bytes: limits.min_bytes.clamp(1, target_bytes) };
+    let rule = match format {
+        Format::Parquet => return Box::new(parquet::ParquetCutter::new(name, limits)),
+        Format::Csv if name.to_ascii_lowercase().ends_with(".tsv") => scan::Rule::Csv { delimiter: b'\t' },
+        Format::Csv => scan::Rule::Csv { delimiter: b',' },
+        Format::Json | Format::Text => scan::Rule::Lines,
+        Format::Bytes => scan::Rule::Anywhere,
+    };
+    Box::new(records::RecordCutter::new(rule, limits))
+}

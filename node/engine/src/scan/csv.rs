@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::csv::reader::{Decoder, ReaderBuilder};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use super::Decode;
+use crate::session::BATCH_ROWS;
+
+/// Decodes CSV records of one file into columns of the table.
+///
+/// Columns go by name: a file may have them in another order than the table,
+/// and lack some, which are then null.
+pub(crate) struct CsvDecode {
+    /// `None` for a file without columns, which has no rows.
+    decoder: Option<Decoder>,
+    schema: SchemaRef,
+    /// For each wanted column, where the decoder gives it.
+    sources: Vec<Option<usize>>,
+}
+
+impl CsvDecode {
+    pub(crate) fn new(
+        table: &Schema,
+        projection: &[usize],
+        columns: &[String],
+        delimiter: u8,
+        has_header: bool,
+    ) -> Result<Self, ArrowError> {
+        let mut fields = Vec::with_capacity(columns.len());
+        for column in columns {
+            let field = table.field_with_name(column)?;
+            fields.push(Field::new(column, field.data_type().clone(), true));
+        }
+        let wanted: Vec<Option<usize>> =
+            projection.iter().map(|at| columns.iter().position(|column| column == table.field(*at).name())).collect();
+        let mut decoded: Vec<usize> = wanted.iter().flatten().copied().collect();
+        decoded.sort_unstable();
+        decoded.dedup();
+        if decoded.is_empty() && !columns.is_empty() {
+            // Rows are counted by a column, any.
+            decoded.push(0);
+        }
+        let sources = wanted.iter().map(|at| at.and_then(|at| decoded.binary_search(&at).ok())).collect();
+        let decoder = (!columns.is_empty()).then(|| {
+            ReaderBuilder::new(Arc::new(Schema::new(fields)))
+                .with_header(has_header)
+                .with_delimiter(delimiter)
+                .with_batch_size(BATCH_ROWS)
+                .with_projection(decoded)
+                .build_decoder()
+        });
+        Ok(Self { decoder, schema: Arc::new(table.project(projection)?), sources })
+    }
+
+    fn flush(&mut self, out: &mut Vec<RecordBatch>) -> Result<bool, ArrowError> {
+        let Some(decoder) = &mut self.decoder else { return Ok(false) };
+        let Some(batch) = decoder.flush()? else { return Ok(false) };
+        let columns = self
+            .sources
+            .iter()
+            .zip(self.schema.fields())
+            .map(|(source, field)| match source {
+                Some(at) => Arc::clone(batch.column(*at)),
+                None => new_null_array(field.data_type(), batch.num_rows()),
+            })
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        out.push(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?);
+        Ok(true)
+    }
+}
+
+impl Decode for CsvDecode {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Some(decoder) = &mut self.decoder else { return Ok(()) };
+            let taken = decoder.decode(rest)?;
+            let full = decoder.capacity() == 0;
+            rest = &rest[taken..];
+            if full {
+                self.flush(out)?;
+            } else if taken == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
+        // An empty piece says that the last record ends here.
+        if let Some(decoder) = &mut self.decoder {
+            decoder.decode(&[])?;
+        }
+        while self.flush(out)? {}
+        Ok(())
+    }
+}

@@ -1,0 +1,283 @@
+//! CSV, JSON and text tables: columns guessed from samples, and units.
+
+use std::collections::HashSet;
+use std::io::Cursor;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::csv::reader::Format as CsvFormat;
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::json::reader::infer_json_schema;
+use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use shoal_types::{Error, Format, Result};
+
+use super::align::aligned;
+use super::types::{merge, table_schema};
+use super::{Layout, OpenTable, PinnedTable, Unit};
+use crate::pins::{Pin, PinSource, PinStore};
+use crate::scan::{Compression, Reader, ScanFile, read_prefix};
+
+/// Types are guessed from this many bytes at the beginning of a part.
+const SAMPLE_BYTES: usize = 512 << 10;
+
+/// Parts of one file that are sampled: the first, one in the middle, the last.
+const SAMPLED_PARTS_MAX: usize = 3;
+
+/// Files of one table of which types are guessed; of the others only the
+/// names of their columns are read.
+const SAMPLED_FILES_MAX: usize = 16;
+
+/// Files opened at the same time.
+const FILES_AT_ONCE: usize = 16;
+
+/// What was found out about one file.
+struct Opened {
+    units: Vec<Unit>,
+    columns: Vec<String>,
+    schema: Schema,
+    compression: Compression,
+    sampled_rows: usize,
+    sampled_bytes: usize,
+}
+
+pub(super) async fn open(
+    table: &PinnedTable,
+    reader: Reader,
+    store: &Arc<PinStore>,
+    unit_bytes: u64,
+) -> Result<OpenTable> {
+    let open = |(file, pin): (usize, Pin)| async move { open_file(file, pin, reader, store, unit_bytes).await };
+    let opened: Vec<Opened> = stream::iter(table.pins.clone().into_iter().enumerate())
+        .map(open)
+        .buffered(FILES_AT_ONCE)
+        .try_collect()
+        .await?;
+    let schema = match reader {
+        Reader::Csv { .. } | Reader::Json => {
+            let names = table.pins.iter().map(|pin| pin.name.as_str());
+            unknown_as_text(&merge(names.zip(opened.iter().map(|file| &file.schema)), true)?)
+        }
+        Reader::Lines { with_file: true } => text_columns(&["file", "line"]),
+        Reader::Lines { with_file: false } => text_columns(&["line"]),
+        Reader::Words => text_columns(&["word"]),
+    };
+    if schema.fields().is_empty() {
+        return Err(Error::BadData {
+            object: table.reference.pattern.clone(),
+            what: "it has no columns".into(),
+            hint: "a CSV file begins with a line that names its columns; JSON has an object per line".into(),
+        });
+    }
+    let statistics = estimate(&schema, &opened);
+    let files = table
+        .pins
+        .iter()
+        .zip(&opened)
+        .map(|(pin, file)| ScanFile {
+            key: pin.key.clone(),
+            columns: file.columns.clone(),
+            compression: file.compression,
+        })
+        .collect();
+    let units = opened.iter().flat_map(|file| file.units.iter().copied()).collect();
+    let layout = Layout::Records { reader, files };
+    Ok(OpenTable { schema: Arc::new(schema), statistics, layout, pins: table.pins.clone(), units })
+}
+
+async fn open_file(file: usize, pin: Pin, reader: Reader, store: &Arc<PinStore>, unit_bytes: u64) -> Result<Opened> {
+    let (compression, _) = Compression::of_name(&pin.name);
+    let units = units(file, &pin, reader, compression, unit_bytes).await?;
+    let pin = Arc::new(pin);
+    let mut opened =
+        Opened { units, columns: Vec::new(), schema: Schema::empty(), compression, sampled_rows: 0, sampled_bytes: 0 };
+    let parts = if file < SAMPLED_FILES_MAX { SAMPLED_PARTS_MAX } else { 1 };
+    for part in sampled(&opened.units, parts) {
+        let sample = read_prefix(store, &pin, part.clone(), compression, SAMPLE_BYTES).await?;
+        let whole = sample.len() < SAMPLE_BYTES;
+        let sample = complete_records(&sample, whole, matches!(reader, Reader::Csv { .. }));
+        opened.sampled_bytes += sample.len();
+        match reader {
+            Reader::Csv { delimiter } => sample_csv(&mut opened, &pin, sample, delimiter, part.start == 0)?,
+            Reader::Json => sample_json(&mut opened, &pin, sample, part.start == 0)?,
+            Reader::Lines { .. } => opened.sampled_rows += memchr::memchr_iter(b'\n', sample).count(),
+            // About six bytes to a word and its blank.
+            Reader::Words => opened.sampled_rows += sample.len() / 6,
+        }
+    }
+    Ok(opened)
+}
+
+/// The parts of a file that can be scanned apart.
+async fn units(file: usize, pin: &Pin, reader: Reader, compression: Compression, unit_bytes: u64) -> Result<Vec<Unit>> {
+    let whole = || vec![Unit { file, start: 0, end: pin.bytes }];
+    if pin.bytes == 0 || compression != Compression::None {
+        return Ok(whole());
+    }
+    let ranges = match &pin.source {
+        PinSource::Object(manifest) => {
+            // Chunks end where records do only if the object was cut as what it is read as.
+            let cut_for = match reader {
+                Reader::Csv { .. } => manifest.format == Format::Csv,
+                _ => matches!(manifest.format, Format::Csv | Format::Json | Format::Text),
+            };
+            if !cut_for || manifest.inline.is_some() {
+                return Ok(whole());
+            }
+            manifest.offsets().map(|(at, chunk)| (at, at + u64::from(chunk.bytes))).collect()
+        }
+        PinSource::Local { path, .. } => {
+            let (path, bytes, quoted) = (path.clone(), pin.bytes, matches!(reader, Reader::Csv { .. }));
+            tokio::task::spawn_blocking(move || aligned(&path, bytes, unit_bytes, quoted))
+                .await
+                .map_err(|error| Error::bug(format!("cutting a file was interrupted: {error}")))?
+                .map_err(|error| bad(pin, format!("cannot be read: {error}"), ""))?
+        }
+    };
+    Ok(ranges.into_iter().map(|(start, end)| Unit { file, start, end }).collect())
+}
+
+fn sampled(units: &[Unit], parts: usize) -> Vec<Range<u64>> {
+    let picks: &[usize] = match units.len() {
+        0 => &[],
+        1 => &[0],
+        _ if parts == 1 => &[0],
+        2 => &[0, 1],
+        count => &[0, count / 2, count - 1],
+    };
+    picks.iter().filter_map(|at| units.get(*at)).map(|unit| unit.start..unit.end).collect()
+}
+
+/// The records of a sample that are there to their end.
+fn complete_records(sample: &[u8], whole: bool, quoted: bool) -> &[u8] {
+    if whole {
+        return sample;
+    }
+    let (mut end, mut quotes) = (0, 0usize);
+    for found in memchr::memchr2_iter(b'"', b'\n', sample) {
+        if quoted && sample[found] == b'"' {
+            quotes += 1;
+        } else if sample[found] == b'\n' && quotes.is_multiple_of(2) {
+            end = found + 1;
+        }
+    }
+    &sample[..end]
+}
+
+fn sample_csv(opened: &mut Opened, pin: &Pin, sample: &[u8], delimiter: u8, first: bool) -> Result<()> {
+    let format = CsvFormat::default().with_delimiter(delimiter).with_header(first);
+    let (schema, rows) = match format.infer_schema(Cursor::new(sample), None) {
+        Ok(found) => found,
+        Err(error) if first => {
+            let what = error.to_string();
+            let what = what.strip_prefix("Csv error: ").unwrap_or(&what);
+            return Err(bad(pin, what.to_owned(), "mend that line and put the file again"));
+        }
+        // The scan will say it with the right line.
+        Err(_) => return Ok(()),
+    };
+    opened.sampled_rows += rows;
+    if first {
+        opened.columns = unique_names(schema.fields().iter().map(|field| field.name().as_str()));
+    }
+    if schema.fields().len() != opened.columns.len() {
+        return Ok(());
+    }
+    let fields: Vec<_> = opened
+        .columns
+        .iter()
+        .zip(schema.fields())
+        .map(|(name, field)| Field::new(name, field.data_type().clone(), true))
+        .collect();
+    opened.schema = merge([(pin.name.as_str(), &opened.schema), (pin.name.as_str(), &Schema::new(fields))], true)?;
+    Ok(())
+}
+
+fn sample_json(opened: &mut Opened, pin: &Pin, sample: &[u8], first: bool) -> Result<()> {
+    if first && sample.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(bad(pin, "it is one JSON array".into(), "make it JSON lines, for example with: jq -c '.[]'"));
+    }
+    let (schema, rows) = match infer_json_schema(Cursor::new(sample), None) {
+        Ok(found) => found,
+        Err(error) => {
+            let what = error.to_string();
+            let what = what.strip_prefix("Json error: ").unwrap_or(&what);
+            return Err(bad(pin, what.to_owned(), "there must be one JSON object per line"));
+        }
+    };
+    opened.sampled_rows += rows;
+    opened.schema = merge([(pin.name.as_str(), &opened.schema), (pin.name.as_str(), &schema)], true)?;
+    Ok(())
+}
+
+/// Names of columns, made unique: an empty one by its place, one that was
+/// there before by a number.
+fn unique_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut unique = Vec::new();
+    for (at, name) in names.enumerate() {
+        let name = name.trim_start_matches('\u{feff}');
+        let base = if name.trim().is_empty() { format!("column_{}", at + 1) } else { name.to_owned() };
+        let mut name = base.clone();
+        let mut copy = 2;
+        while !seen.insert(name.clone()) {
+            name = format!("{base}_{copy}");
+            copy += 1;
+        }
+        unique.push(name);
+    }
+    unique
+}
+
+/// Columns of which no value was seen hold text.
+fn unknown_as_text(schema: &Schema) -> Schema {
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Null => Field::new(field.name(), DataType::Utf8, true),
+            known => Field::new(field.name(), known.clone(), true),
+        })
+        .collect();
+    table_schema(&Schema::new(fields))
+}
+
+fn text_columns(names: &[&str]) -> Schema {
+    Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8View, false)).collect::<Vec<_>>())
+}
+
+/// How many rows there are, going by the samples.
+fn estimate(schema: &Schema, opened: &[Opened]) -> Statistics {
+    let rows: usize = opened.iter().map(|file| file.sampled_rows).sum();
+    let sampled: usize = opened.iter().map(|file| file.sampled_bytes).sum();
+    let total: u64 = opened.iter().flat_map(|file| &file.units).map(Unit::bytes).sum();
+    let mut statistics = Statistics::new_unknown(schema);
+    if sampled > 0 {
+        let rows = rows as u128 * u128::from(total) / sampled as u128;
+        statistics.num_rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
+    }
+    statistics.total_byte_size = Precision::Inexact(usize::try_from(total).unwrap_or(usize::MAX));
+    statistics
+}
+
+fn bad(pin: &Pin, what: String, hint: &str) -> Error {
+    Error::BadData { object: pin.name.clone(), what, hint: hint.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_columns_are_made_unique() {
+        assert_eq!(unique_names(["a", "", "a", "b", "a"].into_iter()), ["a", "column_2", "a_2", "b", "a_3"]);
+    }
+
+    #[test]
+    fn a_sample_ends_with_a_whole_record() {
+        assert_eq!(complete_records(b"a,b\n1,\"x\ny", false, true), b"a,b\n");
+        assert_eq!(complete_records(b"a\nb", false, false), b"a\n");
+        assert_eq!(complete_records(b"a\nb", true, false), b"a\nb");
+    }
+}
