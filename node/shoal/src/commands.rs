@@ -1,0 +1,17 @@
+//! One file per command: its options, its examples, and what it does.
+
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod dev;
+pub(crate) mod generate;
+pub(crate) mod get;
+pub(crate) mod job;
+pub(crate) mod ls;
+pub(crate) mod put;
+pub(crate) mod rm;
+pub(crate) mod secret;
+pub(crate) mod sql;
+pub(crate) mod stat;
+pub(crate) mod status;
+pub(crate) mod up;

@@ -1,0 +1,235 @@
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use indicatif::ProgressBar;
+use shoal_gateway::Client;
+use shoal_runtime::PutCondition;
+use shoal_types::{Etag, Format, ObjectName};
+
+use crate::failure::Failure;
+use crate::interrupt::interruptible;
+use crate::target::Target;
+use crate::transfer::{self, Source};
+use crate::units;
+
+/// Objects on their way at once. Each costs the peer some chunks of memory.
+const PARALLEL_MAX: usize = 4;
+/// Files that one put may store: more than that is a matter of several.
+const FILES_MAX: usize = 1_000_000;
+/// Directories below each other: more is a loop.
+const DEPTH_MAX: usize = 64;
+
+/// Store files in the mesh. An object appears whole, once enough peers have it on disk.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shoal put january.parquet trips/2026/january.parquet
+  shoal put january.parquet february.parquet trips/2026/
+  shoal put data/trips/ trips/            a directory: its files keep their paths below it
+  zcat log.gz | shoal put - logs/today.txt
+  shoal put config.json app/config.json --if-absent")]
+pub(crate) struct PutArgs {
+    /// Files, directories, or - for stdin.
+    #[arg(value_name = "SOURCE", required = true)]
+    sources: Vec<PathBuf>,
+
+    /// BUCKET/KEY, or a prefix that ends in a slash.
+    #[arg(value_name = "TARGET")]
+    target_name: String,
+
+    /// How the bytes are read as rows, and so where they may be cut; by default it follows the name's ending.
+    #[arg(long, value_enum)]
+    format: Option<ObjectFormat>,
+
+    /// Only where there is no such object yet.
+    #[arg(long, conflicts_with = "if_match")]
+    if_absent: bool,
+
+    /// Only over the version with this ETag, for a single SOURCE.
+    #[arg(long, value_name = "ETAG")]
+    if_match: Option<String>,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ObjectFormat {
+    Parquet,
+    Csv,
+    Json,
+    Text,
+    Bytes,
+}
+
+impl From<ObjectFormat> for Format {
+    fn from(format: ObjectFormat) -> Self {
+        match format {
+            ObjectFormat::Parquet => Self::Parquet,
+            ObjectFormat::Csv => Self::Csv,
+            ObjectFormat::Json => Self::Json,
+            ObjectFormat::Text => Self::Text,
+            ObjectFormat::Bytes => Self::Bytes,
+        }
+    }
+}
+
+impl PutArgs {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let client = self.target.client()?;
+        let puts = plan(&self.sources, &self.target_name)?;
+        let condition = match (self.if_absent, self.if_match) {
+            (true, _) => PutCondition::IfAbsent,
+            (false, None) => PutCondition::Always,
+            (false, Some(_)) if puts.len() != 1 => {
+                return Err(Failure::usage("--if-match goes with a single file", "put the files one by one"));
+            }
+            (false, Some(etag)) => PutCondition::IfMatch(Etag(etag.trim_matches('"').to_owned())),
+        };
+        let total = puts.iter().map(|put| put.source.len()).sum::<Option<u64>>();
+        let progress = transfer::progress(total);
+        let (started, count) = (Instant::now(), puts.len());
+        let format = self.format.map(Format::from);
+        let stored = stream::iter(puts)
+            .map(|put| store(&client, put, format, &condition, &progress))
+            .buffer_unordered(PARALLEL_MAX)
+            .try_fold(0, |sum, bytes| async move { Ok(sum + bytes) });
+        let stored: Result<u64, Failure> = interruptible(stored, async || {}).await;
+        progress.finish_and_clear();
+        let time = units::duration(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let objects = if count == 1 { "object" } else { "objects" };
+        eprintln!("{count} {objects}, {} in {time}", units::bytes(stored?));
+        Ok(())
+    }
+}
+
+async fn store(
+    client: &Client,
+    put: Put,
+    format: Option<Format>,
+    condition: &PutCondition,
+    progress: &ProgressBar,
+) -> Result<u64, Failure> {
+    let body = put.source.open(progress.clone()).await?;
+    Ok(client.put(&put.name, format, condition, body).await?.bytes)
+}
+
+/// One object to store.
+#[derive(Debug, PartialEq, Eq)]
+struct Put {
+    source: Source,
+    name: ObjectName,
+}
+
+/// Which source becomes which object.
+fn plan(sources: &[PathBuf], target: &str) -> Result<Vec<Put>, Failure> {
+    let mut puts = Vec::new();
+    let prefix = target.strip_suffix('/');
+    for source in sources {
+        if source.as_os_str() == "-" {
+            if prefix.is_some() {
+                return Err(Failure::usage("stdin needs a whole name, not a prefix", "shoal put - BUCKET/KEY"));
+            }
+            puts.push(Put { source: Source::Stdin, name: ObjectName::new(target)? });
+            continue;
+        }
+        let meta = std::fs::metadata(source).map_err(|error| Failure::file("read", source, &error))?;
+        match (meta.is_dir(), prefix) {
+            (false, None) => {
+                puts.push(Put { source: Source::File(source.clone()), name: ObjectName::new(target)? });
+            }
+            (false, Some(prefix)) => {
+                let file = source.file_name().map(Path::new).unwrap_or(source);
+                puts.push(Put { source: Source::File(source.clone()), name: name_below(prefix, file)? });
+            }
+            (true, Some(prefix)) => walk(source, prefix, &mut puts)?,
+            (true, None) => {
+                return Err(Failure::usage(
+                    format!("'{}' is a directory, and '{target}' the name of one object", source.display()),
+                    format!("end the target in a slash: {target}/"),
+                ));
+            }
+        }
+    }
+    if prefix.is_none() && puts.len() > 1 {
+        return Err(Failure::usage(
+            format!("{} files cannot all be '{target}'", puts.len()),
+            format!("end the target in a slash: {target}/"),
+        ));
+    }
+    puts.sort_by(|one, other| one.name.cmp(&other.name));
+    match puts.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        Some(pair) => Err(Failure::usage(
+            format!("{} and {} would both be '{}'", pair[0].source, pair[1].source, pair[0].name),
+            "put them under different prefixes",
+        )),
+        None => Ok(puts),
+    }
+}
+
+/// The files below a directory.
+fn walk(root: &Path, prefix: &str, puts: &mut Vec<Put>) -> Result<(), Failure> {
+    let mut waiting = vec![(root.to_path_buf(), 0)];
+    while let Some((dir, depth)) = waiting.pop() {
+        for entry in std::fs::read_dir(&dir).map_err(|error| Failure::file("read", &dir, &error))? {
+            let path = entry.map_err(|error| Failure::file("read", &dir, &error))?.path();
+            let meta = std::fs::metadata(&path).map_err(|error| Failure::file("read", &path, &error))?;
+            if meta.is_dir() && depth < DEPTH_MAX {
+                waiting.push((path, depth + 1));
+            } else if meta.is_file() {
+                let name = name_below(prefix, path.strip_prefix(root).unwrap_or(&path))?;
+                puts.push(Put { source: Source::File(path), name });
+            } else {
+                eprintln!("warning: '{}' is not a file and is left out", path.display());
+            }
+            if puts.len() > FILES_MAX {
+                return Err(Failure::request(format!("there are more than {FILES_MAX} files"), "put fewer at a time"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn name_below(prefix: &str, path: &Path) -> Result<ObjectName, Failure> {
+    let path = path.to_str().ok_or_else(|| {
+        Failure::request(format!("the file name '{}' is not UTF-8, as names must be", path.display()), "rename it")
+    })?;
+    Ok(ObjectName::new(format!("{prefix}/{path}"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(sources: &[PathBuf], target: &str) -> Result<Vec<String>, Failure> {
+        Ok(plan(sources, target)?.into_iter().map(|put| put.name.to_string()).collect())
+    }
+
+    #[test]
+    fn a_target_is_a_name_or_a_prefix() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(at("d/sub")).unwrap();
+        for name in ["a.csv", "b.csv", "d/c.csv", "d/sub/e.csv"] {
+            std::fs::write(at(name), "x").unwrap();
+        }
+        assert_eq!(names(&[at("a.csv")], "b/k").unwrap(), ["b/k"]);
+        assert_eq!(names(&[at("a.csv"), at("b.csv")], "b/").unwrap(), ["b/a.csv", "b/b.csv"]);
+        assert_eq!(names(&[at("d")], "b/x/").unwrap(), ["b/x/c.csv", "b/x/sub/e.csv"]);
+        assert_eq!(names(&["-".into()], "b/k").unwrap(), ["b/k"]);
+        assert!(names(&["-".into()], "b/").is_err());
+        assert!(names(&[at("d")], "b/x").is_err());
+        assert!(names(&[at("a.csv"), at("b.csv")], "b/k").is_err());
+        assert!(names(&[at("a.csv"), at("a.csv")], "b/").is_err());
+        assert!(names(&[at("a.csv")], "nobucket").is_err());
+    }
+
+    #[test]
+    fn a_missing_file_is_named_before_anything_is_sent() {
+        let Err(Failure::Told { message, code: 1, .. }) = names(&["/no/such".into()], "b/k") else {
+            panic!("not told")
+        };
+        assert!(message.contains("/no/such"), "{message}");
+    }
+}

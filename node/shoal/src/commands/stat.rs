@@ -1,0 +1,49 @@
+use clap::Args;
+use shoal_types::ObjectName;
+
+use crate::failure::Failure;
+use crate::target::Target;
+use crate::{stdout, units};
+
+/// Show what is known of an object.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shoal stat trips/2026/january.parquet
+  shoal stat trips/2026/january.parquet --json")]
+pub(crate) struct StatArgs {
+    #[arg(value_name = "NAME")]
+    name: ObjectName,
+
+    /// As JSON, with the list of chunks.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+impl StatArgs {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let manifest = self.target.client()?.stat(&self.name).await?;
+        if self.json {
+            return stdout::json(&manifest);
+        }
+        let object = &manifest.object;
+        let rows = [
+            ("name", object.name.clone()),
+            ("bytes", format!("{} ({})", object.bytes, units::bytes(object.bytes))),
+            ("format", object.format.as_str().into()),
+            ("etag", object.etag.clone()),
+            ("md5", object.md5.clone()),
+            ("modified", format!("{} UTC", units::time(object.modified_ms))),
+            (
+                "chunks",
+                if manifest.inline { "none: it lives in its manifest".into() } else { object.chunks.to_string() },
+            ),
+        ];
+        for (name, value) in rows {
+            stdout::line(format_args!("{name:<9} {value}"))?;
+        }
+        Ok(())
+    }
+}

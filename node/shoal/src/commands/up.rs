@@ -1,0 +1,249 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use shoal_engine::EngineConfig;
+use shoal_gateway::Gateway;
+use shoal_net::Secret;
+use shoal_runtime::Stopped;
+use shoal_types::PeerInfo;
+
+use crate::failure::Failure;
+use crate::home::{DIR_VAR, Home, PeerFile, SECRET_VAR};
+use crate::interrupt::Interrupts;
+use crate::start::{Network, Parts, Running, open_disk, open_store};
+use crate::system::{cores, end_with_parent, host_name, machine};
+
+/// How long requests under way may take to end when the peer stops. Those of
+/// clients that wait longer are cut; clients ask another peer then.
+const REQUESTS_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How long stopping may take in all before the process ends anyway. What was
+/// acknowledged is on disk.
+const STOP_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Run a peer. One alone is a whole mesh; others join it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shoal up                                          the first peer, or one again
+  SHOAL_SECRET=… shoal up --join 192.168.1.5:7400   another machine; 'shoal secret' prints the secret
+  shoal up --zone rack-2 --weight 200               twice the usual share of the data
+  shoal up --dir /data/shoal --gateway 127.0.0.1:0
+
+The mesh's secret comes from SHOAL_SECRET, --secret-file or the data directory, and is drawn at the first
+start. On a local network peers with the same secret find each other by themselves.")]
+pub(crate) struct UpArgs {
+    /// Where the peer keeps its identity and data [default: ~/.local/share/shoal].
+    #[arg(long, env = DIR_VAR, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// Where it listens for other peers; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:7400")]
+    listen: SocketAddr,
+
+    /// Another address at which peers reach it, for example outside of a NAT.
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    advertise: Vec<String>,
+
+    /// A peer of the mesh to join.
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    join: Vec<String>,
+
+    /// Form a new mesh at once, rather than look for one first.
+    #[arg(long, conflicts_with = "join")]
+    new: bool,
+
+    /// What people call the peer [default: the host's name].
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Peers that may fail together: replicas go to different zones while there are enough [default: the
+    /// host's name].
+    #[arg(long)]
+    zone: Option<String>,
+
+    /// Its share of the data relative to the others'; 0 holds none.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    weight: u32,
+
+    /// Where its HTTP gateway listens, on loopback; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7480")]
+    gateway: SocketAddr,
+
+    /// Neither look for peers on the local network nor be found there.
+    #[arg(long)]
+    no_mdns: bool,
+
+    /// A file that holds the mesh's secret.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// Copies of each chunk, capped by the number of peers. The same on every peer of a mesh.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=7))]
+    replicas: u32,
+
+    /// Tasks that run at once [default: one per core].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    slots: Option<u32>,
+
+    /// The process with which this one ends.
+    #[arg(long, hide = true, value_name = "PID")]
+    parent: Option<u32>,
+}
+
+impl UpArgs {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        if let Some(parent) = self.parent {
+            end_with_parent(parent)?;
+        }
+        // Early, so that a signal during the start already ends it cleanly.
+        let mut interrupts = Interrupts::listen()?;
+        let home = Home::locate(self.dir.as_deref())?;
+        home.create()?;
+        // The disk comes first: its lock says that no other process is this peer.
+        let disk = open_disk(home.dir())?;
+        let identity = home.identity()?;
+        let peer = shoal_net::peer_id(&identity);
+        let store = open_store(disk, peer)?;
+        let secret = home.secret(self.secret_file.as_deref(), !self.join.is_empty())?;
+        let gateway = Gateway::bind(self.gateway).await?;
+        let name = self.name.clone().unwrap_or_else(host_name);
+        let slots = self.slots.unwrap_or_else(|| u32::try_from(cores()).unwrap_or(1));
+        let parts = Parts {
+            network: Network::Mesh {
+                identity,
+                secret: Secret::from_text(&secret)?,
+                listen: vec![self.listen],
+                advertise: self.advertise.clone(),
+                mdns: !self.no_mdns,
+            },
+            store,
+            engine: EngineConfig::new(slots as usize, home.spill()),
+            files: None,
+            info: PeerInfo {
+                id: peer,
+                name: name.clone(),
+                zone: self.zone.clone().unwrap_or_else(host_name),
+                weight: self.weight,
+                addresses: Vec::new(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                incarnation: 0,
+                machine: machine(),
+                pid: std::process::id(),
+                slots,
+                gateway: Some(gateway.address().to_string()),
+            },
+            join: self.join.clone(),
+            form: self.new,
+            replicas: self.replicas,
+        };
+        let running = tokio::select! {
+            running = Running::start(parts) => running?,
+            signal = interrupts.next() => return Err(Failure::signalled(signal)),
+        };
+        let serving = gateway.serve(running.peer.clone());
+        let announced = PeerFile {
+            pid: std::process::id(),
+            id: peer.to_string(),
+            name,
+            gateway: serving.address().to_string(),
+            listen: running.addresses.clone(),
+        };
+        home.announce(&announced)?;
+        eprint!("{}", greeting(&announced, &home, self.parent.is_some()));
+
+        let stopped = running.peer.clone();
+        let reason = tokio::select! {
+            reason = stopped.stopped() => reason,
+            signal = interrupts.next() => {
+                eprintln!("stopping; once more to end at once");
+                end_at_next(interrupts, signal);
+                Stopped::Asked
+            }
+        };
+        home.retract();
+        let stop = async {
+            serving.stop(REQUESTS_TIME_MAX).await;
+            running.stop().await;
+        };
+        if tokio::time::timeout(STOP_TIME_MAX, stop).await.is_err() {
+            eprintln!("warning: not everything stopped in time; the process ends all the same");
+        }
+        match reason {
+            Stopped::Asked => Ok(()),
+            Stopped::Failed(why) => Err(Failure::mesh(format!("the peer stopped: {why}"), "")),
+        }
+    }
+}
+
+/// A second signal ends the process without waiting for anything.
+fn end_at_next(mut interrupts: Interrupts, first: i32) {
+    tokio::spawn(async move {
+        interrupts.next().await;
+        std::process::exit(128 + first);
+    });
+}
+
+/// What a person wants to know once the peer runs. The secret itself is not
+/// shown: terminals are scrolled, logged and looked at.
+fn greeting(peer: &PeerFile, home: &Home, quiet: bool) -> String {
+    let short = peer.id.get(..8).unwrap_or(&peer.id);
+    let mut text = format!(
+        "peer {} ({short}) is up\n  gateway  http://{}\n  peers    {}\n  data     {}\n",
+        peer.name,
+        peer.gateway,
+        if peer.listen.is_empty() { "dials out only".into() } else { peer.listen.join(", ") },
+        home.dir().display(),
+    );
+    if let (false, Some(address)) = (quiet, peer.listen.first()) {
+        let secret = home.secret_file();
+        text += &format!(
+            "another machine joins with:\n  {SECRET_VAR}=$(cat SECRET) shoal up --join {address}\nwhere SECRET is a copy of \
+             {} ('shoal secret' prints it)\n",
+            secret.display()
+        );
+    }
+    text
+}
+
+/// Checks that a text looks like `HOST:PORT`; whether anybody is there shows later.
+fn host_and_port(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.into()),
+        _ => Err("HOST:PORT is wanted, for example 192.168.1.5:7400".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_to_join_has_a_host_and_a_port() {
+        for good in ["192.168.1.5:7400", "host.example:1", "[::1]:7400"] {
+            assert!(host_and_port(good).is_ok(), "{good}");
+        }
+        for bad in ["host", ":7400", "host:", "host:0", "host:70000"] {
+            assert!(host_and_port(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_greeting_tells_how_to_join_and_not_the_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::locate(Some(dir.path())).unwrap();
+        let secret = home.secret(None, false).unwrap();
+        let peer = PeerFile {
+            pid: 1,
+            id: "abcdefghijkl".into(),
+            name: "n".into(),
+            gateway: "127.0.0.1:7480".into(),
+            listen: vec!["192.168.1.5:7400".into()],
+        };
+        let text = greeting(&peer, &home, false);
+        assert!(text.contains("shoal up --join 192.168.1.5:7400"), "{text}");
+        assert!(text.contains(&home.secret_file().display().to_string()), "{text}");
+        assert!(!text.contains(&secret));
+    }
+}

@@ -1,0 +1,197 @@
+//! The gateway before a real peer: a mesh of one in this process.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
+use shoal_engine::read_frames;
+use shoal_gateway::view::JobStateView;
+use shoal_gateway::{Client, ClientError, Gateway, Serving, SqlUpdate};
+use shoal_runtime::PutCondition;
+use shoal_types::{Error, Etag, Format, ObjectName, Query, Result};
+
+use super::Embedded;
+
+struct Served {
+    client: Client,
+    serving: Serving,
+    _embedded: Embedded,
+}
+
+async fn serve() -> Served {
+    let embedded = Embedded::start().await.unwrap();
+    let gateway = Gateway::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let client = Client::new(&gateway.address().to_string()).unwrap();
+    let serving = gateway.serve(embedded.running.peer.clone());
+    Served { client, serving, _embedded: embedded }
+}
+
+impl Served {
+    fn url(&self, path: &str) -> String {
+        format!("http://{}/v1/{path}", self.serving.address())
+    }
+
+    async fn put(&self, name: &str, condition: PutCondition, bytes: &[u8]) -> Result<String, ClientError> {
+        let body = stream::iter([Ok(Bytes::copy_from_slice(bytes))]);
+        let object = self.client.put(&name.parse().unwrap(), Some(Format::Bytes), &condition, body).await?;
+        Ok(object.etag)
+    }
+
+    async fn get(&self, name: &str) -> Result<Vec<u8>, ClientError> {
+        let mut download = self.client.get(&name.parse().unwrap()).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = download.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_comes_back_whole_in_parts_and_conditionally() {
+    let served = serve().await;
+    let content: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
+    let etag = served.put("b/a b%/ü.bin", PutCondition::IfAbsent, &content).await.unwrap();
+    assert_eq!(etag, blake3::hash(&content).to_hex().as_str());
+    assert!(served.get("b/a b%/ü.bin").await.unwrap() == content);
+
+    let again = served.put("b/a b%/ü.bin", PutCondition::IfAbsent, b"x").await.unwrap_err();
+    assert!(matches!(again, ClientError::Shoal(Error::Conflict { .. })), "{again:?}");
+    let other = PutCondition::IfMatch(Etag("0".repeat(64)));
+    assert!(matches!(served.put("b/a b%/ü.bin", other, b"x").await, Err(ClientError::Shoal(Error::Conflict { .. }))));
+    served.put("b/a b%/ü.bin", PutCondition::IfMatch(Etag(etag.clone())), b"0123456789").await.unwrap();
+
+    let http = reqwest::Client::new();
+    let url = served.url("objects/b/a%20b%25/%C3%BC.bin");
+    let part = http.get(&url).header(RANGE, "bytes=-3").send().await.unwrap();
+    assert_eq!(
+        (part.status(), part.headers()[CONTENT_RANGE].to_str().unwrap()),
+        (StatusCode::PARTIAL_CONTENT, "bytes 7-9/10")
+    );
+    let tag = part.headers()[ETAG].clone();
+    assert_eq!(part.text().await.unwrap(), "789");
+    let known = http.get(&url).header(IF_NONE_MATCH, tag).send().await.unwrap();
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    let past = http.get(&url).header(RANGE, "bytes=10-").send().await.unwrap();
+    assert_eq!(past.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    let old = http.get(&url).header(RANGE, "bytes=0-1").header("if-range", format!("\"{etag}\"")).send().await.unwrap();
+    assert_eq!((old.status(), old.text().await.unwrap().as_str()), (StatusCode::OK, "0123456789"));
+
+    served.client.remove(&"b/a b%/ü.bin".parse().unwrap()).await.unwrap();
+    let gone = served.get("b/a b%/ü.bin").await.unwrap_err();
+    assert!(matches!(gone, ClientError::Shoal(Error::NotFound { .. })), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_breaks_off_stores_nothing_and_its_own_error_comes_back() {
+    let served = serve().await;
+    let broken = Error::invalid("cannot read 'x': it is broken", "");
+    let body = stream::iter([Ok(Bytes::from_static(b"half")), Err(broken.clone())]);
+    let name: ObjectName = "b/x".parse().unwrap();
+    let error = served.client.put(&name, None, &PutCondition::Always, body).await.unwrap_err();
+    assert_eq!(error, ClientError::Shoal(broken));
+    assert!(matches!(served.client.stat(&name).await, Err(ClientError::Shoal(Error::NotFound { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_are_listed_page_by_page_in_byte_order() {
+    let served = serve().await;
+    for name in ["b/2", "b/10", "b/1", "c/1"] {
+        served.put(name, PutCondition::Always, b"x").await.unwrap();
+    }
+    let names = async |query: &str| -> (Vec<String>, bool) {
+        let page: serde_json::Value = reqwest::get(served.url(query)).await.unwrap().json().await.unwrap();
+        let names = page["objects"].as_array().unwrap().iter().map(|o| o["name"].as_str().unwrap().to_owned());
+        (names.collect(), page["more"] == true)
+    };
+    assert_eq!(names("objects?prefix=b/&limit=2").await, (vec!["b/1".into(), "b/10".into()], true));
+    assert_eq!(names("objects?prefix=b/&after=b/10").await, (vec!["b/2".into()], false));
+    assert_eq!(served.client.list("", None).await.unwrap().objects.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_querys_answer_comes_with_its_events_and_its_summary() {
+    let served = serve().await;
+    let mut rows = served.client.sql(&Query::new("SELECT 1 + 1 AS two")).await.unwrap();
+    let (mut frames, mut summary) = (Vec::new(), None);
+    while let Some(update) = rows.next().await.unwrap() {
+        match update {
+            SqlUpdate::Event(_) => {}
+            SqlUpdate::Frame(frame) => frames.push(frame),
+            SqlUpdate::Summary(job) => summary = Some(job),
+        }
+    }
+    let (schema, batches) = read_frames(frames).unwrap();
+    assert_eq!((schema.field(0).name().as_str(), batches[0].num_rows()), ("two", 1));
+    let summary = summary.unwrap();
+    assert_eq!((summary.state, summary.rows, summary.id.as_str()), (JobStateView::Done, Some(1), rows.job()));
+    assert_eq!(served.client.job(&summary.id).await.unwrap().fingerprint, summary.fingerprint);
+    assert!(served.client.jobs().await.unwrap().iter().all(|job| job.events.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_query_is_the_users_error_and_stays_typed() {
+    let served = serve().await;
+    let outcome = match served.client.sql(&Query::new("SELEC 1")).await {
+        Ok(mut rows) => loop {
+            match rows.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        },
+        Err(error) => Err(error),
+    };
+    assert!(matches!(outcome, Err(ClientError::Shoal(Error::Invalid { .. }))), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_goes_away_cancels_its_query() {
+    let served = serve().await;
+    // Hours of work, if it were let.
+    let endless =
+        "SELECT count(*) FROM generate_series(1, 10000000) a(x), generate_series(1, 10000000) b(y) WHERE x * y % 7 = 3";
+    let rows = served.client.sql(&Query::new(endless)).await.unwrap();
+    let job = rows.job().to_owned();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!served.client.job(&job).await.unwrap().state.is_final());
+    drop(rows);
+    for _ in 0..100 {
+        if served.client.job(&job).await.unwrap().state == JobStateView::Cancelled {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it runs on: {:?}", served.client.job(&job).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_page_gets_nowhere() {
+    let served = serve().await;
+    let http = reqwest::Client::new();
+    let rebound = http.get(served.url("status")).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(rebound.status(), StatusCode::FORBIDDEN);
+    let unmarked = http.put(served.url("objects/b/x")).body("x").send().await.unwrap();
+    assert_eq!(unmarked.status(), StatusCode::FORBIDDEN);
+    let allowed = http.get(served.url("status")).header("origin", "http://evil.example").send().await.unwrap();
+    assert!(allowed.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
+    let long = http.post(served.url("sql")).header("x-shoal", "1").body(vec![b' '; 2 << 20]).send().await.unwrap();
+    assert_eq!(long.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gateway_stops_though_a_client_holds_on() {
+    let served = serve().await;
+    let held = std::net::TcpStream::connect(served.serving.address()).unwrap();
+    let mut status = stream::iter(0..3).then(|_| served.client.status()).boxed();
+    assert_eq!(status.next().await.unwrap().unwrap().alive(), 1);
+    drop(status);
+    let started = std::time::Instant::now();
+    served.serving.stop(Duration::from_millis(300)).await;
+    assert!(started.elapsed() < Duration::from_secs(5));
+    drop(held);
+    let error = served.client.status().await.unwrap_err();
+    assert!(matches!(error, ClientError::NoPeer { .. } | ClientError::Cut { .. }), "{error:?}");
+}

@@ -1,0 +1,119 @@
+//! Bytes between files and the mesh: pieces, progress, temporary files.
+
+use std::fs::Permissions;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use indicatif::{ProgressBar, ProgressStyle};
+use shoal_types::{Error, Result};
+use tempfile::NamedTempFile;
+use tokio::fs::File;
+use tokio_util::io::ReaderStream;
+
+use crate::failure::Failure;
+
+/// Bytes read from a file at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Where the bytes of a put come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Stdin,
+    File(PathBuf),
+}
+
+impl Source {
+    /// The bytes, piece by piece. An error names the source.
+    pub(crate) async fn open(&self, progress: ProgressBar) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let file = match self {
+            // Read as a file: through a descriptor of its own, without a second buffer.
+            Self::Stdin => std::io::stdin().as_fd().try_clone_to_owned().map(|fd| File::from_std(fd.into())),
+            Self::File(path) => File::open(path).await,
+        };
+        let file = file.map_err(|error| self.broken(&error))?;
+        let source = self.clone();
+        let pieces = ReaderStream::with_capacity(file, PIECE_BYTES)
+            .map_err(move |error| source.broken(&error))
+            .inspect_ok(move |piece| progress.inc(piece.len() as u64));
+        Ok(pieces.boxed())
+    }
+
+    /// Its length, where that is known before it is read.
+    pub(crate) fn len(&self) -> Option<u64> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len()),
+        }
+    }
+
+    fn broken(&self, error: &std::io::Error) -> Error {
+        Error::invalid(format!("cannot read {self}: {error}"), "")
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("stdin"),
+            Self::File(path) => write!(f, "'{}'", path.display()),
+        }
+    }
+}
+
+/// A bar on stderr, on a terminal only. Without a total, a count.
+pub(crate) fn progress(total: Option<u64>) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match total {
+        Some(total) => (ProgressBar::new(total), "{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}"),
+        None => (ProgressBar::no_length(), "{spinner} {bytes} {bytes_per_sec}"),
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar.with_style(style)
+}
+
+/// A file in the directory of `path`, to be renamed to it once it is whole.
+/// It is removed when dropped before.
+pub(crate) fn temporary_beside(path: &Path) -> std::result::Result<NamedTempFile, Failure> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The mode that a new file has here: the umask is applied to it.
+    tempfile::Builder::new()
+        .prefix(".shoal-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir)
+        .map_err(|error| Failure::file("write", path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_broken_source_is_named() {
+        let source = Source::File("/no/such/file".into());
+        let error = source.open(ProgressBar::hidden()).await.err().unwrap();
+        assert!(error.to_string().contains("'/no/such/file'"), "{error}");
+        let directory = Source::File("/".into());
+        let pieces = directory.open(ProgressBar::hidden()).await.unwrap();
+        let error = pieces.try_collect::<Vec<_>>().await.err().unwrap();
+        assert!(error.to_string().contains("cannot read '/'"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_bytes_are_those_of_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![7; PIECE_BYTES + 1]).unwrap();
+        let source = Source::File(file.path().into());
+        assert_eq!(source.len(), Some(PIECE_BYTES as u64 + 1));
+        let pieces: Vec<Bytes> = source.open(ProgressBar::hidden()).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(pieces.concat(), vec![7; PIECE_BYTES + 1]);
+    }
+}

@@ -1,0 +1,1 @@
+//! The real runtime on a simulated network, disk and clock
