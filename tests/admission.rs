@@ -1,0 +1,52 @@
+//! The secret admits; without it nobody joins, and the refusal says why.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use crate::mesh::{Mesh, Peer, wait};
+
+#[test]
+fn a_peer_with_another_secret_is_refused_and_both_sides_say_why() {
+    let mesh = Mesh::of(2);
+    let join = mesh.peers[0].address.clone();
+    let stranger = Peer::start(mesh.dir.path(), "stranger", "quite another secret", &["--join", &join]);
+    for peer in [&stranger, &mesh.peers[0]] {
+        wait(&format!("{} to say why", peer.name), || {
+            let notices = peer.status()?["notices"].to_string();
+            notices.contains("secret").then_some(())
+        });
+    }
+    let members = mesh.peers[0].status().unwrap()["members"].as_array().unwrap().len();
+    assert_eq!(members, 2, "the stranger is no member");
+}
+
+#[test]
+fn garbage_on_the_port_of_a_peer_changes_nothing() {
+    let mesh = Mesh::of(2);
+    let mut kept = Vec::new();
+    for n in 0..50u8 {
+        let mut socket = TcpStream::connect(&mesh.peers[0].address).unwrap();
+        let garbage: Vec<u8> = match n % 3 {
+            0 => b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+            1 => (0..2000u32).map(|m| (m.wrapping_mul(2_654_435_761) >> 13) as u8 ^ n).collect(),
+            _ => Vec::new(),
+        };
+        // The other end may close at any moment.
+        let _ = socket.write_all(&garbage);
+        kept.push(socket);
+    }
+    let file = mesh.file("f", b"still here");
+    mesh.peers[0].ok(&["put", &file, "b/f"]);
+    assert_eq!(mesh.peers[1].ok(&["get", "b/f", "-"]), "still here");
+}
+
+#[test]
+fn the_secret_is_in_no_log_and_in_no_process_list() {
+    let mesh = Mesh::of(2);
+    for peer in &mesh.peers {
+        let log = std::fs::read_to_string(mesh.dir.path().join(format!("{}.log", peer.name))).unwrap();
+        assert!(!log.contains(crate::mesh::SECRET), "{} logs the secret", peer.name);
+        let arguments = std::fs::read(format!("/proc/{}/cmdline", peer.pid())).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&arguments).contains(crate::mesh::SECRET));
+    }
+}

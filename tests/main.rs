@@ -1,0 +1,14 @@
+//! What Shoal promises, held against real processes: one module per promise.
+//!
+//! Each test starts peers of its own, in directories of its own, on ports that
+//! the system chooses, and speaks to them as a user does: by the command line.
+
+mod mesh;
+
+mod admission;
+mod bad_input;
+mod dev;
+mod embedded;
+mod layering;
+mod queries;
+mod storage;
