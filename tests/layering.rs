@@ -39,7 +39,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "shoal-engine",
         ],
     ),
-    ("shoal-examples", &["shoal-types", "shoal-membership", "shoal-placement", "shoal-register", "shoal-job"]),
+    ("shoal-examples", &["shoal-types", "shoal-sim", "shoal-placement", "shoal-register", "shoal-job"]),
 ];
 
 /// Packages that only one crate may use.
