@@ -21,13 +21,13 @@ use crate::shared::Shared;
 const REFUSALS_MAX: usize = 64;
 
 /// An answer on its way. It holds its place among the calls under way until
-/// it is written.
+/// its turn to be written.
 struct Answer {
     id: u64,
     status: Status,
     payload: Bytes,
-    _room: OwnedSemaphorePermit,
-    _busy: Option<Busy>,
+    room: OwnedSemaphorePermit,
+    busy: Option<Busy>,
 }
 
 /// Hands the requests of a stream to the runtime and writes the answers, in
@@ -63,7 +63,7 @@ async fn read_requests(
             queue.send(Inbound::Call { from: link.peer, request, reply: Reply::new(|answer| slot.answer(answer)) });
         } else {
             let refusal = refusals.clone().acquire_owned().await.map_err(io::Error::other)?;
-            let busy = Answer { id, status: Status::Busy, payload: Bytes::new(), _room: refusal, _busy: None };
+            let busy = Answer { id, status: Status::Busy, payload: Bytes::new(), room: refusal, busy: None };
             answers.send(busy).map_err(|_| io::ErrorKind::BrokenPipe)?;
         }
     }
@@ -89,7 +89,7 @@ impl Slot {
     fn end(&mut self, status: Status, payload: Bytes) {
         if let Some((room, busy)) = self.held.take() {
             // When the link is gone, so is the caller.
-            let _ = self.answers.send(Answer { id: self.id, status, payload, _room: room, _busy: Some(busy) });
+            let _ = self.answers.send(Answer { id: self.id, status, payload, room, busy: Some(busy) });
         }
     }
 }
@@ -103,19 +103,23 @@ impl Drop for Slot {
 async fn write_answers(write: impl AsyncWrite + Unpin, mut answers: mpsc::UnboundedReceiver<Answer>) -> io::Result<()> {
     let mut sink = FrameSink::new(write);
     while let Some(answer) = answers.recv().await {
-        sink.push(&answer_head(&answer)?, &answer.payload).await?;
+        push(&mut sink, answer).await?;
         while let Ok(answer) = answers.try_recv() {
-            sink.push(&answer_head(&answer)?, &answer.payload).await?;
+            push(&mut sink, answer).await?;
         }
         sink.flush().await?;
     }
     Ok(())
 }
 
-fn answer_head(answer: &Answer) -> io::Result<[u8; ANSWER_HEAD_BYTES]> {
+async fn push(sink: &mut FrameSink<impl AsyncWrite + Unpin>, answer: Answer) -> io::Result<()> {
+    let Answer { id, status, payload, room, busy: _busy } = answer;
+    // Given back before the caller can see the answer: it may call again at
+    // once, and is not to find the place taken by the call that has ended.
+    drop(room);
     let mut head = [0; ANSWER_HEAD_BYTES];
-    head[..4].copy_from_slice(&length(&answer.payload)?);
-    head[4..REQUEST_HEAD_BYTES].copy_from_slice(&answer.id.to_le_bytes());
-    head[REQUEST_HEAD_BYTES] = answer.status.code();
-    Ok(head)
+    head[..4].copy_from_slice(&length(&payload)?);
+    head[4..REQUEST_HEAD_BYTES].copy_from_slice(&id.to_le_bytes());
+    head[REQUEST_HEAD_BYTES] = status.code();
+    sink.push(&head, &payload).await
 }
