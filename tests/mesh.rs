@@ -93,11 +93,6 @@ impl Peer {
         said(args, self.shoal(args))
     }
 
-    /// The same, with standard input.
-    pub(crate) fn ok_with(&self, args: &[&str], input: &[u8]) -> String {
-        said(args, run(&self.gateway, args, Some(input)))
-    }
-
     /// The same; it must fail with this exit code. Gives what it complained.
     pub(crate) fn fails(&self, code: i32, args: &[&str]) -> String {
         complained(code, args, self.shoal(args))

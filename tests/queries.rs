@@ -215,3 +215,32 @@ fn lines_are_found_by_grep_in_sql() {
     ]);
     assert_eq!(found, "line\nan error came\nthe last error\n");
 }
+
+#[test]
+fn when_the_peer_that_took_a_query_dies_the_command_asks_another() {
+    let mut mesh = Mesh::of(3);
+    for n in 0..3 {
+        let file = mesh.file(&format!("texts/{n}.txt"), &words(300_000));
+        mesh.peers[n].ok(&["put", &file, &format!("texts/{n}.txt")]);
+    }
+    let wanted = mesh.peers[1].ok(&["sql", WORD_COUNT, "--format", "csv"]);
+    let answer = mesh.path("answer.csv");
+    let query = Command::new(SHOAL)
+        .args(["sql", WORD_COUNT, "-o", &answer])
+        .env("SHOAL_PEER", &mesh.peers[0].gateway)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait("the query to run", || {
+        let jobs = mesh.peers[1].json(&["job", "ls", "--json"]);
+        jobs.as_array()?.iter().any(|job| job["state"] == "running").then_some(())
+    });
+    mesh.peers[0].kill();
+    let output = query.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    said(&["sql"], output);
+    assert!(told.contains("asking"), "it says that it asks another: {told}");
+    assert!(std::fs::read_to_string(answer).unwrap() == wanted, "another answer");
+}

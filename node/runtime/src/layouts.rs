@@ -254,8 +254,7 @@ impl State {
         self.ticks += 1;
         let context = self.context.clone();
         let Some(layout) = self.layout.clone() else {
-            let looked = context.ports.clock.now().saturating_sub(self.started);
-            if context.config.join.is_empty() && looked >= context.config.timing.discover && !self.is_somebody_there() {
+            if context.config.join.is_empty() && self.may_form() {
                 self.form().await?;
             }
             return Ok(());
@@ -290,9 +289,18 @@ impl State {
         Ok(())
     }
 
-    fn is_somebody_there(&self) -> bool {
-        self.context.members().entries.values().any(|entry| entry.linked)
-            && self.context.ports.clock.now().saturating_sub(self.started) < 5 * self.context.config.timing.discover
+    /// Whether to form a mesh rather than wait to be taken in: at once where
+    /// nobody is, else the one with the smallest id, else after a while.
+    fn may_form(&self) -> bool {
+        let looked = self.context.ports.clock.now().saturating_sub(self.started);
+        let discover = self.context.config.timing.discover;
+        let members = self.context.members();
+        let smallest = members.entries.iter().filter(|(_, entry)| entry.linked).map(|(peer, _)| *peer).min();
+        match smallest {
+            None => looked >= discover,
+            Some(other) if self.context.me < other => looked >= discover,
+            Some(_) => looked >= 5 * discover,
+        }
     }
 
     /// Two meshes with one secret have met. A peer that is a mesh by itself

@@ -26,7 +26,11 @@ pub(crate) fn check(plan: &JobPlan) -> Result<(), GraphError> {
             return fail(format!("stage {at} has no partitions or no buckets"));
         }
         if !stage.chunks.is_empty() && stage.chunks.len() != stage.partitions as usize {
-            return fail(format!("stage {at} names chunks for {} of its {} partitions", stage.chunks.len(), stage.partitions));
+            return fail(format!(
+                "stage {at} names chunks for {} of its {} partitions",
+                stage.chunks.len(),
+                stage.partitions
+            ));
         }
         for input in &stage.inputs {
             let producer = input.stage().0 as usize;

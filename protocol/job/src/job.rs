@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use shoal_types::{
-    Error, ErrorClass, InputPin, JobEvent, JobId, JobPlan, OutputId, PeerId, StageId, StageInput, StageProgress, TaskId,
-    TaskReport,
+    Error, ErrorClass, InputPin, JobEvent, JobId, JobPlan, OutputId, PeerId, StageId, StageInput, StageProgress,
+    TaskId, TaskReport,
 };
 
 use crate::graph::{self, GraphError};
@@ -29,13 +29,28 @@ impl Default for JobConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A peer that can run tasks, so many at once. Again when that changes.
-    PeerUp { peer: PeerId, slots: u32 },
+    PeerUp {
+        peer: PeerId,
+        slots: u32,
+    },
     /// A peer is gone, with all that it ran and held.
-    PeerLost { peer: PeerId },
-    Finished { output: OutputId, peer: PeerId, report: TaskReport },
-    Failed { output: OutputId, peer: PeerId, error: Error },
+    PeerLost {
+        peer: PeerId,
+    },
+    Finished {
+        output: OutputId,
+        peer: PeerId,
+        report: TaskReport,
+    },
+    Failed {
+        output: OutputId,
+        peer: PeerId,
+        error: Error,
+    },
     /// The answer could not be read from its holder.
-    AnswerLost { output: OutputId },
+    AnswerLost {
+        output: OutputId,
+    },
     Cancel,
 }
 
@@ -45,9 +60,16 @@ pub type Pinned = Vec<Vec<InputPin>>;
 /// What a [`Job`] wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    Run { output: OutputId, peer: PeerId, inputs: Pinned },
+    Run {
+        output: OutputId,
+        peer: PeerId,
+        inputs: Pinned,
+    },
     /// The attempt is not wanted any more.
-    Abort { output: OutputId, peer: PeerId },
+    Abort {
+        output: OutputId,
+        peer: PeerId,
+    },
     /// For those who watch.
     Happened(JobEvent),
     /// The last stage is done; its outputs, in the order of the answer.
@@ -141,7 +163,9 @@ impl Job {
             .map(|stage| StageProgress {
                 title: stage.title.clone(),
                 tasks: count(stage.tasks.len()),
-                running: count(stage.tasks.iter().filter(|task| matches!(task.state, TaskState::Running { .. })).count()),
+                running: count(
+                    stage.tasks.iter().filter(|task| matches!(task.state, TaskState::Running { .. })).count(),
+                ),
                 done: count(stage.tasks.iter().filter(|task| task.is_done()).count()),
                 reruns: stage.tasks.iter().map(|task| task.next_attempt.saturating_sub(1)).sum(),
             })
@@ -260,7 +284,8 @@ impl Job {
                 }
             }
         }
-        if self.phase == Phase::Answered && outputs.iter().any(|output| output.task.stage.0 as usize + 1 == self.stages.len())
+        if self.phase == Phase::Answered
+            && outputs.iter().any(|output| output.task.stage.0 as usize + 1 == self.stages.len())
         {
             self.phase = Phase::Running;
         }

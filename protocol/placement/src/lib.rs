@@ -210,10 +210,11 @@ mod tests {
         // Data on disk is found by these: a change of the function is a
         // change of format, and must be made on purpose.
         let members = members(5, 5, |n| 100 + u32::from(n));
-        let digest = keys(100).flat_map(|key| owners(key, &members, 3)).fold(blake3::Hasher::new(), |mut hash, peer| {
-            hash.update(peer.as_bytes());
-            hash
-        });
+        let digest =
+            keys(100).flat_map(|key| owners(key, &members, 3)).fold(blake3::Hasher::new(), |mut hash, peer| {
+                hash.update(peer.as_bytes());
+                hash
+            });
         assert_eq!(&digest.finalize().to_hex()[..16], "0cd8e1994c551f31");
     }
 }

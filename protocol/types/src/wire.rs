@@ -48,3 +48,6 @@ pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, Error> {
         Err(bad(format!("{} bytes after a {}", rest.len(), std::any::type_name::<T>())))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,7 +213,8 @@ fn late_news_of_an_attempt_that_was_given_up_is_not_accepted() {
 fn a_plan_whose_stages_do_not_fit_is_refused() {
     let bad = JobPlan { stages: vec![stage(1, 1, vec![StageInput::Broadcast(StageId(0))])], ..plan() };
     assert!(Job::new(JobId::from_bytes([1; 10]), &bad, JobConfig::default(), |_, _| vec![]).is_err());
-    let bad = JobPlan { stages: vec![stage(2, 3, vec![]), stage(2, 1, vec![StageInput::Partitioned(StageId(0))])], ..plan() };
+    let bad =
+        JobPlan { stages: vec![stage(2, 3, vec![]), stage(2, 1, vec![StageInput::Partitioned(StageId(0))])], ..plan() };
     assert!(Job::new(JobId::from_bytes([1; 10]), &bad, JobConfig::default(), |_, _| vec![]).is_err());
 }
 

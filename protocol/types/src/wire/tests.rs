@@ -1,0 +1,157 @@
+use std::fmt::Debug;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    Ballot, ChunkId, ChunkRef, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, Layout, Manifest, Member,
+    MeshId, ObjectName, OutputId, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp,
+    RegisterReply, Request, Response, StageId, TaskId, TaskReport, TaskSpec,
+};
+
+fn peer() -> PeerId {
+    PeerId::from_bytes([3; 32])
+}
+
+fn output() -> OutputId {
+    OutputId { task: TaskId { job: JobId::from_bytes([1; 10]), stage: StageId(2), partition: 3 }, attempt: 4 }
+}
+
+fn layout() -> Layout {
+    let member = Member { id: peer(), name: "a".into(), zone: "b".into(), weight: 7 };
+    Layout::first(MeshId::from_bytes([9; 16]), member.clone()).replaced_by(vec![member])
+}
+
+fn manifest() -> Manifest {
+    Manifest {
+        bytes: 1 << 40,
+        etag: Etag("e".into()),
+        md5: "m".into(),
+        format: Format::Parquet,
+        modified_ms: 1,
+        chunks: vec![ChunkRef { id: ChunkId::of(b"x"), bytes: 1 }],
+        inline: Some(Bytes::from_static(b"inline")),
+    }
+}
+
+fn spec() -> TaskSpec {
+    TaskSpec {
+        output: output(),
+        coordinator: peer(),
+        fragment: FragmentId::of(b"plan"),
+        buckets: 2,
+        inputs: vec![vec![InputPin { output: output(), holder: peer() }], vec![]],
+        memory_bytes: u64::MAX,
+    }
+}
+
+fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
+    let frame = encode(&value).unwrap();
+    assert_eq!(decode::<T>(&frame).unwrap(), value);
+    // Whatever is cut off or hung on is noticed.
+    for end in 0..frame.len() {
+        assert!(decode::<T>(&frame[..end]).is_err(), "{end} of {} bytes of {value:?}", frame.len());
+    }
+    let longer = [&frame[..], &[0]].concat();
+    assert!(decode::<T>(&longer).is_err());
+    let other = [&[VERSION + 1], &frame[1..]].concat();
+    assert!(matches!(decode::<T>(&other), Err(Error::BadFrame { what }) if what.contains("version")));
+}
+
+#[test]
+fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
+    let ballot = Ballot { counter: 5, proposer: peer() };
+    let key = RegisterKey::Object("bucket/key".into());
+    let value = Some(Bytes::from_static(b"value"));
+    check(layout());
+    check(manifest());
+    check(ObjectName::new("bucket/key").unwrap());
+    check(RegisterEntry { key: key.clone(), promised: ballot, accepted: Ballot::ZERO, value: value.clone() });
+    check(PeerInfo {
+        id: peer(),
+        name: "n".into(),
+        zone: "z".into(),
+        weight: 1,
+        addresses: vec!["h:1".into()],
+        version: "0".into(),
+        incarnation: u64::MAX,
+        machine: 1,
+        pid: 1,
+        slots: 1,
+        gateway: Some("127.0.0.1:1".into()),
+    });
+    for gossip in [
+        Gossip::Swim(Bytes::from_static(b"packet")),
+        Gossip::Dead { incarnation: 1 },
+        Gossip::Leaving { incarnation: 1 },
+        Gossip::Layout { mesh: MeshId::from_bytes([1; 16]), version: 3 },
+        Gossip::Homeless,
+    ] {
+        check(gossip);
+    }
+    for request in [
+        Request::LayoutGet,
+        Request::LayoutLearn(layout()),
+        Request::LayoutSynced { version: 1 },
+        Request::Register { layout: 1, key, op: RegisterOp::Accept { ballot, value: value.clone() } },
+        Request::RegisterScan { prefix: "p".into(), after: Some("a".into()), limit: 9 },
+        Request::ChunkHas { chunks: vec![ChunkId::of(b"x"); 3] },
+        Request::JobList,
+        Request::JobRelease { job: JobId::from_bytes([1; 10]) },
+    ] {
+        check(request);
+    }
+    check::<Result<Response, Error>>(Ok(Response::Register(RegisterReply::Prepare(PrepareReply::Promised {
+        accepted: ballot,
+        value,
+    }))));
+    check::<Result<Response, Error>>(Err(Error::OutputLost { output: output(), holder: peer() }));
+    for header in [
+        FlowHeader::ChunkPut { chunk: ChunkId::of(b"x"), bytes: 1 },
+        FlowHeader::ChunkGet { chunk: ChunkId::of(b"x"), range: Some((1, 2)) },
+        FlowHeader::FragmentGet { job: JobId::from_bytes([1; 10]), fragment: FragmentId::of(b"f") },
+        FlowHeader::TaskRun(spec()),
+        FlowHeader::OutputGet { output: output(), bucket: 1 },
+    ] {
+        check(header);
+    }
+    check::<Result<TaskReport, Error>>(Ok(TaskReport { rows: vec![1, 2], bytes: vec![3], ..TaskReport::default() }));
+}
+
+/// Bytes from anybody: an error perhaps, a panic or much memory never.
+fn survives(bytes: &[u8]) {
+    let _ = decode::<Gossip>(bytes);
+    let _ = decode::<Request>(bytes);
+    let _ = decode::<Result<Response, Error>>(bytes);
+    let _ = decode::<FlowHeader>(bytes);
+    let _ = decode::<Result<TaskReport, Error>>(bytes);
+    let _ = decode::<Layout>(bytes);
+    let _ = decode::<Manifest>(bytes);
+    let _ = decode::<RegisterEntry>(bytes);
+    let _ = decode::<PeerInfo>(bytes);
+}
+
+proptest! {
+    #[test]
+    fn garbage_is_survived(mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        survives(&bytes);
+        if let Some(first) = bytes.first_mut() {
+            *first = VERSION;
+        }
+        survives(&bytes);
+    }
+
+    #[test]
+    fn a_changed_frame_is_survived(at in 0usize..400, byte in any::<u8>()) {
+        for frame in [
+            encode(&Request::LayoutLearn(layout())).unwrap(),
+            encode(&FlowHeader::TaskRun(spec())).unwrap(),
+            encode(&manifest()).unwrap(),
+        ] {
+            let mut frame = frame.to_vec();
+            let at = at % frame.len();
+            frame[at] = byte;
+            survives(&frame);
+        }
+    }
+}
