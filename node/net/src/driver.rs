@@ -36,6 +36,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// How long the system may take to name its interfaces after listening.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// All interfaces are known once none was told for so long.
+const INTERFACES_QUIET: Duration = Duration::from_millis(100);
+
 /// How long stopping waits for connections to say goodbye.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -128,6 +131,7 @@ impl Driver {
                 }
             })?);
         }
+        let everywhere = listen.iter().any(|wanted| wanted.ip().is_unspecified());
         // A machine without any network has nothing to tell.
         let _ = timeout(LISTEN_TIMEOUT, async {
             while !silent.is_empty() {
@@ -136,6 +140,14 @@ impl Driver {
                     silent.retain(|id| id != listener_id);
                 }
                 self.on_event(event);
+            }
+            // The interfaces of the machine are told one after the other,
+            // loopback first, which is no address for others.
+            while everywhere {
+                match timeout(INTERFACES_QUIET, self.swarm.select_next_some()).await {
+                    Ok(event) => self.on_event(event),
+                    Err(_) => break,
+                }
             }
         })
         .await;

@@ -248,3 +248,16 @@ async fn peers_on_one_network_find_each_other() {
     let address = timeout(PATIENCE, find).await.unwrap();
     assert!(crate::address::is_host_port(&address), "{address}");
 }
+
+/// Told too early, the addresses were those of loopback alone, and whoever
+/// heard of a peer on another machine by gossip could not reach it.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_addresses_are_known_once_it_has_started() {
+    let mut everywhere = config();
+    everywhere.listen = vec!["0.0.0.0:0".parse().unwrap()];
+    let peer = peer_of(everywhere).await;
+    let at_once = peer.transport.addresses();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(at_once, peer.transport.addresses());
+    peer.close().await;
+}
