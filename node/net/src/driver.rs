@@ -143,10 +143,9 @@ impl Driver {
             }
             // The interfaces of the machine are told one after the other,
             // loopback first, which is no address for others.
-            while everywhere {
-                match timeout(INTERFACES_QUIET, self.swarm.select_next_some()).await {
-                    Ok(event) => self.on_event(event),
-                    Err(_) => break,
+            if everywhere {
+                while let Ok(event) = timeout(INTERFACES_QUIET, self.swarm.select_next_some()).await {
+                    self.on_event(event);
                 }
             }
         })
