@@ -104,3 +104,36 @@ fn a_full_disk_refuses_new_data_clearly_and_still_serves_the_old() {
     drop(peer);
     let _ = Command::new("umount").arg("-l").arg(&place).status();
 }
+
+/// A put that went on with the copies that others took would promise what two
+/// deaths could break.
+#[test]
+fn a_put_is_refused_when_one_live_owner_has_no_room_and_nobody_can_stand_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("peer-2");
+    std::fs::create_dir(&place).unwrap();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=160m", "tmpfs"])
+        .arg(&place)
+        .stderr(Stdio::null())
+        .status();
+    if !mount.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: a small file system cannot be mounted here");
+        return;
+    }
+    let first = Peer::start(dir.path(), "peer-1", SECRET, &["--new"]);
+    let second = Peer::start(dir.path(), "peer-2", SECRET, &["--join", &first.address]);
+    let third = Peer::start(dir.path(), "peer-3", SECRET, &["--join", &first.address]);
+    let mesh = Mesh { peers: vec![first, second, third], dir };
+    mesh.settle();
+    let mut large = vec![7u8; 96 << 20];
+    for (n, piece) in large.chunks_mut(4096).enumerate() {
+        piece[..8].copy_from_slice(&n.to_le_bytes());
+    }
+    let file = mesh.file("large", &large);
+    let said = mesh.peers[0].fails(3, &["put", &file, "b/large"]);
+    assert!(said.contains("full") && said.contains("hint"), "{said}");
+    mesh.peers[2].fails(1, &["stat", "b/large"]);
+    drop(mesh);
+    let _ = Command::new("umount").arg("-l").arg(&place).status();
+}

@@ -25,8 +25,9 @@ const TRIES: u32 = 3;
 /// R of them, or all there are. An owner that is away is stood in for by the
 /// next in rank, so that there are R copies whoever is missing.
 ///
-/// Fails when fewer than two copies (one in a mesh of one) could be made,
-/// with the first cause.
+/// Fails with the first cause when a peer that is there does not take its copy
+/// (a full disk) and nobody can stand in for it; and when fewer than two
+/// copies (one in a mesh of one) could be made at all.
 pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId> {
     let hashed = bytes.clone();
     let chunk = context.blocking(move || Ok(ChunkId::of(&hashed))).await?;
@@ -34,7 +35,8 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
     let key = PlacementKey::of_chunk(chunk);
     let replicas = context.config.replicas as usize;
     let mut candidates: Vec<Member> =
-        layout.members.iter().filter(|member| context.is_live(member.id)).cloned().collect();
+        layout.members.iter().filter(|member| member.weight > 0 && context.is_live(member.id)).cloned().collect();
+    let mut live = candidates.len();
     let mut have: BTreeSet<PeerId> = BTreeSet::new();
     let mut cause = None;
     loop {
@@ -55,15 +57,18 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
                 Err(error) => {
                     tracing::warn!(%error, chunk = %chunk.short(), owner = %owner.short(), "no copy there");
                     candidates.retain(|member| member.id != owner);
+                    if matches!(error, Error::Unreachable { .. } | Error::Timeout { .. } | Error::NotReady { .. }) {
+                        live -= 1;
+                    }
                     cause.get_or_insert(error);
                 }
             }
         }
     }
-    let needed = 2.min(replicas).min(layout.members.len());
+    let needed = 2.min(replicas).min(layout.members.len()).max(replicas.min(live));
     match cause {
         _ if have.len() >= needed => Ok(chunk),
-        Some(cause @ (Error::DiskFull { .. } | Error::DiskFailed { .. })) => Err(cause),
+        Some(cause @ (Error::DiskFull { .. } | Error::DiskFailed { .. } | Error::Busy { .. })) => Err(cause),
         Some(_) | None => Err(Error::NoQuorum {
             what: format!("chunk {}", chunk.short()),
             answered: have.len() as u32,

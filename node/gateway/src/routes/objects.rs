@@ -22,10 +22,10 @@ use crate::{FORMAT_HEADER, condition};
 /// Names in one page of a listing, at most and by default.
 const LIST_LIMIT_MAX: u32 = 1000;
 
-/// What is still read of a refused body, in bytes and time, so that the
-/// client reads the refusal rather than meet a closed connection.
-const DRAIN_BYTES_MAX: usize = 64 << 20;
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// For how long a refused body is still read, and thrown away, after the
+/// refusal was sent: a connection that is closed while the client sends takes
+/// the refusal with it. A client that has read it sends no more.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The query of a listing.
 #[derive(Debug, Deserialize)]
@@ -72,7 +72,7 @@ pub(crate) async fn put(
             Ok((StatusCode::CREATED, [(header::ETAG, etag)], Json(object)).into_response())
         }
         Err(error) => {
-            drain(&body).await;
+            tokio::spawn(drain(body));
             Err(error.into())
         }
     }
@@ -132,17 +132,12 @@ fn read(body: Arc<Mutex<BodyDataStream>>) -> BoxStream<'static, Result<Bytes>> {
     .boxed()
 }
 
-async fn drain(body: &Mutex<BodyDataStream>) {
-    let reading = async {
+/// Reads what is left of a refused body.
+async fn drain(body: Arc<Mutex<BodyDataStream>>) {
+    let rest = async {
         let mut body = body.lock().await;
-        let mut drained = 0;
-        while let Some(Ok(piece)) = body.next().await {
-            drained += piece.len();
-            if drained > DRAIN_BYTES_MAX {
-                break;
-            }
-        }
+        while let Some(Ok(_)) = body.next().await {}
     };
-    // Past the time the connection is closed on the client; it was told all it can be.
-    let _ = tokio::time::timeout(DRAIN_TIME_MAX, reading).await;
+    // Whoever sends on for longer has not listened, and is cut off.
+    let _ = tokio::time::timeout(DRAIN_TIME_MAX, rest).await;
 }
