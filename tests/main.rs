@@ -7,6 +7,7 @@ mod mesh;
 
 mod admission;
 mod bad_input;
+mod demo;
 mod dev;
 mod embedded;
 mod layering;
