@@ -396,7 +396,7 @@ impl Links {
                 self.tidy(peer);
                 return Some(Announcement { event: Inbound::Down { peer }, then: Vec::new() });
             }
-            let Some(info) = state.control.first().map(|link| link.info.clone()) else {
+            let Some(info) = state.control.first().map(|link| Arc::new(link.info.clone())) else {
                 continue;
             };
             state.announced = state.up;

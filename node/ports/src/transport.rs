@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,7 +52,7 @@ pub enum Inbound {
     /// A link to an admitted peer is there.
     Up {
         peer: PeerId,
-        info: PeerInfo,
+        info: Arc<PeerInfo>,
     },
     /// The last link to it is gone.
     Down {

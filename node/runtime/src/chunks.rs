@@ -12,6 +12,7 @@ use shoal_ports::{Flow, FlowReader};
 use shoal_types::{ChunkId, Error, FlowHeader, Layout, Member, PeerId, Request, Response, Result, wire};
 
 use crate::context::Context;
+use crate::planted::Planted;
 use crate::serve;
 pub(crate) use cache::ChunkCache;
 
@@ -33,15 +34,22 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
     let chunk = context.blocking(move || Ok(ChunkId::of(&hashed))).await?;
     let layout = context.require_layout()?;
     let key = PlacementKey::of_chunk(chunk);
-    let replicas = context.config.replicas as usize;
-    let mut candidates: Vec<Member> =
-        layout.members.iter().filter(|member| member.weight > 0 && context.is_live(member.id)).cloned().collect();
+    let replicas = match context.has_planted(Planted::AckBeforeReplicas) {
+        true => 1,
+        false => context.config.replicas as usize,
+    };
+    let mut candidates: Vec<&Member> = context.members.look(|table| {
+        let is_live = |peer| peer == context.me || table.is_live(peer);
+        layout.members.iter().filter(|member| member.weight > 0 && is_live(member.id)).collect()
+    });
     let mut live = candidates.len();
     let mut have: BTreeSet<PeerId> = BTreeSet::new();
     let mut cause = None;
     loop {
-        let missing: Vec<PeerId> =
-            owners(key, &candidates, replicas).into_iter().filter(|owner| !have.contains(owner)).collect();
+        let missing: Vec<PeerId> = owners(key, candidates.iter().copied(), replicas)
+            .into_iter()
+            .filter(|owner| !have.contains(owner))
+            .collect();
         if missing.is_empty() {
             break;
         }
@@ -52,6 +60,9 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
         for (owner, result) in sent.await {
             match result {
                 Ok(()) => {
+                    have.insert(owner);
+                }
+                Err(_) if context.has_planted(Planted::FailedCopyCounts) => {
                     have.insert(owner);
                 }
                 Err(error) => {
@@ -143,7 +154,9 @@ pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(
         None => {
             let whole = fetch(context, chunk).await?;
             context.cache.put(chunk, whole.clone());
-            mend(context, chunk, whole.clone());
+            if !context.has_planted(Planted::RepairTrusts) {
+                mend(context, chunk, whole.clone());
+            }
             whole
         }
     };
@@ -160,7 +173,7 @@ pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(
 /// A whole chunk from whoever has it: its owners first, then everyone.
 async fn fetch(context: &Arc<Context>, chunk: ChunkId) -> Result<Bytes> {
     let layout = context.require_layout()?;
-    let owners = layout_owners(PlacementKey::of_chunk(chunk), &layout, context.config.replicas as usize).all();
+    let owners = owners_in(context, &layout, chunk);
     let is_candidate = |peer: &PeerId| *peer != context.me && context.is_live(*peer);
     for owner in owners.iter().filter(|peer| is_candidate(peer)) {
         if let Some(bytes) = fetch_from(context, *owner, chunk).await {
@@ -168,7 +181,9 @@ async fn fetch(context: &Arc<Context>, chunk: ChunkId) -> Result<Bytes> {
         }
     }
     // Somebody may hold a copy in an owner's place, or from an older layout.
-    let others: Vec<PeerId> = context.members().entries.keys().copied().filter(|peer| !owners.contains(peer)).collect();
+    let others: Vec<PeerId> = context
+        .members
+        .look(|table| table.live().map(|(peer, _)| peer).filter(|peer| !owners.contains(peer)).collect());
     for peer in others.iter().filter(|peer| is_candidate(peer)) {
         let has = context.call(*peer, Request::ChunkHas { chunks: vec![chunk] }).await;
         if matches!(has, Ok(Response::Has(has)) if has == [true])
@@ -217,7 +232,12 @@ fn mend(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) {
     }
 }
 
-fn is_owner(context: &Context, layout: &Layout, chunk: ChunkId) -> bool {
+/// Whoever may hold a chunk by a layout, the present owners first.
+pub(crate) fn owners_in(context: &Context, layout: &Layout, chunk: ChunkId) -> Vec<PeerId> {
+    layout_owners(PlacementKey::of_chunk(chunk), layout, context.config.replicas as usize).all()
+}
+
+pub(crate) fn is_owner(context: &Context, layout: &Layout, chunk: ChunkId) -> bool {
     owners(PlacementKey::of_chunk(chunk), &layout.members, context.config.replicas as usize).contains(&context.me)
 }
 

@@ -3,6 +3,8 @@ use std::time::Duration;
 use shoal_membership::SwimConfig;
 use shoal_types::PeerInfo;
 
+use crate::planted::Planted;
+
 /// What a peer needs to know to start.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
@@ -15,11 +17,34 @@ pub struct PeerConfig {
     pub replicas: u32,
     pub timing: Timing,
     pub bounds: Bounds,
+    /// A bug put in on purpose, for the simulator to find.
+    #[cfg(feature = "planted")]
+    pub(crate) planted: Option<Planted>,
 }
 
 impl PeerConfig {
     pub fn new(info: PeerInfo) -> Self {
-        Self { info, join: Vec::new(), form: false, replicas: 3, timing: Timing::default(), bounds: Bounds::default() }
+        Self {
+            info,
+            join: Vec::new(),
+            form: false,
+            replicas: 3,
+            timing: Timing::default(),
+            bounds: Bounds::default(),
+            #[cfg(feature = "planted")]
+            planted: None,
+        }
+    }
+
+    /// Puts a bug in, on purpose; whether this build can have one.
+    pub fn plant(&mut self, bug: Planted) -> bool {
+        #[cfg(feature = "planted")]
+        {
+            self.planted = Some(bug);
+        }
+        #[cfg(not(feature = "planted"))]
+        let _ = bug;
+        cfg!(feature = "planted")
     }
 
     /// Peers that keep a name's register: a majority of them outlives the

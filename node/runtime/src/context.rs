@@ -4,17 +4,20 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::{Either, FutureExt, select};
 use ractor::{ActorCell, ActorRef};
 use shoal_ports::{Ports, TaskHandle};
 use shoal_types::{Error, Layout, MeshId, PeerId, Request, Response, Result, wire};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::chunks::ChunkCache;
 use crate::config::PeerConfig;
+use crate::gauges::Levels;
 use crate::jobs::Jobs;
 use crate::layouts::LayoutMsg;
 use crate::members::{MemberTable, MembersMsg};
+use crate::published::Published;
 use crate::registers::RegistersMsg;
 use crate::serve;
 use crate::worker::WorkerMsg;
@@ -29,6 +32,13 @@ pub(crate) struct Actors {
     pub(crate) supervisor: ActorCell,
 }
 
+impl Actors {
+    /// Those that the supervisor started, in the order in which they are stopped.
+    pub(crate) fn core(&self) -> [ActorCell; 4] {
+        [self.layouts.get_cell(), self.members.get_cell(), self.worker.get_cell(), self.registers.get_cell()]
+    }
+}
+
 /// Shared by everything that a peer runs. Truth lives in the actors; here are
 /// their addresses, and the latest views that they published.
 pub(crate) struct Context {
@@ -36,11 +46,14 @@ pub(crate) struct Context {
     pub(crate) config: PeerConfig,
     pub(crate) ports: Ports,
     pub(crate) actors: OnceLock<Actors>,
-    members: watch::Sender<Arc<MemberTable>>,
-    layout: watch::Sender<Option<Arc<Layout>>>,
+    /// Everyone but this peer, as last seen.
+    pub(crate) members: Published<MemberTable>,
+    /// The layout in force here, if this peer knows one.
+    pub(crate) layout: Published<Option<Arc<Layout>>>,
     pub(crate) jobs: Jobs,
     pub(crate) cache: ChunkCache,
     pub(crate) inbound_chunks: Semaphore,
+    pub(crate) levels: Levels,
     /// Whom this peer could not bring anything to while it brought all else
     /// to the owners of that layout version.
     pub(crate) synced: Mutex<Option<(u64, Vec<PeerId>)>>,
@@ -59,11 +72,12 @@ impl Context {
             me: config.info.id,
             ports,
             actors: OnceLock::new(),
-            members: watch::Sender::new(Arc::new(MemberTable::default())),
-            layout: watch::Sender::new(None),
+            members: Published::new(MemberTable::default()),
+            layout: Published::new(None),
             jobs: Jobs::new(bounds.finished_jobs),
             cache: ChunkCache::new(bounds.chunk_cache_bytes),
             inbound_chunks: Semaphore::new(bounds.inbound_chunks),
+            levels: Levels::default(),
             synced: Mutex::new(None),
             stranger: Mutex::new(None),
             config,
@@ -78,40 +92,20 @@ impl Context {
         Error::NotReady { peer: self.me, why: why.into() }
     }
 
-    /// Everyone but this peer, as last seen.
-    pub(crate) fn members(&self) -> Arc<MemberTable> {
-        self.members.borrow().clone()
-    }
-
-    pub(crate) fn watch_members(&self) -> watch::Receiver<Arc<MemberTable>> {
-        self.members.subscribe()
-    }
-
-    pub(crate) fn publish_members(&self, table: MemberTable) {
-        self.members.send_if_modified(|current| {
-            let changed = **current != table;
-            if changed {
-                *current = Arc::new(table);
-            }
-            changed
-        });
-    }
-
     /// The layout in force here, if this peer knows one.
     pub(crate) fn layout(&self) -> Option<Arc<Layout>> {
-        self.layout.borrow().clone()
+        self.layout.look(Clone::clone)
     }
 
     pub(crate) fn require_layout(&self) -> Result<Arc<Layout>> {
         self.layout().ok_or_else(|| self.not_ready("it has not found its mesh yet"))
     }
 
-    pub(crate) fn publish_layout(&self, layout: Option<Layout>) {
-        self.layout.send_replace(layout.map(Arc::new));
-    }
-
-    pub(crate) fn watch_layout(&self) -> watch::Receiver<Option<Arc<Layout>>> {
-        self.layout.subscribe()
+    pub(crate) fn publish_layout(&self, layout: Option<Arc<Layout>>) {
+        self.layout.change(|current| {
+            *current = layout;
+            true
+        });
     }
 
     /// Notes that another mesh with the same secret is about, or none any more.
@@ -123,9 +117,10 @@ impl Context {
         *lock(&self.stranger)
     }
 
-    /// Whether a peer can be counted on now: this one always.
+    /// Whether a peer can be counted on now: this one always. To ask about
+    /// many, look at the table once.
     pub(crate) fn is_live(&self, peer: PeerId) -> bool {
-        peer == self.me || self.members().is_live(peer)
+        peer == self.me || self.members.look(|table| table.is_live(peer))
     }
 
     pub(crate) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
@@ -165,7 +160,11 @@ impl Context {
         if to == self.me {
             return serve::answer(self, self.me, request).await;
         }
-        let frame = wire::encode(&request)?;
+        self.call_frame(to, wire::encode(&request)?).await
+    }
+
+    /// Asks another peer what was encoded before.
+    pub(crate) async fn call_frame(&self, to: PeerId, frame: Bytes) -> Result<Response> {
         let answer = self.ports.transport.call(to, frame, self.config.timing.call).await?;
         wire::decode::<Result<Response>>(&answer)?
     }

@@ -16,6 +16,7 @@ use futures::channel::oneshot;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use shoal_job::{Action, Event, Job, JobConfig};
 use shoal_placement::{PlacementKey, layout_owners};
+use shoal_ports::TaskHandle;
 use shoal_types::{
     ChunkId, Error, Fingerprint, FragmentId, InputPin, JobEvent, JobId, JobPlan, JobState, JobSummary, OutputId,
     PeerId, Query, Request, Result, StageId, TaskReport, TaskSpec,
@@ -25,12 +26,16 @@ use tokio::sync::mpsc::Sender;
 use crate::context::Context;
 use crate::jobs::Work;
 use crate::peer::Update;
+use crate::planted::Planted;
 use crate::tables::Tables;
 use crate::worker::WorkerMsg;
 use answer::Sent;
 
 /// How long a peer that could not be reached gets no work, unless it comes back as new.
 const DISTRUST: Duration = Duration::from_secs(2);
+
+/// No peer is given more tasks at once, whatever it says.
+const SLOTS_MAX: u32 = 1024;
 
 pub(crate) enum CoordinatorMsg {
     Planned(Result<JobPlan>),
@@ -82,6 +87,8 @@ pub(crate) struct State {
     distrusted: BTreeMap<PeerId, (Duration, u64)>,
     /// Whoever may keep outputs of this job.
     involved: BTreeSet<PeerId>,
+    /// Says when members change.
+    watch: TaskHandle,
 }
 
 impl Actor for Coordinator {
@@ -113,6 +120,7 @@ impl Actor for Coordinator {
             workers: BTreeMap::new(),
             distrusted: BTreeMap::new(),
             involved: BTreeSet::new(),
+            watch: watch(&context, &myself),
             query,
             context,
         };
@@ -120,8 +128,12 @@ impl Actor for Coordinator {
             Some(plan) => myself.cast(CoordinatorMsg::Planned(Ok(plan)))?,
             None => state.plan(&myself),
         }
-        state.watch(&myself);
         Ok(state)
+    }
+
+    async fn post_stop(&self, _: ActorRef<Self::Msg>, state: &mut State) -> Result<(), ActorProcessingErr> {
+        state.watch.abort();
+        Ok(())
     }
 
     async fn handle(
@@ -161,14 +173,6 @@ impl State {
         });
     }
 
-    /// Says when members change, for as long as the job lives.
-    fn watch(&self, myself: &ActorRef<CoordinatorMsg>) {
-        let (mut members, myself) = (self.context.watch_members(), myself.clone());
-        self.context.spawn("job members", async move {
-            while members.changed().await.is_ok() && myself.cast(CoordinatorMsg::Members).is_ok() {}
-        });
-    }
-
     fn planned(&mut self, myself: &ActorRef<CoordinatorMsg>, plan: JobPlan) -> Vec<Action> {
         let stages = plan.stages.len();
         let context = self.context.clone();
@@ -201,17 +205,14 @@ impl State {
         };
         let (context, now) = (&self.context, self.context.ports.clock.now());
         let ours = &context.config.info;
-        let table = context.members();
         let mut present: BTreeMap<PeerId, (u32, u64)> = BTreeMap::new();
         present.insert(ours.id, (ours.slots.max(1), ours.incarnation));
-        for (peer, slots) in table.workers() {
+        context.members.look(|table| {
             // Only the same build runs the same plan to the same bits.
-            if let Some(info) = table.entries.get(&peer).and_then(|entry| entry.info.as_ref())
-                && info.version == ours.version
-            {
-                present.insert(peer, (slots, info.incarnation));
-            }
-        }
+            let infos = table.live().filter_map(|(peer, entry)| entry.info.as_ref().map(|info| (peer, info)));
+            let same_build = infos.filter(|(_, info)| info.version == ours.version);
+            present.extend(same_build.map(|(peer, info)| (peer, (info.slots.clamp(1, SLOTS_MAX), info.incarnation))));
+        });
         let distrusted = &self.distrusted;
         present.retain(|peer, (_, incarnation)| {
             distrusted.get(peer).is_none_or(|(until, bad)| *until <= now || bad != incarnation)
@@ -361,7 +362,7 @@ impl State {
         self.elapsed = Some(self.context.ports.clock.now().saturating_sub(self.started));
         self.state = state.clone();
         self.happened(JobEvent::Ended { state: state.clone() });
-        self.running.clear();
+        self.cancel_running();
         let summary = self.summary();
         self.context.jobs.finished(summary.clone());
         let last = match state {
@@ -374,7 +375,8 @@ impl State {
             // The reader may be gone.
             let _ = frames.send(last).await;
         });
-        for peer in std::mem::take(&mut self.involved) {
+        let forgets = self.context.has_planted(Planted::ForgetsToCancel);
+        for peer in std::mem::take(&mut self.involved).into_iter().filter(|_| !forgets) {
             if peer == self.context.me {
                 if let Ok(actors) = self.context.actors() {
                     let _ = actors.worker.cast(WorkerMsg::Release(self.id));
@@ -389,6 +391,16 @@ impl State {
             });
         }
         myself.stop(None);
+    }
+
+    fn cancel_running(&mut self) {
+        let running = std::mem::take(&mut self.running);
+        if self.context.has_planted(Planted::ForgetsToCancel) {
+            self.context.spawn("forgotten", async move {
+                std::future::pending::<()>().await;
+                drop(running);
+            });
+        }
     }
 
     fn summary(&self) -> JobSummary {
@@ -425,6 +437,20 @@ impl State {
         }
         summary
     }
+}
+
+/// Says when members change, for as long as the job lives.
+fn watch(context: &Arc<Context>, job: &ActorRef<CoordinatorMsg>) -> TaskHandle {
+    let (watching, job) = (context.clone(), job.clone());
+    context.spawn("job members", async move {
+        let mut seen = watching.members.version();
+        loop {
+            seen = watching.members.after(seen).await;
+            if job.cast(CoordinatorMsg::Members).is_err() {
+                return;
+            }
+        }
+    })
 }
 
 /// The owners of a partition's chunks, those of most first.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::stream::{self, BoxStream};
-use ractor::{ActorId, ActorRef, ActorRuntime, call};
+use ractor::{ActorCell, ActorId, ActorRef, ActorRuntime, call};
 use shoal_types::{Error, FragmentId, JobId, JobPlan, JobSummary, Query, Result};
 use tokio::sync::mpsc::Receiver;
 
@@ -110,14 +110,21 @@ impl Jobs {
         inner.running.len() < before
     }
 
-    fn count(&self) -> usize {
-        lock(&self.inner).running.len()
+    /// The coordinators of those that are running, in the order of their jobs.
+    pub(crate) fn coordinators(&self) -> Vec<ActorCell> {
+        lock(&self.inner).running.values().map(|job| job.actor.get_cell()).collect()
+    }
+
+    /// How many are running, and how many that have finished are remembered.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let inner = lock(&self.inner);
+        (inner.running.len(), inner.finished.len())
     }
 }
 
 /// Starts a job here; its answer comes as it is made.
 pub(crate) fn start(context: &Arc<Context>, work: Work) -> Result<Answer> {
-    if context.jobs.count() >= context.config.bounds.running_jobs {
+    if context.jobs.counts().0 >= context.config.bounds.running_jobs {
         return Err(Error::Busy { peer: context.me, retry_after_ms: 1_000 });
     }
     let mut id = [0; 10];

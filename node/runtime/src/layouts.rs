@@ -11,6 +11,8 @@
 //! says so, and only then are the old ones let go.
 
 mod change;
+mod spread;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +20,14 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
 use shoal_register::Decision;
-use shoal_types::{Gossip, Layout, Member, MeshId, PeerId, PeerInfo, RegisterKey, Request, Response, Result, wire};
+use shoal_types::{Error, Layout, Member, MeshId, PeerId, PeerInfo, RegisterKey, Result, wire};
 
 use crate::context::Context;
+use crate::gauges;
+use crate::planted::Planted;
 use crate::registers::{self, RegistersMsg};
 use crate::replicate;
+use change::{View, Wanted};
 
 /// The note in which the layout is kept.
 const LAYOUT_NOTE: &str = "layout";
@@ -30,12 +35,19 @@ const LAYOUT_NOTE: &str = "layout";
 /// Ticks between two hints at our layout version to peers at random.
 const HINT_TICKS: u64 = 5;
 
-/// For how many ticks another mesh must have been there before ours is given up.
-const YIELD_TICKS: u64 = 5;
-
 /// Each next candidate waits this many ticks longer before it proposes, so
 /// that they do not outbid each other.
 const TURN_TICKS: u64 = 10;
+
+/// Peers with at least so many candidates before them look whether a change is
+/// wanted less often: others will have made it.
+const FAR: u64 = 4;
+
+/// Ticks between two looks of theirs.
+const FAR_TICKS: u64 = 10;
+
+/// Of many peers, about so many tell a newly linked one which layout they know.
+const HINTS: u64 = 16;
 
 pub(crate) enum LayoutMsg {
     /// Takes up the layout of the last time, or forms a mesh where that is wanted.
@@ -51,7 +63,9 @@ pub(crate) enum LayoutMsg {
     /// A peer says that it belongs to no mesh.
     Homeless(PeerId),
     /// A committed version.
-    Learn(Layout),
+    Learn(Arc<Layout>),
+    /// A peer has been asked for its layout.
+    Fetched(Option<Layout>),
     /// An attempt to change it has ended.
     Proposed(Result<Layout>),
     Tick,
@@ -61,16 +75,33 @@ pub(crate) struct Layouts;
 
 pub(crate) struct State {
     context: Arc<Context>,
-    layout: Option<Layout>,
+    layout: Option<Arc<Layout>>,
+    /// Whether this peer is in it.
+    involved: bool,
     started: Duration,
     proposing: bool,
+    /// Who was not ready to let a joint layout settle, when asked last.
+    unready: Option<PeerId>,
+    /// What the last look at the members showed.
+    outlook: Option<Outlook>,
     /// Since when a change has been wanted, in ticks.
     wanted_ticks: u64,
     ticks: u64,
+    /// Layouts that are being asked for.
+    fetching: u32,
+    /// The last layout of somebody else's mesh that was looked at.
+    not_ours: Option<(MeshId, u64)>,
     /// Peers that belong to another mesh with the same secret.
     foreign: BTreeMap<PeerId, MeshId>,
     /// For how many ticks one of them has been there.
     foreign_ticks: u64,
+}
+
+/// Whether a change was wanted, and of which members that is true.
+struct Outlook {
+    members: u64,
+    tick: u64,
+    wanted: Wanted,
 }
 
 impl Actor for Layouts {
@@ -98,20 +129,36 @@ impl Actor for Layouts {
                 myself.cast(LayoutMsg::Tick)?;
                 let _ = reply.send(started);
             }
-            LayoutMsg::Linked(peer) => state.hint(peer),
-            LayoutMsg::Hint { from, mesh, version } => state.hinted(&myself, from, mesh, version),
-            LayoutMsg::Homeless(peer) => {
-                state.foreign.remove(&peer);
+            LayoutMsg::Linked(peer) => {
+                let many = state.context.members.look(|table| table.entries.len() as u64);
+                if many <= HINTS || state.context.random() % many < HINTS {
+                    state.hint(peer);
+                }
             }
+            LayoutMsg::Hint { from, mesh, version } => state.hinted(&myself, from, mesh, version),
+            LayoutMsg::Homeless(peer) => state.no_longer_foreign(peer),
             LayoutMsg::Learn(layout) => state.learn(layout).await?,
+            LayoutMsg::Fetched(layout) => {
+                state.fetching -= 1;
+                if let Some(layout) = layout {
+                    state.learn(Arc::new(layout)).await?;
+                }
+            }
             LayoutMsg::Proposed(result) => {
                 state.proposing = false;
+                gauges::note(&state.context.levels.proposals, 0);
                 match result {
                     Ok(layout) => {
+                        let layout = Arc::new(layout);
                         state.learn(layout.clone()).await?;
-                        state.spread(layout);
+                        state.spread(&layout);
                     }
-                    Err(error) => tracing::info!(%error, "the layout was not changed"),
+                    Err(error) => {
+                        tracing::info!(%error, "the layout was not changed");
+                        if let Error::NotReady { peer, .. } = error {
+                            state.unready = Some(peer);
+                        }
+                    }
                 }
             }
             LayoutMsg::Tick => {
@@ -136,11 +183,16 @@ impl State {
         let layout = kept.map(|bytes| wire::decode::<Layout>(&bytes)).transpose()?;
         Ok(Self {
             context: context.clone(),
-            layout,
+            layout: layout.map(Arc::new),
+            involved: false,
             started: context.ports.clock.now(),
             proposing: false,
+            unready: None,
+            outlook: None,
             wanted_ticks: 0,
             ticks: 0,
+            fetching: 0,
+            not_ours: None,
             foreign: BTreeMap::new(),
             foreign_ticks: 0,
         })
@@ -152,14 +204,14 @@ impl State {
         self.context.ports.rng.fill(&mut mesh);
         let layout = Layout::first(MeshId::from_bytes(mesh), member_of(&self.context.config.info));
         tracing::info!(mesh = %layout.mesh.short(), "formed a mesh");
-        self.adopt(layout, true).await
+        self.adopt(Arc::new(layout), true).await
     }
 
     /// Makes a committed version the one in force here: first on disk, then
     /// at the acceptors, who refuse older ones from then on, then for all.
-    async fn adopt(&mut self, layout: Layout, keep: bool) -> Result<()> {
-        if keep {
-            let (store, note) = (self.context.ports.store.clone(), wire::encode(&layout)?);
+    async fn adopt(&mut self, layout: Arc<Layout>, keep: bool) -> Result<()> {
+        if keep && !self.context.has_planted(Planted::LayoutNotKept) {
+            let (store, note) = (self.context.ports.store.clone(), wire::encode(&*layout)?);
             self.context.blocking(move || store.note_put(LAYOUT_NOTE, &note)).await?;
         }
         let registers = self.context.actors()?.registers.clone();
@@ -167,17 +219,23 @@ impl State {
             .map_err(|_| self.context.not_ready("its registers have stopped"))?;
         tracing::info!(version = layout.version, members = layout.members.len(), joint = layout.is_joint(), "layout");
         self.context.publish_layout(Some(layout.clone()));
+        self.involved = layout.involves(self.context.me);
         self.layout = Some(layout);
+        self.outlook = None;
+        self.unready = None;
+        self.not_ours = None;
         self.wanted_ticks = 0;
         Ok(())
     }
 
-    async fn learn(&mut self, layout: Layout) -> Result<()> {
+    async fn learn(&mut self, layout: Arc<Layout>) -> Result<()> {
         match &self.layout {
             None => {
                 // Somebody else's business until it takes us in.
                 if layout.involves(self.context.me) {
                     self.adopt(layout, true).await?;
+                } else {
+                    self.not_ours = Some((layout.mesh, layout.version));
                 }
             }
             Some(ours) if ours.mesh == layout.mesh => {
@@ -199,54 +257,31 @@ impl State {
             .await
     }
 
-    fn hint(&self, to: PeerId) {
-        if let Some(layout) = &self.layout
-            && let Ok(frame) = wire::encode(&Gossip::Layout { mesh: layout.mesh, version: layout.version })
-        {
-            self.context.ports.transport.gossip(to, frame);
-        }
-    }
-
     fn hinted(&mut self, myself: &ActorRef<LayoutMsg>, from: PeerId, mesh: MeshId, version: u64) {
         match &self.layout {
             Some(ours) if ours.mesh == mesh && version > ours.version => self.fetch(myself, from),
             Some(ours) if ours.mesh == mesh && version < ours.version => self.hint(from),
             Some(ours) if ours.mesh == mesh => {}
             Some(_) => {
-                if self.foreign.insert(from, mesh).is_none() {
+                let before = self.foreign.insert(from, mesh);
+                if before.is_none() {
                     self.hint(from);
+                }
+                if before != Some(mesh) {
+                    self.outlook = None;
                 }
                 return;
             }
+            None if self.not_ours.is_some_and(|(known, seen)| known == mesh && version <= seen) => {}
             // It may be the mesh that has us as a member.
             None => self.fetch(myself, from),
         }
-        self.foreign.remove(&from);
+        self.no_longer_foreign(from);
     }
 
-    /// Asks a peer that knows a later version for it.
-    fn fetch(&self, myself: &ActorRef<LayoutMsg>, from: PeerId) {
-        let (context, myself) = (self.context.clone(), myself.clone());
-        self.context.spawn("layout fetch", async move {
-            match context.call(from, Request::LayoutGet).await {
-                Ok(Response::Layout(Some(layout))) => {
-                    let _ = myself.cast(LayoutMsg::Learn(layout));
-                }
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "no layout from a peer that has one"),
-            }
-        });
-    }
-
-    /// Tells everyone whom it concerns, the newcomers too.
-    fn spread(&self, layout: Layout) {
-        for peer in layout.everyone().into_iter().filter(|peer| *peer != self.context.me) {
-            let (context, layout) = (self.context.clone(), layout.clone());
-            self.context.spawn("layout spread", async move {
-                if let Err(error) = context.call(peer, Request::LayoutLearn(layout)).await {
-                    tracing::debug!(%error, peer = %peer.short(), "told no layout");
-                }
-            });
+    fn no_longer_foreign(&mut self, peer: PeerId) {
+        if self.foreign.remove(&peer).is_some() {
+            self.outlook = None;
         }
     }
 
@@ -259,90 +294,72 @@ impl State {
             }
             return Ok(());
         };
-        let members = context.members();
         if self.ticks.is_multiple_of(HINT_TICKS) {
-            let linked: Vec<PeerId> =
-                members.entries.iter().filter(|(_, entry)| entry.linked).map(|(peer, _)| *peer).collect();
-            if !linked.is_empty() {
-                self.hint(linked[(context.random() % linked.len() as u64) as usize]);
-            }
+            self.hint_somebody();
         }
         self.yield_to_strangers().await?;
-        if self.proposing || !layout.involves(context.me) {
+        if self.proposing || !self.involved || self.layout.is_none() {
             return Ok(());
         }
-        let now = context.ports.clock.now();
-        let next = if layout.is_joint() {
-            Some(layout.settled())
-        } else {
-            change::wanted(&layout, &members, &self.foreign, &context.config, now, self.started)
-        };
-        let Some(next) = next else {
+        if !layout.is_joint() && !self.is_change_wanted(&layout) {
             self.wanted_ticks = 0;
             return Ok(());
-        };
+        }
         self.wanted_ticks += 1;
-        if self.wanted_ticks < 2 + TURN_TICKS * change::turn(&layout, context.me, &members) {
-            return Ok(());
-        }
-        self.propose(myself, layout, next);
-        Ok(())
-    }
-
-    /// Whether to form a mesh rather than wait to be taken in: at once where
-    /// nobody is, else the one with the smallest id, else after a while.
-    fn may_form(&self) -> bool {
-        let looked = self.context.ports.clock.now().saturating_sub(self.started);
-        let discover = self.context.config.timing.discover;
-        let members = self.context.members();
-        let smallest = members.entries.iter().filter(|(_, entry)| entry.linked).map(|(peer, _)| *peer).min();
-        match smallest {
-            None => looked >= discover,
-            Some(other) if self.context.me < other => looked >= discover,
-            Some(_) => looked >= 5 * discover,
-        }
-    }
-
-    /// Two meshes with one secret have met. A peer that is a mesh by itself
-    /// and holds no data gives its own up and is taken in by the other; of two
-    /// such the one with the greater id, the other a while later should
-    /// nothing have come of it. Two with data stay apart, and say so.
-    async fn yield_to_strangers(&mut self) -> Result<()> {
-        let members = self.context.members();
-        self.foreign.retain(|peer, _| members.entries.get(peer).is_some_and(|entry| entry.linked));
-        let (Some(ours), Some(smallest)) = (&self.layout, self.foreign.values().min().copied()) else {
-            self.foreign_ticks = 0;
-            self.context.say_stranger(None);
+        let Some(turn) = self.wanted_ticks.checked_sub(2).map(|ticks| ticks / TURN_TICKS) else {
             return Ok(());
         };
-        self.foreign_ticks += 1;
-        self.context.say_stranger(Some(smallest));
-        let patience = if ours.mesh > smallest { YIELD_TICKS } else { 6 * YIELD_TICKS };
-        let alone = ours.members.len() == 1 && !ours.is_joint() && !self.proposing;
-        if self.foreign_ticks < patience || !alone || !self.is_empty().await? {
-            return Ok(());
-        }
-        tracing::info!(ours = %ours.mesh.short(), theirs = %smallest.short(), "gives up its own empty mesh for another");
-        let store = self.context.ports.store.clone();
-        self.context.blocking(move || store.note_put(LAYOUT_NOTE, &[])).await?;
-        self.layout = None;
-        self.started = self.context.ports.clock.now();
-        self.context.publish_layout(None);
-        for peer in std::mem::take(&mut self.foreign).into_keys() {
-            if let Ok(frame) = wire::encode(&Gossip::Homeless) {
-                self.context.ports.transport.gossip(peer, frame);
-            }
+        let before = context.members.look(|members| change::turn(&layout, context.me, members, turn + 1));
+        if before <= turn
+            && let Some(next) = self.next(&layout)
+        {
+            self.propose(myself, layout, next);
         }
         Ok(())
     }
 
-    fn propose(&mut self, myself: &ActorRef<LayoutMsg>, current: Layout, next: Layout) {
+    /// Whether the members of a settled layout should be others. Costs nothing
+    /// while nothing changes.
+    fn is_change_wanted(&mut self, layout: &Layout) -> bool {
+        let (context, now, ticks) = (&self.context, self.context.ports.clock.now(), self.ticks);
+        let is_far = || context.members.look(|members| change::turn(layout, context.me, members, FAR)) >= FAR;
+        let known = self.outlook.as_ref().filter(|outlook| match outlook.wanted {
+            Wanted::NotBefore(Some(moment)) if moment <= now => false,
+            Wanted::NotBefore(_) | Wanted::Change => {
+                outlook.members == context.members.version() || (ticks < outlook.tick + FAR_TICKS && is_far())
+            }
+        });
+        if let Some(outlook) = known {
+            return outlook.wanted == Wanted::Change;
+        }
+        let members = context.members.version();
+        let wanted = self.view(layout, now, |view| view.wanted());
+        let is_wanted = wanted == Wanted::Change;
+        self.outlook = Some(Outlook { members, tick: ticks, wanted });
+        is_wanted
+    }
+
+    /// The version that should follow, if one should.
+    fn next(&self, layout: &Layout) -> Option<Layout> {
+        if layout.is_joint() {
+            return Some(layout.settled());
+        }
+        self.view(layout, self.context.ports.clock.now(), |view| view.next())
+    }
+
+    fn view<T>(&self, layout: &Layout, now: Duration, look: impl FnOnce(&View<'_>) -> T) -> T {
+        let (config, foreign, started) = (&self.context.config, &self.foreign, self.started);
+        self.context.members.look(|members| look(&View { layout, members, foreign, config, now, started }))
+    }
+
+    fn propose(&mut self, myself: &ActorRef<LayoutMsg>, current: Arc<Layout>, next: Layout) {
         self.proposing = true;
-        let (context, myself) = (self.context.clone(), myself.clone());
+        gauges::note(&self.context.levels.proposals, 1);
+        let (context, myself, unready) = (self.context.clone(), myself.clone(), self.unready.take());
         self.context.spawn("layout propose", async move {
             let result = async {
                 if current.is_joint() {
-                    replicate::may_settle(&context, &current).await?;
+                    replicate::may_settle(&context, &current, unready).await?;
                 }
                 decide(&context, &current, next).await
             };
@@ -363,7 +380,7 @@ async fn decide(context: &Arc<Context>, current: &Layout, next: Layout) -> Resul
     let outcome =
         registers::operate(context, RegisterKey::Layout(current.mesh, next.version), groups, current.version, change)
             .await?;
-    let bytes = outcome.value.ok_or_else(|| shoal_types::Error::bug("a layout was decided to be nothing"))?;
+    let bytes = outcome.value.ok_or_else(|| Error::bug("a layout was decided to be nothing"))?;
     wire::decode(&bytes)
 }
 

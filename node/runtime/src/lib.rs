@@ -18,12 +18,15 @@ mod chunks;
 mod config;
 mod context;
 mod coordinator;
+mod gauges;
 mod jobs;
 mod layouts;
 mod members;
 mod names;
 mod objects;
 mod peer;
+mod planted;
+mod published;
 mod registers;
 mod replicate;
 mod router;
@@ -33,6 +36,11 @@ mod supervisor;
 mod tables;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{Bounds, PeerConfig, Timing};
+pub use gauges::Gauge;
 pub use peer::{Answer, Peer, PutCondition, Update};
+pub use planted::{Planted, UnknownBug};
 pub use supervisor::Stopped;

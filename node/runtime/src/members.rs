@@ -1,37 +1,37 @@
 //! Who is there: the failure detector's actor.
 
+mod book;
+mod reach;
 mod table;
+mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use shoal_membership::{Action, Identity, Swim, Timer};
-use shoal_types::{Gossip, Health, PeerId, PeerInfo, wire};
+use shoal_types::{Gossip, Health, Layout, PeerId, PeerInfo, wire};
 
 use crate::context::Context;
+use crate::gauges;
 use crate::layouts::LayoutMsg;
+use crate::planted::Planted;
+use book::AddressBook;
 pub(crate) use table::{MemberEntry, MemberTable};
+use turns::Turns;
 
 /// The note in which the addresses of other peers are remembered.
 const ADDRESSES_NOTE: &str = "addresses";
 
-/// Peers whose addresses are remembered.
-const REMEMBERED_MAX: usize = 1_000;
-
 /// Refusals kept for `shoal status`.
-const REFUSALS_MAX: usize = 16;
+pub(crate) const REFUSALS_MAX: usize = 16;
 
 /// Addresses found on the local network that are dialled.
 const FOUND_MAX: usize = 256;
 
-/// Ticks between two attempts to reach a peer that is not there yet.
-const RETRY_TICKS: u64 = 5;
-
 pub(crate) enum MembersMsg {
-    Up { peer: PeerId, info: PeerInfo },
+    Up { peer: PeerId, info: Arc<PeerInfo> },
     Down { peer: PeerId },
     Swim { from: PeerId, packet: Bytes },
     Dead { from: PeerId, incarnation: u64 },
@@ -45,19 +45,35 @@ pub(crate) enum MembersMsg {
 
 pub(crate) struct Members;
 
+/// A peer to which there is a link, or was.
+struct Met {
+    info: Arc<PeerInfo>,
+    linked: bool,
+}
+
+/// Nothing here is done for every member at every message: in a mesh of
+/// thousands, messages come by the thousand.
 pub(crate) struct State {
     context: Arc<Context>,
     swim: Swim,
-    /// Peers to which there is a link.
-    links: BTreeMap<PeerId, PeerInfo>,
-    /// What peers said of themselves when they were linked last.
-    infos: BTreeMap<PeerId, PeerInfo>,
+    met: BTreeMap<PeerId, Met>,
+    links: usize,
     /// Incarnations that said that they go.
     leaving: BTreeMap<PeerId, u64>,
-    /// When the present health of a peer was first seen.
-    since: BTreeMap<PeerId, (Health, Duration)>,
-    remembered: BTreeMap<PeerId, Vec<String>>,
-    refusals: BTreeMap<String, (String, Duration)>,
+    /// About whom something else than their health may have changed.
+    touched: BTreeSet<PeerId>,
+    /// Linked, but no members yet.
+    strangers: Turns,
+    /// Members that live, without a link.
+    unlinked: Turns,
+    /// Of the layout, without a link, and dead or never seen.
+    absent: Turns,
+    /// The layout for which those were found, and its version as published.
+    layout: (u64, Option<Arc<Layout>>),
+    book: AddressBook,
+    /// Who was not admitted, with the tick at which and why.
+    refusals: BTreeMap<String, (u64, String)>,
+    refusals_changed: bool,
     found: Vec<String>,
     ticks: u64,
 }
@@ -68,8 +84,8 @@ impl Actor for Members {
     type Arguments = State;
 
     async fn pre_start(&self, myself: ActorRef<Self::Msg>, state: State) -> Result<State, ActorProcessingErr> {
-        for (peer, addresses) in &state.remembered {
-            state.context.ports.transport.learn(*peer, addresses.clone());
+        for (peer, addresses) in state.book.iter() {
+            state.context.ports.transport.learn(peer, addresses.to_vec());
         }
         myself.cast(MembersMsg::Tick)?;
         Ok(state)
@@ -84,16 +100,14 @@ impl Actor for Members {
         let actions = match message {
             MembersMsg::Up { peer, info } => state.link_up(peer, info),
             MembersMsg::Down { peer } => {
-                state.links.remove(&peer);
+                state.link_down(peer);
                 vec![]
             }
             MembersMsg::Swim { from, packet } => state.swim.packet(from, &packet),
-            MembersMsg::Dead { from, incarnation } => match state.links.get(&from) {
-                Some(info) => state.swim.declared_dead(incarnation, Identity::of(info)),
-                None => vec![],
-            },
+            MembersMsg::Dead { from, incarnation } => state.declared_dead(from, incarnation),
             MembersMsg::Leaving { from, incarnation } => {
                 state.leaving.insert(from, incarnation);
+                state.touched.insert(from);
                 vec![]
             }
             MembersMsg::Refused { address, why } => {
@@ -116,11 +130,7 @@ impl Actor for Members {
                 state.tick()
             }
             MembersMsg::Leave(reply) => {
-                let incarnation = state.swim.identity().incarnation;
-                for peer in state.links.keys() {
-                    state.gossip(*peer, &Gossip::Leaving { incarnation });
-                }
-                let actions = state.swim.leave();
+                let actions = state.leave();
                 let _ = reply.send(());
                 actions
             }
@@ -136,53 +146,99 @@ impl State {
     pub(crate) async fn load(context: &Arc<Context>) -> shoal_types::Result<Self> {
         let store = context.ports.store.clone();
         let note = context.blocking(move || store.note_get(ADDRESSES_NOTE)).await?;
-        let remembered: BTreeMap<PeerId, Vec<String>> = match note {
-            Some(bytes) => wire::decode(&bytes).unwrap_or_default(),
-            None => BTreeMap::new(),
-        };
         let identity =
-            Identity { addresses: context.ports.transport.addresses(), ..Identity::of(&context.config.info) };
+            Identity { addresses: context.ports.transport.addresses().into(), ..Identity::of(&context.config.info) };
         let swim = Swim::new(identity, &context.config.timing.swim, context.random());
+        let turns = || Turns::after(context.me);
         Ok(Self {
             context: context.clone(),
             swim,
-            links: BTreeMap::new(),
-            infos: BTreeMap::new(),
+            met: BTreeMap::new(),
+            links: 0,
             leaving: BTreeMap::new(),
-            since: BTreeMap::new(),
-            remembered,
+            touched: BTreeSet::new(),
+            strangers: turns(),
+            unlinked: turns(),
+            absent: turns(),
+            layout: (0, None),
+            book: AddressBook::of(note),
             refusals: BTreeMap::new(),
+            refusals_changed: false,
             found: Vec::new(),
             ticks: 0,
         })
     }
 
-    fn link_up(&mut self, peer: PeerId, info: PeerInfo) -> Vec<Action> {
+    fn link_up(&mut self, peer: PeerId, info: Arc<PeerInfo>) -> Vec<Action> {
         tracing::info!(peer = %peer.short(), name = %info.name, version = %info.version, "linked");
         if self.leaving.get(&peer).is_some_and(|gone| *gone < info.incarnation) {
             self.leaving.remove(&peer);
         }
         self.context.ports.transport.learn(peer, info.addresses.clone());
-        self.remember(peer, &info.addresses);
-        let identity = Identity::of(&info);
-        self.links.insert(peer, info.clone());
-        self.infos.insert(peer, info);
+        let known = self.swim.get(peer);
+        let identity = match known {
+            // One copy of its addresses is enough.
+            Some((known, _)) if known.addresses[..] == info.addresses[..] => {
+                Identity { incarnation: info.incarnation, ..known.clone() }
+            }
+            Some(_) | None => Identity::of(&info),
+        };
+        let is_news =
+            known.is_none_or(|(known, health)| health == Health::Dead || known.incarnation < info.incarnation);
+        self.book.enter(peer, &identity.addresses);
+        let before = self.met.insert(peer, Met { info, linked: true });
+        self.links += usize::from(before.is_none_or(|met| !met.linked));
+        self.touched.insert(peer);
         if let Ok(actors) = self.context.actors() {
             // A stopped layout actor means that the peer stops.
             let _ = actors.layouts.cast(LayoutMsg::Linked(peer));
         }
-        self.swim.announce(identity)
+        // Whoever knows the other already has heard of it from somebody, and
+        // so has the other of us: in a large mesh that is how it is mostly.
+        if is_news { self.swim.announce(identity) } else { vec![] }
+    }
+
+    fn link_down(&mut self, peer: PeerId) {
+        if let Some(met) = self.met.get_mut(&peer).filter(|met| met.linked) {
+            met.linked = false;
+            self.links -= 1;
+            self.touched.insert(peer);
+        }
+    }
+
+    fn is_linked(&self, peer: PeerId) -> bool {
+        self.met.get(&peer).is_some_and(|met| met.linked)
+    }
+
+    fn declared_dead(&mut self, teller: PeerId, incarnation: u64) -> Vec<Action> {
+        match self.met.get(&teller).filter(|met| met.linked) {
+            Some(_) if self.context.has_planted(Planted::DeafToDeath) => vec![],
+            Some(met) => self.swim.declared_dead(incarnation, Identity::of(&met.info)),
+            None => vec![],
+        }
+    }
+
+    fn leave(&mut self) -> Vec<Action> {
+        let incarnation = self.swim.identity().incarnation;
+        for (peer, _) in self.met.iter().filter(|(_, met)| met.linked) {
+            self.gossip(*peer, &Gossip::Leaving { incarnation });
+        }
+        let note = self.book.note(self.context.ports.clock.now());
+        self.write_book(note);
+        self.swim.leave()
     }
 
     fn refused(&mut self, address: String, why: String) {
         tracing::warn!(%address, %why, "not admitted");
         if self.refusals.len() >= REFUSALS_MAX {
-            let oldest = self.refusals.iter().min_by_key(|(_, (_, at))| *at).map(|(address, _)| address.clone());
+            let oldest = self.refusals.iter().min_by_key(|(_, (at, _))| *at).map(|(address, _)| address.clone());
             if let Some(oldest) = oldest {
                 self.refusals.remove(&oldest);
             }
         }
-        self.refusals.insert(address, (why, self.context.ports.clock.now()));
+        self.refusals.insert(address, (self.ticks, why));
+        self.refusals_changed = true;
+        gauges::note(&self.context.levels.refusals, self.refusals.len());
     }
 
     fn find(&mut self, address: String) {
@@ -193,68 +249,17 @@ impl State {
     }
 
     fn is_linked_at(&self, address: &str) -> bool {
-        self.links.values().any(|info| info.addresses.iter().any(|other| other == address))
+        self.met.values().any(|met| met.linked && met.info.addresses.iter().any(|other| other == address))
     }
 
-    fn tick(&mut self) -> Vec<Action> {
-        self.ticks += 1;
-        let mut actions = Vec::new();
-        if self.ticks % RETRY_TICKS != 1 {
-            return actions;
-        }
-        let members = self.swim.members();
-        // An announcement may be lost: again, until the other is a member.
-        for (peer, info) in &self.links {
-            let known = members.iter().any(|view| view.identity.peer == *peer && view.health != Health::Dead);
-            if !known {
-                actions.extend(self.swim.announce(Identity::of(info)));
+    fn write_book(&self, note: Option<shoal_types::Result<Bytes>>) {
+        let note = match note {
+            Some(Ok(note)) => note,
+            Some(Err(error)) => {
+                tracing::error!(%error, "the addresses of other peers do not encode");
+                return;
             }
-        }
-        if self.links.is_empty() {
-            for address in self.context.config.join.iter().chain(&self.found) {
-                self.context.ports.transport.dial(address.clone());
-            }
-            for address in self.remembered.values().flatten() {
-                self.context.ports.transport.dial(address.clone());
-            }
-        }
-        // Somebody that gossip or the layout knows and to whom there is no link.
-        for view in &members {
-            if view.health != Health::Dead && !self.links.contains_key(&view.identity.peer) {
-                self.reach(view.identity.peer, &view.identity.addresses);
-            }
-        }
-        if let Some(layout) = self.context.layout() {
-            for peer in layout.everyone() {
-                if peer != self.context.me && !self.links.contains_key(&peer) {
-                    let addresses = self.remembered.get(&peer).cloned().unwrap_or_default();
-                    self.reach(peer, &addresses);
-                }
-            }
-        }
-        actions
-    }
-
-    /// Any message makes the transport try the addresses that it knows.
-    fn reach(&self, peer: PeerId, addresses: &[String]) {
-        if !addresses.is_empty() {
-            self.context.ports.transport.learn(peer, addresses.to_vec());
-        }
-        if let Some(layout) = self.context.layout() {
-            self.gossip(peer, &Gossip::Layout { mesh: layout.mesh, version: layout.version });
-        }
-    }
-
-    fn remember(&mut self, peer: PeerId, addresses: &[String]) {
-        if addresses.is_empty() || self.remembered.get(&peer).is_some_and(|known| known == addresses) {
-            return;
-        }
-        if self.remembered.len() >= REMEMBERED_MAX && !self.remembered.contains_key(&peer) {
-            return;
-        }
-        self.remembered.insert(peer, addresses.to_vec());
-        let Ok(note) = wire::encode(&self.remembered) else {
-            return;
+            None => return,
         };
         let store = self.context.ports.store.clone();
         self.context.ports.spawner.blocking(Box::new(move || {
@@ -285,46 +290,68 @@ impl State {
                 }
                 Action::Up(identity) => {
                     tracing::info!(peer = %identity.peer.short(), "alive");
-                    self.context.ports.transport.learn(identity.peer, identity.addresses.clone());
-                    self.remember(identity.peer, &identity.addresses);
+                    self.context.ports.transport.learn(identity.peer, identity.addresses.to_vec());
+                    self.book.enter(identity.peer, &identity.addresses);
                 }
                 Action::Down(identity) => {
                     tracing::warn!(peer = %identity.peer.short(), "dead");
                     self.context.ports.transport.forget(identity.peer);
-                    self.links.remove(&identity.peer);
+                    self.link_down(identity.peer);
                     // It may come back where it was.
-                    self.context.ports.transport.learn(identity.peer, identity.addresses);
+                    self.context.ports.transport.learn(identity.peer, identity.addresses.to_vec());
                 }
             }
         }
     }
 
+    /// Says what has changed to all who look at the table.
     fn publish(&mut self) {
-        let now = self.context.ports.clock.now();
-        let mut entries = BTreeMap::new();
-        for view in self.swim.members() {
-            let peer = view.identity.peer;
-            if peer == self.context.me {
-                continue;
-            }
-            let gone = self.leaving.get(&peer).is_some_and(|incarnation| *incarnation >= view.identity.incarnation);
-            let health = if gone { Health::Leaving } else { view.health };
-            let since = match self.since.get(&peer) {
-                Some((known, since)) if *known == health => *since,
-                _ => now,
-            };
-            self.since.insert(peer, (health, since));
-            let entry = MemberEntry {
-                addresses: view.identity.addresses,
-                incarnation: view.identity.incarnation,
-                info: self.infos.get(&peer).cloned(),
-                health,
-                linked: self.links.contains_key(&peer),
-                since,
-            };
-            entries.insert(peer, entry);
+        let mut touched = self.swim.take_changed();
+        touched.append(&mut self.touched);
+        for peer in &touched {
+            self.sort_in(*peer);
         }
-        let refusals = self.refusals.iter().map(|(address, (why, _))| (address.clone(), why.clone())).collect();
-        self.context.publish_members(MemberTable { entries, refusals });
+        let refusals_changed = std::mem::take(&mut self.refusals_changed);
+        if touched.is_empty() && !refusals_changed {
+            return;
+        }
+        self.context.members.change(|table| {
+            let mut changed = refusals_changed;
+            for peer in touched {
+                changed |= self.enter(table, peer);
+            }
+            if refusals_changed {
+                table.refusals =
+                    self.refusals.iter().map(|(address, (_, why))| (address.clone(), why.clone())).collect();
+            }
+            changed
+        });
+    }
+
+    /// Brings a peer's entry up to date; whether that changed it.
+    fn enter(&self, table: &mut MemberTable, peer: PeerId) -> bool {
+        let Some((identity, health)) = self.swim.get(peer) else {
+            return table.entries.remove(&peer).is_some();
+        };
+        let gone = self.leaving.get(&peer).is_some_and(|incarnation| *incarnation >= identity.incarnation);
+        let health = if gone { Health::Leaving } else { health };
+        let before = table.entries.get(&peer);
+        let met = self.met.get(&peer);
+        let entry = MemberEntry {
+            addresses: identity.addresses.clone(),
+            incarnation: identity.incarnation,
+            info: met.map(|met| met.info.clone()),
+            health,
+            linked: met.is_some_and(|met| met.linked),
+            since: match before {
+                Some(before) if before.health == health => before.since,
+                Some(_) | None => self.context.ports.clock.now(),
+            },
+        };
+        let changed = before != Some(&entry);
+        if changed {
+            table.entries.insert(peer, entry);
+        }
+        changed
     }
 }

@@ -14,6 +14,7 @@ use shoal_types::{
 
 use crate::context::Context;
 use crate::peer::PutCondition;
+use crate::planted::Planted;
 use crate::registers;
 
 /// How often an operation is begun again because the layout moved under it.
@@ -47,8 +48,19 @@ pub(crate) async fn operate(
 
 /// The manifest that a name stands for now.
 pub(crate) async fn read(context: &Arc<Context>, name: &ObjectName) -> Result<Option<Manifest>> {
+    if context.has_planted(Planted::StaleRead)
+        && let Some(value) = read_here(context, name).await?
+    {
+        return wire::decode(&value).map(Some);
+    }
     let outcome = operate(context, name.as_str(), |_| Decision::Leave).await?;
     outcome.value.map(|bytes| wire::decode(&bytes)).transpose()
+}
+
+/// A planted bug: what was accepted here last, without asking anybody.
+async fn read_here(context: &Arc<Context>, name: &ObjectName) -> Result<Option<Bytes>> {
+    let (store, key) = (context.ports.store.clone(), RegisterKey::Object(name.to_string()));
+    Ok(context.blocking(move || store.register_get(&key)).await?.and_then(|entry| entry.value))
 }
 
 /// Like [`read`]; a name that stands for nothing is an error.
@@ -71,11 +83,8 @@ pub(crate) async fn write(
     let value = wire::encode(manifest)?;
     let outcome = operate(context, name.as_str(), |found| {
         // Our own value, found again after an attempt of unknown outcome.
-        if found == Some(&value) || holds(condition, found) {
-            Decision::Write(Some(value.clone()))
-        } else {
-            Decision::Refuse
-        }
+        let is_ours = found == Some(&value) && !context.has_planted(Planted::ForgetsOwnWrite);
+        if is_ours || holds(condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
     })
     .await?;
     match outcome.ending {

@@ -8,16 +8,17 @@ use futures::stream::BoxStream;
 use ractor::{Actor, ActorRef, call};
 use shoal_ports::{Inbound, Ports};
 use shoal_types::{
-    Error, Etag, Format, JobEvent, JobId, JobSummary, Manifest, ObjectEntry, ObjectName, PeerId, Query, Request,
-    Response, Result, Status,
+    ChunkId, Error, Etag, Format, JobEvent, JobId, JobSummary, Layout, Manifest, ObjectEntry, ObjectName, PeerId,
+    Query, Request, Response, Result, Status,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::config::PeerConfig;
-use crate::context::Context;
+use crate::context::{Actors, Context};
+use crate::gauges::{self, Gauge};
 use crate::members::MembersMsg;
 use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
-use crate::{jobs, names, objects, replicate, status};
+use crate::{chunks, jobs, names, objects, status};
 
 /// What a put demands of the name before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,6 @@ impl Peer {
         let (supervisor, _) = Actor::spawn(None, Supervisor, start)
             .await
             .map_err(|error| context.not_ready(&format!("it does not start: {error}")))?;
-        context.spawn("replicate", replicate::run(context.clone()));
         Ok(Peer { context, supervisor, stopped })
     }
 
@@ -173,10 +173,45 @@ impl Peer {
         reason.unwrap_or_else(|| Stopped::Failed("its supervisor has failed".into()))
     }
 
+    /// Ends every actor at once, without goodbye, as a crash would. What their
+    /// spawner still runs for them is for its owner to abort; the transport is
+    /// left as it is.
+    pub fn kill(&self) {
+        self.supervisor.kill();
+        // Ractor kills the children too, but in a random order.
+        let core = self.context.actors().map(Actors::core).into_iter().flatten();
+        for actor in self.context.jobs.coordinators().into_iter().chain(core) {
+            actor.kill();
+        }
+    }
+
+    /// The layout in force here.
+    pub fn layout(&self) -> Option<Arc<Layout>> {
+        self.context.layout()
+    }
+
+    /// Those who own a chunk by the layout in force here, the present ones first.
+    pub fn owners_of_chunk(&self, chunk: ChunkId) -> Vec<PeerId> {
+        self.layout().map_or_else(Vec::new, |layout| chunks::owners_in(&self.context, &layout, chunk))
+    }
+
+    /// The other peers that can be counted on now, as this one sees it, by id.
+    pub fn live(&self) -> Vec<PeerId> {
+        self.context.members.look(|table| table.live().map(|(peer, _)| peer).collect())
+    }
+
+    /// How many [`Peer::live`] gives.
+    pub fn live_count(&self) -> usize {
+        self.context.members.look(|table| table.live().count())
+    }
+
+    /// How full this peer's queues are, and their bounds.
+    pub fn gauges(&self) -> Vec<Gauge> {
+        gauges::gauges(&self.context)
+    }
+
     async fn ask_everyone(&self, request: impl Fn() -> Request) -> Vec<Response> {
-        let table = self.context.members();
-        let live = table.entries.keys().copied().filter(|peer| table.is_live(*peer));
-        let asked = join_all(live.map(|peer| self.context.call(peer, request())));
+        let asked = join_all(self.live().into_iter().map(|peer| self.context.call(peer, request())));
         asked.await.into_iter().flatten().collect()
     }
 }

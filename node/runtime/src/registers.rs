@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::channel::mpsc;
@@ -12,12 +13,14 @@ use shoal_register::{Acceptor, Action, Decision, Failure, Outcome, Proposal};
 use shoal_types::{Error, PeerId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, Result};
 
 use crate::context::Context;
+use crate::gauges;
+use crate::planted::Planted;
 
 /// Operations that are made durable in one sync.
 const BATCH_MAX: usize = 512;
 
 /// Operations that wait for the sync under way; more are refused as busy.
-const WAITING_MAX: usize = 16_384;
+pub(crate) const WAITING_MAX: usize = 16_384;
 
 pub(crate) enum RegistersMsg {
     /// An operation of a peer that works under that layout version.
@@ -76,6 +79,7 @@ impl Actor for Registers {
             RegistersMsg::Synced => state.syncing = false,
         }
         state.advance(&myself);
+        gauges::note(&state.context.levels.waiting_registers, state.waiting.len());
         Ok(())
     }
 }
@@ -97,6 +101,7 @@ impl State {
         for waiting in self.waiting.drain(..self.waiting.len().min(BATCH_MAX)) {
             match fence(&waiting.key, waiting.layout, self.layout) {
                 Ok(()) => batch.push(waiting),
+                Err(_) if self.context.has_planted(Planted::NoFence) => batch.push(waiting),
                 Err(error) => {
                     let _ = waiting.reply.send(Err(error));
                 }
@@ -109,12 +114,38 @@ impl State {
             return;
         }
         self.syncing = true;
+        if self.context.has_planted(Planted::PromiseNotSynced) {
+            return self.answer_too_early(myself.clone(), batch);
+        }
         let (store, myself) = (self.context.ports.store.clone(), myself.clone());
         self.context.ports.spawner.blocking(Box::new(move || {
-            carry_out(&*store, batch);
+            let (entries, answers) = decide(&*store, batch);
+            let synced = keep(&*store, &entries);
+            answer(answers, &synced);
             // The actor may have stopped; then nothing follows.
             let _ = myself.cast(RegistersMsg::Synced);
         }));
+    }
+
+    /// A planted bug: promises before it keeps.
+    fn answer_too_early(&self, myself: ActorRef<RegistersMsg>, batch: Vec<Waiting>) {
+        let context = self.context.clone();
+        self.context.spawn("late sync", async move {
+            let store = context.ports.store.clone();
+            let decided = context
+                .blocking(move || {
+                    let (entries, answers) = decide(&*store, batch);
+                    answer(answers, &Ok(()));
+                    Ok(entries)
+                })
+                .await;
+            context.ports.clock.sleep(Duration::from_millis(30 + context.random() % 70)).await;
+            if let Ok(entries) = decided {
+                let store = context.ports.store.clone();
+                let _ = context.blocking(move || keep(&*store, &entries)).await;
+            }
+            let _ = myself.cast(RegistersMsg::Synced);
+        });
     }
 }
 
@@ -129,8 +160,11 @@ fn fence(key: &RegisterKey, theirs: u64, ours: u64) -> Result<()> {
     if fits { Ok(()) } else { Err(Error::StaleLayout { theirs, ours }) }
 }
 
-/// Answers a batch once what it promises is on disk, in one sync.
-fn carry_out(store: &dyn Store, batch: Vec<Waiting>) {
+/// Answers that wait until what they promise is on disk.
+type Answers = Vec<(Result<RegisterReply>, RpcReplyPort<Result<RegisterReply>>)>;
+
+/// What a batch changes, and its answers.
+fn decide(store: &dyn Store, batch: Vec<Waiting>) -> (Vec<RegisterEntry>, Answers) {
     let mut changed: BTreeMap<RegisterKey, RegisterEntry> = BTreeMap::new();
     let mut answers = Vec::with_capacity(batch.len());
     for Waiting { key, op, reply, .. } in batch {
@@ -147,8 +181,15 @@ fn carry_out(store: &dyn Store, batch: Vec<Waiting>) {
         });
         answers.push((answer, reply));
     }
-    let entries: Vec<RegisterEntry> = changed.into_values().collect();
-    let synced = if entries.is_empty() { Ok(()) } else { store.register_put(&entries) };
+    (changed.into_values().collect(), answers)
+}
+
+/// Puts what a batch changes on disk, in one sync.
+fn keep(store: &dyn Store, entries: &[RegisterEntry]) -> Result<()> {
+    if entries.is_empty() { Ok(()) } else { store.register_put(entries) }
+}
+
+fn answer(answers: Answers, synced: &Result<()>) {
     for (answer, reply) in answers {
         // Whoever asked may have given up.
         let _ = reply.send(synced.clone().and(answer));
@@ -184,6 +225,7 @@ async fn drive(
     layout: u64,
     change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
+    let groups = if context.has_planted(Planted::QuorumOfOne) { first_live(context, groups) } else { groups };
     let mut proposal = Proposal::new(context.me, groups, context.random(), change);
     let (answers, mut incoming) = mpsc::unbounded();
     let mut stale = None;
@@ -202,7 +244,7 @@ async fn drive(
                 Action::Retry { after_ms } => {
                     let (context, answers) = (context.clone(), answers.clone());
                     context.clone().spawn("register retry", async move {
-                        context.ports.clock.sleep(std::time::Duration::from_millis(after_ms)).await;
+                        context.ports.clock.sleep(Duration::from_millis(after_ms)).await;
                         let _ = answers.unbounded_send(None);
                     });
                 }
@@ -222,6 +264,12 @@ async fn drive(
             None => proposal.on_retry(),
         };
     }
+}
+
+/// A planted bug: a majority of one.
+fn first_live(context: &Context, groups: Vec<Vec<PeerId>>) -> Vec<Vec<PeerId>> {
+    let first = |group: Vec<PeerId>| group.into_iter().find(|peer| context.is_live(*peer)).into_iter().collect();
+    groups.into_iter().map(first).collect()
 }
 
 fn failed(key: &RegisterKey, failure: Failure) -> Error {

@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream;
+use futures::future::select;
+use futures::{StreamExt, TryStreamExt, stream};
 use shoal_placement::{PlacementKey, owners};
 use shoal_register::Decision;
-use shoal_types::{ChunkId, Error, Layout, Member, PeerId, RegisterKey, Request, Response, Result};
+use shoal_types::{ChunkId, Error, Layout, PeerId, RegisterKey, Request, Response, Result};
 
 use crate::context::{Context, lock};
+use crate::members::MemberEntry;
+use crate::planted::Planted;
 use crate::{chunks, names, serve};
 
 /// Registers settled at once.
@@ -24,47 +26,85 @@ const REGISTERS_AT_ONCE: usize = 16;
 /// Chunks on their way at once: repair stays behind foreground work.
 const CHUNKS_AT_ONCE: usize = 2;
 
+/// Members asked at once whether they have brought over what they hold.
+const ASKED_AT_ONCE: usize = 16;
+
 /// Registers and chunks looked at in one step.
 const PAGE: usize = 1_000;
 
-/// Runs passes for as long as the peer lives.
+/// What a pass that succeeded looked at.
+struct Done {
+    layout: u64,
+    /// Members to whom nothing could be brought.
+    away: BTreeSet<PeerId>,
+}
+
+/// Runs passes for as long as the peer lives: it looks whether one is needed
+/// whenever members or layout have changed, and when one is due.
 pub(crate) async fn run(context: Arc<Context>) {
-    let mut layouts = context.watch_layout();
-    let mut last = (0, BTreeSet::new());
-    let mut last_at = Duration::ZERO;
+    let (clock, timing) = (context.ports.clock.clone(), context.config.timing.clone());
+    let mut done: Option<Done> = None;
+    let mut due = Duration::ZERO;
     loop {
-        let layout = layouts.borrow_and_update().clone();
-        if let Some(layout) = layout.filter(|layout| layout.involves(context.me)) {
+        let seen = (context.members.version(), context.layout.version());
+        let mut next = due;
+        if let Some(layout) = context.layout().filter(|layout| layout.involves(context.me)) {
             let away = away(&context, &layout);
-            let due = context.ports.clock.now().saturating_sub(last_at) >= context.config.timing.repair_interval;
-            if due || last != (layout.version, away.clone()) {
-                match pass(&context, &layout, &away).await {
+            let is_due = clock.now() >= due;
+            let fits = done.as_ref().filter(|done| done.layout == layout.version && !is_due);
+            if fits.is_none_or(|done| done.away != away) {
+                let skips = done.is_some() && context.has_planted(Planted::SkipsRepair);
+                match if skips { Ok(()) } else { pass(&context, &layout, &away, fits).await } {
                     Ok(()) => {
-                        last = (layout.version, away.clone());
-                        last_at = context.ports.clock.now();
-                        *lock(&context.synced) = Some((layout.version, away.into_iter().collect()));
+                        *lock(&context.synced) = Some((layout.version, away.iter().copied().collect()));
+                        if fits.is_none() {
+                            due = clock.now() + timing.repair_interval;
+                        }
+                        done = Some(Done { layout: layout.version, away });
+                        next = due;
                     }
-                    Err(error) => tracing::info!(%error, "not everything is where it belongs yet"),
+                    Err(error) => {
+                        tracing::info!(%error, "not everything is where it belongs yet");
+                        next = Duration::ZERO;
+                    }
                 }
             }
+        } else {
+            next = clock.now() + timing.repair_interval;
         }
-        context.ports.clock.sleep(context.config.timing.tick).await;
+        // Many changes come at once: one look in a tick is enough.
+        clock.sleep(timing.tick).await;
+        let changed = std::pin::pin!(async {
+            let members = std::pin::pin!(context.members.after(seen.0));
+            let layout = std::pin::pin!(context.layout.after(seen.1));
+            select(members, layout).await;
+        });
+        let wait = next.saturating_sub(clock.now());
+        if !wait.is_zero() {
+            select(changed, clock.sleep(wait)).await;
+        }
     }
 }
 
 /// Members to whom nothing can be brought now.
 fn away(context: &Context, layout: &Layout) -> BTreeSet<PeerId> {
-    layout.everyone().into_iter().filter(|peer| !context.is_live(*peer)).collect()
+    context.members.look(|table| {
+        let known = layout.groups().flat_map(|group| table.beside(group));
+        let away = known.filter(|(member, entry)| member.id != context.me && !entry.is_some_and(MemberEntry::is_live));
+        away.map(|(member, _)| member.id).collect()
+    })
 }
 
-async fn pass(context: &Arc<Context>, layout: &Layout, away: &BTreeSet<PeerId>) -> Result<()> {
+/// Brings everything to its owners. After a pass under the same layout
+/// (`before`) only that which has other living owners since.
+async fn pass(context: &Arc<Context>, layout: &Layout, away: &BTreeSet<PeerId>, before: Option<&Done>) -> Result<()> {
     if layout.is_joint() {
         registers(context).await?;
     }
     // First what this peer is the first living owner of; then, should another
     // have failed to, everything that it holds.
     for mine in [true, false] {
-        chunks(context, layout, away, mine).await?;
+        chunks(context, layout, away, before, mine).await?;
     }
     Ok(())
 }
@@ -97,8 +137,17 @@ async fn registers(context: &Arc<Context>) -> Result<()> {
     }
 }
 
-async fn chunks(context: &Arc<Context>, layout: &Layout, away: &BTreeSet<PeerId>, mine: bool) -> Result<()> {
-    let live: Vec<Member> = layout.members.iter().filter(|member| !away.contains(&member.id)).cloned().collect();
+async fn chunks(
+    context: &Arc<Context>,
+    layout: &Layout,
+    away: &BTreeSet<PeerId>,
+    before: Option<&Done>,
+    mine: bool,
+) -> Result<()> {
+    let living_owners = |chunk, away: &BTreeSet<PeerId>| {
+        let living = layout.members.iter().filter(|member| !away.contains(&member.id));
+        owners(PlacementKey::of_chunk(chunk), living, context.config.replicas as usize)
+    };
     let mut after = None;
     loop {
         let store = context.ports.store.clone();
@@ -109,8 +158,11 @@ async fn chunks(context: &Arc<Context>, layout: &Layout, away: &BTreeSet<PeerId>
         after = Some(last);
         let mut wanted: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
         for chunk in page {
-            let owners = owners(PlacementKey::of_chunk(chunk), &live, context.config.replicas as usize);
+            let owners = living_owners(chunk, away);
             if mine && owners.first() != Some(&context.me) {
+                continue;
+            }
+            if before.is_some_and(|done| living_owners(chunk, &done.away) == owners) {
                 continue;
             }
             for owner in owners.into_iter().filter(|owner| *owner != context.me) {
@@ -149,7 +201,12 @@ async fn chunks(context: &Arc<Context>, layout: &Layout, away: &BTreeSet<PeerId>
 /// Whether the old owners of a joint layout may be let go: every live member
 /// has brought over all that it holds, to everyone who is live now, and so few
 /// are away that no name was known to them alone.
-pub(crate) async fn may_settle(context: &Arc<Context>, layout: &Layout) -> Result<()> {
+///
+/// Who was not ready when asked last, `unready`, is asked first.
+pub(crate) async fn may_settle(context: &Arc<Context>, layout: &Layout, unready: Option<PeerId>) -> Result<()> {
+    if context.has_planted(Planted::SettleTooEarly) {
+        return Ok(());
+    }
     let away = away(context, layout);
     for group in layout.groups() {
         let acceptors = context.config.register_owners().min(group.len());
@@ -163,14 +220,18 @@ pub(crate) async fn may_settle(context: &Arc<Context>, layout: &Layout) -> Resul
             });
         }
     }
-    for peer in layout.everyone().into_iter().filter(|peer| !away.contains(peer)) {
-        match context.call(peer, Request::LayoutSynced { version: layout.version }).await? {
-            Response::Synced(Some(missed)) if missed.iter().all(|peer| away.contains(peer)) => {}
-            Response::Synced(_) => {
-                return Err(Error::NotReady { peer, why: "it is still bringing over what it holds".into() });
-            }
-            _ => return Err(context.unexpected("whether it has brought everything over")),
-        }
+    let first = unready.filter(|peer| layout.involves(*peer));
+    let others = layout.everyone().into_iter().filter(|peer| Some(*peer) != first);
+    let asked: Vec<PeerId> = first.into_iter().chain(others).filter(|peer| !away.contains(peer)).collect();
+    let answers = stream::iter(asked).map(|peer| has_synced(context, peer, layout.version, &away));
+    answers.buffered(ASKED_AT_ONCE).try_for_each(|()| std::future::ready(Ok(()))).await
+}
+
+/// Whether a peer has brought over all that it holds, to everyone but those who are away.
+async fn has_synced(context: &Arc<Context>, peer: PeerId, version: u64, away: &BTreeSet<PeerId>) -> Result<()> {
+    match context.call(peer, Request::LayoutSynced { version }).await? {
+        Response::Synced(Some(missed)) if missed.iter().all(|peer| away.contains(peer)) => Ok(()),
+        Response::Synced(_) => Err(Error::NotReady { peer, why: "it is still bringing over what it holds".into() }),
+        _ => Err(context.unexpected("whether it has brought everything over")),
     }
-    Ok(())
 }

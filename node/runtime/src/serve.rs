@@ -10,6 +10,7 @@ use shoal_types::{ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerI
 use crate::chunks;
 use crate::context::{Context, lock};
 use crate::layouts::LayoutMsg;
+use crate::planted::Planted;
 use crate::registers;
 use crate::worker::WorkerMsg;
 
@@ -27,7 +28,7 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
     match request {
         Request::LayoutGet => Ok(Response::Layout(context.layout().map(|layout| (*layout).clone()))),
         Request::LayoutLearn(layout) => {
-            let _ = context.actors()?.layouts.cast(LayoutMsg::Learn(layout));
+            let _ = context.actors()?.layouts.cast(LayoutMsg::Learn(Arc::new(layout)));
             Ok(Response::Done)
         }
         Request::LayoutSynced { version } => {
@@ -45,10 +46,14 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             if chunks.len() > HAS_MAX {
                 return Err(Error::BadFrame { what: format!("{} chunks asked about at once", chunks.len()) });
             }
-            let store = context.ports.store.clone();
-            let has = context
-                .blocking(move || chunks.into_iter().map(|chunk| Ok(store.chunk_len(chunk)?.is_some())).collect())
-                .await?;
+            let settled = context.layout().filter(|layout| !layout.is_joint());
+            let trusted = settled.filter(|_| context.has_planted(Planted::RepairTrusts));
+            let (asking, store) = (context.clone(), context.ports.store.clone());
+            let has = move |chunk| match &trusted {
+                Some(layout) if chunks::is_owner(&asking, layout, chunk) => Ok(true),
+                Some(_) | None => Ok(store.chunk_len(chunk)?.is_some()),
+            };
+            let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;
             Ok(Response::Has(has))
         }
         Request::JobList => Ok(Response::Jobs(context.jobs.summaries().await)),

@@ -1,5 +1,6 @@
 //! What `shoal status` shows: the mesh as this peer sees it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use shoal_types::{Health, MemberStatus, PeerId, PeerInfo, Result, Status};
@@ -8,8 +9,9 @@ use crate::context::Context;
 
 pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     let layout = context.layout();
-    let table = context.members();
-    let in_layout = |peer: PeerId| layout.as_ref().is_some_and(|layout| layout.member(peer).is_some());
+    let members_of_layout: BTreeSet<PeerId> =
+        layout.iter().flat_map(|layout| &layout.members).map(|member| member.id).collect();
+    let in_layout = |peer: PeerId| members_of_layout.contains(&peer);
     let ours = PeerInfo { addresses: context.ports.transport.addresses(), ..context.config.info.clone() };
     let mut members = vec![MemberStatus {
         id: context.me,
@@ -18,19 +20,24 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
         health: Health::Alive,
         is_self: true,
     }];
-    for (peer, entry) in &table.entries {
-        let info = entry.info.clone().unwrap_or_else(|| unknown(*peer, &entry.addresses, entry.incarnation));
-        members.push(MemberStatus {
+    let (others, refusals) = context.members.look(|table| {
+        let others = table.entries.iter().map(|(peer, entry)| MemberStatus {
             id: *peer,
             in_layout: in_layout(*peer),
-            info,
+            info: match &entry.info {
+                Some(info) => (**info).clone(),
+                None => unknown(*peer, &entry.addresses, entry.incarnation),
+            },
             health: entry.health,
             is_self: false,
         });
-    }
+        (others.collect::<Vec<_>>(), table.refusals.clone())
+    });
+    members.extend(others);
+    let known: BTreeSet<PeerId> = members.iter().map(|member| member.id).collect();
     // Members of the layout that nobody has seen since this peer started.
     for member in layout.iter().flat_map(|layout| &layout.members) {
-        if !members.iter().any(|known| known.id == member.id) {
+        if !known.contains(&member.id) {
             let info = PeerInfo {
                 name: member.name.clone(),
                 zone: member.zone.clone(),
@@ -45,7 +52,7 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     let usage = context.blocking(move || store.usage()).await?;
     Ok(Status {
         mesh: layout.as_ref().map(|layout| layout.mesh),
-        notices: notices(context, &members),
+        notices: notices(context, &members, refusals),
         members,
         layout: layout.map(|layout| (*layout).clone()),
         chunks: usage.chunks,
@@ -71,7 +78,7 @@ fn unknown(id: PeerId, addresses: &[String], incarnation: u64) -> PeerInfo {
 }
 
 /// What is wrong or under way, most urgent first.
-fn notices(context: &Context, members: &[MemberStatus]) -> Vec<String> {
+fn notices(context: &Context, members: &[MemberStatus], refusals: Vec<(String, String)>) -> Vec<String> {
     let mut notices = Vec::new();
     let delay = context.config.timing.repair_delay.as_secs();
     for member in members.iter().filter(|member| member.in_layout) {
@@ -100,7 +107,7 @@ fn notices(context: &Context, members: &[MemberStatus]) -> Vec<String> {
             mesh.short()
         ));
     }
-    for (address, why) in &context.members().refusals {
+    for (address, why) in refusals {
         notices.push(format!("no link to {address}: {why}"));
     }
     notices

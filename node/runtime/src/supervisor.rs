@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent, call};
-use shoal_ports::Inbound;
+use shoal_ports::{Inbound, TaskHandle};
 use tokio::sync::{mpsc, watch};
 
 use crate::context::{Actors, Context};
 use crate::layouts::{self, LayoutMsg, Layouts};
 use crate::members::{self, Members};
 use crate::registers::{self, Registers};
+use crate::replicate;
 use crate::router::{self, Router};
 use crate::worker::{self, Worker};
 
@@ -42,6 +43,8 @@ pub(crate) struct State {
     stopped: watch::Sender<Option<Stopped>>,
     /// In the order in which they were started.
     children: Vec<(&'static str, ActorCell)>,
+    /// Brings what the peer holds to its owners.
+    replicate: TaskHandle,
     reason: Stopped,
 }
 
@@ -85,7 +88,8 @@ impl Actor for Supervisor {
             ("layouts", layouts.get_cell()),
             ("router", router.get_cell()),
         ];
-        Ok(State { context, stopped, children, reason: Stopped::Asked })
+        let replicate = context.spawn("replicate", replicate::run(context.clone()));
+        Ok(State { context, stopped, children, replicate, reason: Stopped::Asked })
     }
 
     async fn handle(
@@ -127,6 +131,11 @@ impl Actor for Supervisor {
     }
 
     async fn post_stop(&self, _: ActorRef<SupervisorMsg>, state: &mut State) -> Result<(), ActorProcessingErr> {
+        state.replicate.abort();
+        // Ractor would stop them too, but in a random order.
+        for coordinator in state.context.jobs.coordinators() {
+            coordinator.stop(None);
+        }
         for (_, child) in state.children.iter().rev() {
             child.stop(None);
         }

@@ -14,6 +14,8 @@ use shoal_types::{Error, FlowHeader, FragmentId, JobId, PeerId, Result, TaskRepo
 
 use crate::chunks;
 use crate::context::{Context, lock};
+use crate::gauges;
+use crate::planted::Planted;
 use crate::serve;
 pub(crate) use io::{Io, fetch_output};
 
@@ -86,6 +88,8 @@ impl Actor for Worker {
             state.running += 1;
             state.start(&myself, next);
         }
+        gauges::note(&state.context.levels.running_tasks, state.running as usize);
+        gauges::note(&state.context.levels.waiting_tasks, state.waiting.len());
         Ok(())
     }
 }
@@ -105,9 +109,11 @@ impl State {
         let job = match &task {
             Waiting::There { spec, .. } | Waiting::Here { spec, .. } => spec.output.task.job,
         };
-        let refusal = if self.released.contains(&job) {
+        let context = &self.context;
+        let is_full = self.waiting.len() >= context.config.bounds.waiting_tasks;
+        let refusal = if self.released.contains(&job) && !context.has_planted(Planted::RunsReleasedTasks) {
             Error::Cancelled
-        } else if self.waiting.len() >= self.context.config.bounds.waiting_tasks {
+        } else if is_full && !context.has_planted(Planted::UnboundedQueue) {
             Error::Busy { peer: self.context.me, retry_after_ms: 500 }
         } else {
             self.waiting.push_back(task);

@@ -1,19 +1,21 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use shoal_types::{PeerId, PeerInfo};
 
-/// A member as gossip names it: who, since when, and where.
+/// A member as gossip names it: who, since when, and where. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub peer: PeerId,
     /// A later incarnation of the same peer replaces an earlier one.
     pub incarnation: u64,
     /// Where it listens, as `HOST:PORT`.
-    pub addresses: Vec<String>,
+    pub addresses: Arc<[String]>,
 }
 
 impl Identity {
     pub fn of(info: &PeerInfo) -> Self {
-        Self { peer: info.id, incarnation: info.incarnation, addresses: info.addresses.clone() }
+        Self { peer: info.id, incarnation: info.incarnation, addresses: info.addresses.as_slice().into() }
     }
 }
 

@@ -8,7 +8,9 @@
 //!
 //! What it says is a hint that drives retries and takeover. It moves no data.
 
+mod codec;
 mod identity;
+mod news;
 mod swim;
 
 pub use identity::Identity;

@@ -1,14 +1,16 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU8, NonZeroUsize};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use bytes::Bytes;
-use foca::{Config, Foca, NoCustomBroadcast, Notification, PeriodicParams, PostcardCodec, State};
+use foca::{Config, Foca, Member, NoCustomBroadcast, Notification, PeriodicParams, State};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use shoal_types::{Health, PeerId};
 
-use crate::Identity;
+use crate::codec::TellingCodec;
+use crate::{Identity, news};
 
 /// How patient the failure detector is.
 #[derive(Debug, Clone)]
@@ -24,6 +26,10 @@ pub struct SwimConfig {
     pub suspect_to_down: Duration,
     /// After this a dead member is forgotten. Minutes to days.
     pub forget_down_after: Duration,
+    /// Every so often one member is asked for all that it knows, so that
+    /// nothing that got lost stays unknown. In a large mesh that is most of
+    /// what gossip costs. 5–60 s.
+    pub announce_period: Duration,
     /// The longest gossip packet, in bytes. Large packets make mass joins
     /// fast: with 1,400 bytes a thousand took minutes, with these two seconds.
     pub packet_bytes_max: usize,
@@ -36,6 +42,7 @@ impl Default for SwimConfig {
             probe_rtt: Duration::from_millis(400),
             suspect_to_down: Duration::from_secs(4),
             forget_down_after: Duration::from_secs(24 * 3600),
+            announce_period: Duration::from_secs(10),
             packet_bytes_max: 60_000,
         }
     }
@@ -71,15 +78,19 @@ pub struct MemberView {
 /// The failure detector of one peer.
 pub struct Swim {
     foca: FocaState,
-    /// Peers that are down, with the incarnation that died.
-    down: BTreeMap<PeerId, u64>,
+    /// Whom foca encodes: everyone that changes.
+    told: Receiver<Member<Identity>>,
+    /// Everyone that foca knows, for looking up.
+    known: BTreeMap<PeerId, Member<Identity>>,
+    changed: BTreeSet<PeerId>,
 }
 
 impl Swim {
     /// `seed` makes the choice of probes repeatable.
     pub fn new(identity: Identity, config: &SwimConfig, seed: u64) -> Self {
-        let foca = Foca::new(identity, foca_config(config), SmallRng::seed_from_u64(seed), PostcardCodec);
-        Self { foca, down: BTreeMap::new() }
+        let (tell, told) = mpsc::channel();
+        let foca = Foca::new(identity, foca_config(config), SmallRng::seed_from_u64(seed), TellingCodec(tell));
+        Self { foca, told, known: BTreeMap::new(), changed: BTreeSet::new() }
     }
 
     pub fn identity(&self) -> &Identity {
@@ -94,11 +105,14 @@ impl Swim {
 
     /// A packet from another peer. One that does not decode is ignored.
     pub fn packet(&mut self, from: PeerId, packet: &[u8]) -> Vec<Action> {
-        let mut actions = self.act(|foca, actions| foca.handle_data(packet, actions));
+        let news = news::news(packet, |heard| {
+            self.known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, heard))
+        });
+        let mut actions = self.act(|foca, actions| foca.handle_data(&news, actions));
         // Foca can say so itself, but then also says it to peers that have
         // refuted the suspicion, and healthy ones renew their identity.
-        if let Some(incarnation) = self.down.get(&from) {
-            actions.push(Action::TellDead { to: from, incarnation: *incarnation });
+        if let Some(dead) = self.known.get(&from).filter(|member| member.state() == State::Down) {
+            actions.push(Action::TellDead { to: from, incarnation: dead.id().incarnation });
         }
         actions
     }
@@ -118,7 +132,18 @@ impl Swim {
 
     /// A timer that is due.
     pub fn timer(&mut self, timer: Timer) -> Vec<Action> {
-        self.act(|foca, actions| foca.handle_timer(timer.0, actions))
+        let forgotten = match &timer.0 {
+            foca::Timer::RemoveDown(identity) => Some(identity.clone()),
+            _ => None,
+        };
+        let actions = self.act(|foca, actions| foca.handle_timer(timer.0, actions));
+        if let Some(identity) = forgotten
+            && self.known.get(&identity.peer).is_some_and(|member| is_forgotten(member, &identity))
+        {
+            self.known.remove(&identity.peer);
+            self.changed.insert(identity.peer);
+        }
+        actions
     }
 
     /// Says that we go. Nothing is to be done with this value afterwards.
@@ -126,22 +151,30 @@ impl Swim {
         self.act(|foca, actions| foca.leave_cluster(actions))
     }
 
+    /// Those who have come, gone, or changed in health, incarnation or
+    /// addresses since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<PeerId> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// A peer that is or was a member, and how it does.
+    pub fn get(&self, peer: PeerId) -> Option<(&Identity, Health)> {
+        self.known.get(&peer).map(|member| (member.id(), health(member)))
+    }
+
+    /// Whether a peer is known and not dead.
+    pub fn is_member(&self, peer: PeerId) -> bool {
+        self.get(peer).is_some_and(|(_, health)| health != Health::Dead)
+    }
+
     /// Everyone but ourselves, the dead too, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (&Identity, Health)> {
+        self.known.values().map(|member| (member.id(), health(member)))
+    }
+
+    /// Like [`Swim::iter`], to keep.
     pub fn members(&self) -> Vec<MemberView> {
-        let mut members: Vec<MemberView> = self
-            .foca
-            .iter_membership_state()
-            .map(|member| MemberView {
-                identity: member.id().clone(),
-                health: match member.state() {
-                    State::Alive => Health::Alive,
-                    State::Suspect => Health::Suspected,
-                    State::Down => Health::Dead,
-                },
-            })
-            .collect();
-        members.sort_by_key(|member| member.identity.peer);
-        members
+        self.iter().map(|(identity, health)| MemberView { identity: identity.clone(), health }).collect()
     }
 
     fn act(&mut self, run: impl FnOnce(&mut FocaState, &mut Actions) -> Result<(), foca::Error>) -> Vec<Action> {
@@ -149,22 +182,37 @@ impl Swim {
         // Its errors speak of packets that were not understood and of probes
         // that were late: it has dealt with them, and SWIM tolerates both.
         let _ = run(&mut self.foca, &mut actions);
-        for action in &actions.0 {
-            match action {
-                Action::Up(member) => {
-                    self.down.remove(&member.peer);
-                }
-                Action::Down(member) => {
-                    self.down.insert(member.peer, member.incarnation);
-                }
-                Action::Send { .. } | Action::After { .. } | Action::TellDead { .. } => {}
+        let us = self.foca.identity().peer;
+        for member in self.told.try_iter().filter(|member| member.id().peer != us) {
+            let peer = member.id().peer;
+            if self.known.get(&peer) != Some(&member) {
+                self.known.insert(peer, member);
+                self.changed.insert(peer);
             }
         }
+        // A dead incarnation may replace a dead one: nobody has come.
+        actions.0.retain(|action| match action {
+            Action::Up(identity) => self.is_member(identity.peer),
+            Action::Down(_) | Action::Send { .. } | Action::After { .. } | Action::TellDead { .. } => true,
+        });
         actions.0
     }
 }
 
-type FocaState = Foca<Identity, PostcardCodec, SmallRng, NoCustomBroadcast>;
+type FocaState = Foca<Identity, TellingCodec, SmallRng, NoCustomBroadcast>;
+
+fn health(member: &Member<Identity>) -> Health {
+    match member.state() {
+        State::Alive => Health::Alive,
+        State::Suspect => Health::Suspected,
+        State::Down => Health::Dead,
+    }
+}
+
+/// Whether foca forgets a member, now that the time of this dead incarnation is over.
+fn is_forgotten(member: &Member<Identity>, dead: &Identity) -> bool {
+    member.id() == dead && member.state() == State::Down
+}
 
 struct Actions(Vec<Action>);
 
@@ -200,7 +248,7 @@ fn foca_config(config: &SwimConfig) -> Config {
         max_packet_size: NonZeroUsize::new(config.packet_bytes_max).unwrap_or(one),
         // `Swim::packet` tells them.
         notify_down_members: false,
-        periodic_announce: Some(PeriodicParams { frequency: Duration::from_secs(10), num_members: one }),
+        periodic_announce: Some(PeriodicParams { frequency: config.announce_period, num_members: one }),
         periodic_announce_to_down_members: Some(PeriodicParams {
             frequency: Duration::from_secs(15),
             num_members: three,
@@ -210,146 +258,4 @@ fn foca_config(config: &SwimConfig) -> Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A mesh in virtual time: every packet takes a millisecond.
-    struct World {
-        now: Duration,
-        peers: Vec<Swim>,
-        dead: Vec<usize>,
-        due: BTreeMap<(Duration, u64), (usize, Due)>,
-        counter: u64,
-    }
-
-    enum Due {
-        Packet(PeerId, Bytes),
-        TellDead(PeerId, u64),
-        Timer(Timer),
-    }
-
-    fn identity(n: usize) -> Identity {
-        Identity { peer: PeerId::from_bytes([n as u8 + 1; 32]), incarnation: 1, addresses: vec![format!("host:{n}")] }
-    }
-
-    fn index(peer: PeerId) -> usize {
-        usize::from(peer.as_bytes()[0]) - 1
-    }
-
-    impl World {
-        fn of(count: usize) -> Self {
-            let peers = (0..count).map(|n| Swim::new(identity(n), &SwimConfig::default(), n as u64)).collect();
-            let mut world = Self { now: Duration::ZERO, peers, dead: vec![], due: BTreeMap::new(), counter: 0 };
-            for n in 1..count {
-                let actions = world.peers[n].announce(identity(0));
-                world.perform(n, actions);
-            }
-            world
-        }
-
-        fn perform(&mut self, from: usize, actions: Vec<Action>) {
-            for action in actions {
-                let (delay, to, due) = match action {
-                    Action::Send { to, packet } => {
-                        (Duration::from_millis(1), index(to), Due::Packet(identity(from).peer, packet))
-                    }
-                    Action::TellDead { to, incarnation } => {
-                        (Duration::from_millis(1), index(to), Due::TellDead(identity(from).peer, incarnation))
-                    }
-                    Action::After { delay, timer } => (delay, from, Due::Timer(timer)),
-                    Action::Up(_) | Action::Down(_) => continue,
-                };
-                self.counter += 1;
-                self.due.insert((self.now + delay, self.counter), (to, due));
-            }
-        }
-
-        fn run_until(&mut self, end: Duration) {
-            while let Some(entry) = self.due.first_entry() {
-                if entry.key().0 > end {
-                    break;
-                }
-                let ((now, _), (to, due)) = entry.remove_entry();
-                self.now = now;
-                if self.dead.contains(&to) {
-                    continue;
-                }
-                let actions = match due {
-                    Due::Packet(from, packet) => self.peers[to].packet(from, &packet),
-                    Due::TellDead(from, incarnation) => {
-                        self.peers[to].declared_dead(incarnation, identity(index(from)))
-                    }
-                    Due::Timer(timer) => self.peers[to].timer(timer),
-                };
-                self.perform(to, actions);
-            }
-            self.now = end;
-        }
-
-        fn health(&self, observer: usize, of: usize) -> Option<Health> {
-            let peer = identity(of).peer;
-            self.peers[observer].members().iter().find(|view| view.identity.peer == peer).map(|view| view.health)
-        }
-    }
-
-    #[test]
-    fn everyone_learns_of_everyone_from_one() {
-        let mut world = World::of(20);
-        world.run_until(Duration::from_secs(5));
-        for observer in 0..20 {
-            let alive = world.peers[observer].members().iter().filter(|view| view.health == Health::Alive).count();
-            assert_eq!(alive, 19, "as peer {observer} sees it");
-        }
-    }
-
-    #[test]
-    fn a_killed_peer_is_declared_dead_by_all_and_nobody_else_is() {
-        let mut world = World::of(5);
-        world.run_until(Duration::from_secs(5));
-        world.dead.push(4);
-        world.run_until(Duration::from_secs(20));
-        for observer in 0..4 {
-            assert_eq!(world.health(observer, 4), Some(Health::Dead));
-            for other in (0..4).filter(|other| *other != observer) {
-                assert_eq!(world.health(observer, other), Some(Health::Alive));
-            }
-        }
-    }
-
-    #[test]
-    fn a_peer_that_was_only_silent_for_a_while_comes_back_as_a_later_incarnation() {
-        let mut world = World::of(4);
-        world.run_until(Duration::from_secs(5));
-        world.dead.push(3);
-        world.run_until(Duration::from_secs(25));
-        assert_eq!(world.health(0, 3), Some(Health::Dead));
-        world.dead.clear();
-        // Its timers were lost with it; its owner announces it again.
-        let actions = world.peers[3].announce(identity(0));
-        world.perform(3, actions);
-        world.run_until(Duration::from_secs(60));
-        assert_eq!(world.health(0, 3), Some(Health::Alive));
-        assert!(world.peers[3].identity().incarnation > 1);
-    }
-
-    #[test]
-    fn a_peer_that_leaves_is_down_at_once() {
-        let mut world = World::of(4);
-        world.run_until(Duration::from_secs(5));
-        let actions = world.peers[2].leave();
-        world.perform(2, actions);
-        world.dead.push(2);
-        world.run_until(Duration::from_secs(7));
-        assert_eq!(world.health(0, 2), Some(Health::Dead));
-    }
-
-    #[test]
-    fn garbage_changes_nothing() {
-        let mut swim = Swim::new(identity(0), &SwimConfig::default(), 1);
-        for length in 0..200usize {
-            let garbage: Vec<u8> = (0..length).map(|n| (n * 37 + length) as u8).collect();
-            swim.packet(identity(1).peer, &garbage);
-        }
-        assert!(swim.members().is_empty());
-    }
-}
+mod tests;

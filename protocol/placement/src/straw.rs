@@ -30,10 +30,17 @@ impl PartialOrd for Straw {
     }
 }
 
-/// `weight` is above zero.
-pub(crate) fn draw(key: u64, member: u64, weight: u32) -> Straw {
-    let hash = mix(key, member) | 1;
-    Straw { length: minus_log2(hash), weight, hash }
+impl Straw {
+    /// `weight` is above zero.
+    pub(crate) fn new(hash: u64, weight: u32) -> Self {
+        Self { length: minus_log2(hash), weight, hash }
+    }
+}
+
+/// What decides a member's straw for a key. Of one weight, the higher is the
+/// better.
+pub(crate) fn hash(key: u64, member: u64) -> u64 {
+    mix(key, member) | 1
 }
 
 /// A well-mixed word of both (the finaliser of MurmurHash3, twice).

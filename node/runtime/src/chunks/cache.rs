@@ -26,6 +26,11 @@ impl ChunkCache {
         Self { bytes_max, inner: Mutex::default() }
     }
 
+    /// Bytes that it holds now.
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(lock(&self.inner).bytes).unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn get(&self, chunk: ChunkId) -> Option<Bytes> {
         let inner = &mut *lock(&self.inner);
         let (turn, bytes) = inner.chunks.get_mut(&chunk)?;

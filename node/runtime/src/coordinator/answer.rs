@@ -6,6 +6,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::context::Context;
 use crate::peer::Update;
+use crate::planted::Planted;
 use crate::worker::fetch_output;
 
 /// What of an answer its reader has: how many frames, and their hash. Should
@@ -37,7 +38,8 @@ pub(super) async fn stream(
                 again.frames += 1;
                 again.hash.update(&frame);
                 if again.frames <= sent.frames {
-                    if again.frames == sent.frames && again.hash.finalize() != sent.hash.finalize() {
+                    let is_other = again.frames == sent.frames && again.hash.finalize() != sent.hash.finalize();
+                    if is_other && !context.has_planted(Planted::AnswerMixesAttempts) {
                         return Err(Error::bug(
                             "the answer was lost in the middle, and the same stage gave other bytes when run again",
                         ));

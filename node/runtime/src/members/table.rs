@@ -1,15 +1,16 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_types::{Health, PeerId, PeerInfo};
+use shoal_types::{Health, Member, PeerId, PeerInfo};
 
 /// Another peer, as this one sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MemberEntry {
-    pub(crate) addresses: Vec<String>,
+    pub(crate) addresses: Arc<[String]>,
     pub(crate) incarnation: u64,
     /// What it said of itself when it was linked last.
-    pub(crate) info: Option<PeerInfo>,
+    pub(crate) info: Option<Arc<PeerInfo>>,
     pub(crate) health: Health,
     /// Whether there is a link to it now.
     pub(crate) linked: bool,
@@ -17,8 +18,16 @@ pub(crate) struct MemberEntry {
     pub(crate) since: Duration,
 }
 
-/// All other peers, as published by their actor.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+impl MemberEntry {
+    /// Whether work and data may be given to it: there is a link, and nobody
+    /// has declared it dead.
+    pub(crate) fn is_live(&self) -> bool {
+        self.linked && matches!(self.health, Health::Alive | Health::Suspected)
+    }
+}
+
+/// All other peers, as their actor sees them.
+#[derive(Debug, Default)]
 pub(crate) struct MemberTable {
     pub(crate) entries: BTreeMap<PeerId, MemberEntry>,
     /// Who was not admitted lately, and why.
@@ -26,19 +35,24 @@ pub(crate) struct MemberTable {
 }
 
 impl MemberTable {
-    /// Whether work and data may be given to it: there is a link, and nobody
-    /// has declared it dead.
     pub(crate) fn is_live(&self, peer: PeerId) -> bool {
-        self.entries
-            .get(&peer)
-            .is_some_and(|entry| entry.linked && matches!(entry.health, Health::Alive | Health::Suspected))
+        self.entries.get(&peer).is_some_and(MemberEntry::is_live)
     }
 
-    /// Peers to which work may be given, and their slots.
-    pub(crate) fn workers(&self) -> impl Iterator<Item = (PeerId, u32)> {
-        self.entries.iter().filter(|(peer, _)| self.is_live(**peer)).map(|(peer, entry)| {
-            let slots = entry.info.as_ref().map_or(1, |info| info.slots.clamp(1, 1024));
-            (*peer, slots)
+    /// Members of a layout, who are sorted by id, each with what is known of it.
+    pub(crate) fn beside<'a>(
+        &'a self,
+        members: &'a [Member],
+    ) -> impl Iterator<Item = (&'a Member, Option<&'a MemberEntry>)> {
+        let mut entries = self.entries.iter().peekable();
+        members.iter().map(move |member| {
+            while entries.next_if(|(peer, _)| **peer < member.id).is_some() {}
+            (member, entries.next_if(|(peer, _)| **peer == member.id).map(|(_, entry)| entry))
         })
+    }
+
+    /// Those to whom work and data may be given, by id.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (PeerId, &MemberEntry)> {
+        self.entries.iter().filter(|(_, entry)| entry.is_live()).map(|(peer, entry)| (*peer, entry))
     }
 }

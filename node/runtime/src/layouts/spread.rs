@@ -1,0 +1,80 @@
+//! How peers learn of the layouts of others: hints, questions, and a word to all.
+
+use futures::{StreamExt, stream};
+use ractor::ActorRef;
+use shoal_types::{Gossip, Layout, PeerId, Request, Response, wire};
+
+use super::{LayoutMsg, State};
+
+/// Layouts asked for at once.
+const FETCHES: u32 = 3;
+
+/// Peers told of a new layout at once.
+const SPREADS: usize = 32;
+
+impl State {
+    pub(super) fn hint(&self, to: PeerId) {
+        if let Some(layout) = &self.layout
+            && let Ok(frame) = wire::encode(&Gossip::Layout { mesh: layout.mesh, version: layout.version })
+        {
+            self.context.ports.transport.gossip(to, frame);
+        }
+    }
+
+    /// Tells one peer at random which layout is known here.
+    pub(super) fn hint_somebody(&self) {
+        let random = self.context.random();
+        let somebody = self.context.members.look(|members| {
+            let chosen = (random % members.entries.len().max(1) as u64) as usize;
+            let (before, after) = (members.entries.iter().take(chosen), members.entries.iter().skip(chosen));
+            after.chain(before).find(|(_, entry)| entry.linked).map(|(peer, _)| *peer)
+        });
+        if let Some(peer) = somebody {
+            self.hint(peer);
+        }
+    }
+
+    /// Asks a peer that knows a later version for it. While some are being
+    /// asked, that is enough: there will be more hints.
+    pub(super) fn fetch(&mut self, myself: &ActorRef<LayoutMsg>, from: PeerId) {
+        if self.fetching >= FETCHES {
+            return;
+        }
+        self.fetching += 1;
+        let (context, myself) = (self.context.clone(), myself.clone());
+        self.context.spawn("layout fetch", async move {
+            let layout = match context.call(from, Request::LayoutGet).await {
+                Ok(Response::Layout(layout)) => layout,
+                Ok(_) => None,
+                Err(error) => {
+                    tracing::debug!(%error, "no layout from a peer that has one");
+                    None
+                }
+            };
+            let _ = myself.cast(LayoutMsg::Fetched(layout));
+        });
+    }
+
+    /// Tells everyone whom it concerns, the newcomers too; those first who are there.
+    pub(super) fn spread(&self, layout: &Layout) {
+        let Ok(frame) = wire::encode(&Request::LayoutLearn(layout.clone())) else {
+            return;
+        };
+        let (live, away): (Vec<PeerId>, Vec<PeerId>) = self.context.members.look(|table| {
+            let others = layout.everyone().into_iter().filter(|peer| *peer != self.context.me);
+            others.partition(|peer| table.is_live(*peer))
+        });
+        let context = self.context.clone();
+        self.context.spawn("layout spread", async move {
+            let told = stream::iter(live.into_iter().chain(away)).map(|peer| {
+                let (context, frame) = (context.clone(), frame.clone());
+                async move {
+                    if let Err(error) = context.call_frame(peer, frame).await {
+                        tracing::debug!(%error, peer = %peer.short(), "told no layout");
+                    }
+                }
+            });
+            told.buffer_unordered(SPREADS).for_each(|()| std::future::ready(())).await;
+        });
+    }
+}

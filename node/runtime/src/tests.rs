@@ -1,0 +1,103 @@
+//! A peer by itself, over ports that touch nothing.
+
+#![allow(clippy::disallowed_methods, reason = "the tests run in real time")]
+
+mod ports;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, stream};
+use shoal_ports::Ports;
+use shoal_types::{Format, ObjectName, PeerId, PeerInfo, Query};
+use tokio::sync::mpsc;
+
+use crate::{Peer, PeerConfig, PutCondition, Stopped};
+use ports::{Compute, Network, Numbers, Store, Tasks, Time};
+
+/// A peer that is a mesh, has taken an object in and failed a query; and what
+/// goes away with the last thing of it.
+async fn peer() -> (Peer, Arc<Tasks>, Weak<Compute>) {
+    let id = PeerId::from_bytes([7; 32]);
+    let info = PeerInfo {
+        id,
+        name: "alone".into(),
+        zone: String::new(),
+        weight: 100,
+        addresses: vec![],
+        version: "0".into(),
+        incarnation: 1,
+        machine: 1,
+        pid: 1,
+        slots: 2,
+        gateway: None,
+    };
+    let (events, inbound) = mpsc::channel(8);
+    let (tasks, compute) = (Arc::new(Tasks::default()), Arc::new(Compute));
+    let gone = Arc::downgrade(&compute);
+    let ports = Ports {
+        transport: Arc::new(Network::new(id, events)),
+        store: Arc::new(Store::default()),
+        compute,
+        clock: Arc::new(Time::default()),
+        rng: Arc::new(Numbers::default()),
+        spawner: tasks.clone(),
+        files: None,
+    };
+    let mut config = PeerConfig { form: true, ..PeerConfig::new(info) };
+    config.timing.tick = Duration::from_millis(20);
+    let peer = Peer::start(config, ports, inbound).await.unwrap();
+    let body = stream::iter([Ok(Bytes::from("text"))]).boxed();
+    peer.put(ObjectName::new("a/b").unwrap(), Format::Bytes, PutCondition::Always, body).await.unwrap();
+    let answer = peer.query(Query::new("SELECT 1")).await.unwrap();
+    assert!(answer.updates.collect::<Vec<_>>().await.pop().unwrap().is_err());
+    (peer, tasks, gone)
+}
+
+/// Waits until nothing is left of a peer.
+async fn is_gone(what: &Weak<Compute>) -> bool {
+    for _ in 0..200 {
+        if what.strong_count() == 0 {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_peer_that_stopped_leaves_nothing_behind() {
+    let (peer, _tasks, left) = peer().await;
+    peer.stop().await;
+    assert_eq!(peer.stopped().await, Stopped::Asked);
+    drop(peer);
+    assert!(is_gone(&left).await);
+}
+
+#[tokio::test]
+async fn a_peer_that_was_killed_says_nothing_and_leaves_nothing_behind() {
+    let (peer, tasks, left) = peer().await;
+    // A job that will never be planned goes with it.
+    let waiting = peer.query(Query::new("wait")).await.unwrap();
+    peer.kill();
+    tasks.abort_all();
+    assert!(matches!(peer.stopped().await, Stopped::Failed(_)));
+    drop((peer, waiting));
+    assert!(is_gone(&left).await);
+}
+
+#[tokio::test]
+async fn gauges_say_what_is_held_and_no_more_than_may_be() {
+    let (peer, ..) = peer().await;
+    let gauges = peer.gauges();
+    let now = |name| gauges.iter().find(|gauge| gauge.name == name).unwrap().now;
+    assert!(gauges.iter().all(|gauge| gauge.now <= gauge.bound), "{gauges:?}");
+    assert_eq!((now("running jobs"), now("finished jobs")), (0, 1));
+    let waiting = peer.query(Query::new("wait")).await.unwrap();
+    assert_eq!(peer.gauges()[0].now, 1);
+    drop(waiting);
+    assert!(peer.layout().is_some_and(|layout| layout.involves(peer.id())));
+    assert_eq!(peer.live(), []);
+    peer.stop().now_or_never();
+}
