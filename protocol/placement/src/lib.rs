@@ -80,7 +80,10 @@ pub fn owners<'a>(key: PlacementKey, members: impl IntoIterator<Item = &'a Membe
     // Fewer zones than replicas: the next in rank, whatever their zone.
     let mut passed_over: Vec<&Member> = Vec::new();
     let mut ranked = Ranked::new(key, members);
+    let zones = ranked.zones(replicas);
     while chosen.len() < replicas
+        // With every zone in, nobody better than those passed over comes.
+        && (chosen.len() < zones || chosen.len() + passed_over.len() < replicas)
         && let Some(member) = ranked.next()
     {
         let taken = chosen.iter().any(|other| other.zone == member.zone);

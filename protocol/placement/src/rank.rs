@@ -18,10 +18,12 @@ pub(crate) struct Ranked<'a> {
     classes: Vec<Class>,
     /// The best that is left of each class.
     heads: BinaryHeap<Reverse<(Straw, PeerId, Place)>>,
+    /// Drawn with another of the same hash, and put back.
+    later: Vec<(u64, usize)>,
 }
 
-/// Members of one weight, the highest hash on top.
-type Class = BinaryHeap<(u64, Reverse<PeerId>, usize)>;
+/// Members of one weight by hash and index, the highest hash on top.
+type Class = BinaryHeap<(u64, usize)>;
 
 /// Where a member stands: its class, and its index among all.
 type Place = (usize, usize);
@@ -29,13 +31,13 @@ type Place = (usize, usize);
 impl<'a> Ranked<'a> {
     pub(crate) fn new(key: PlacementKey, members: impl IntoIterator<Item = &'a Member>) -> Self {
         let members: Vec<&Member> = members.into_iter().filter(|member| member.weight > 0).collect();
-        let mut classes: BTreeMap<u32, Vec<(u64, Reverse<PeerId>, usize)>> = BTreeMap::new();
+        let mut classes: BTreeMap<u32, Vec<(u64, usize)>> = BTreeMap::new();
         for (index, member) in members.iter().enumerate() {
             let hash = straw::hash(key.0, first_word(member.id.as_bytes()));
-            classes.entry(member.weight).or_default().push((hash, Reverse(member.id), index));
+            classes.entry(member.weight).or_default().push((hash, index));
         }
         let classes: Vec<Class> = classes.into_values().map(BinaryHeap::from).collect();
-        let mut ranked = Self { members, heads: BinaryHeap::with_capacity(classes.len()), classes };
+        let mut ranked = Self { members, heads: BinaryHeap::with_capacity(classes.len()), classes, later: Vec::new() };
         for class in 0..ranked.classes.len() {
             ranked.draw(class);
         }
@@ -43,10 +45,34 @@ impl<'a> Ranked<'a> {
     }
 
     fn draw(&mut self, class: usize) {
-        if let Some((hash, Reverse(id), index)) = self.classes[class].pop() {
-            let straw = Straw::new(hash, self.members[index].weight);
-            self.heads.push(Reverse((straw, id, (class, index))));
+        let Some((hash, mut index)) = self.classes[class].pop() else {
+            return;
+        };
+        // Of the same hash, which hardly ever happens, the smaller id comes first.
+        while let Some((_, other)) = self.classes[class].peek().copied().filter(|(other, _)| *other == hash) {
+            self.classes[class].pop();
+            let (first, second) =
+                if self.members[other].id < self.members[index].id { (other, index) } else { (index, other) };
+            index = first;
+            self.later.push((hash, second));
         }
+        self.classes[class].extend(self.later.drain(..));
+        let member = self.members[index];
+        self.heads.push(Reverse((Straw::new(hash, member.weight), member.id, (class, index))));
+    }
+
+    /// In how many zones they are, counted up to `most`.
+    pub(crate) fn zones(&self, most: usize) -> usize {
+        let mut zones: Vec<&str> = Vec::with_capacity(most);
+        for member in &self.members {
+            if zones.len() >= most {
+                break;
+            }
+            if !zones.contains(&member.zone.as_str()) {
+                zones.push(&member.zone);
+            }
+        }
+        zones.len()
     }
 }
 
@@ -63,6 +89,20 @@ impl<'a> Iterator for Ranked<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_same_hash_the_smaller_id_comes_first() {
+        // The hash sees the first eight bytes only.
+        let members: Vec<Member> = [3u8, 1, 2]
+            .map(|last| {
+                let mut id = [7; 32];
+                id[31] = last;
+                Member { id: PeerId::from_bytes(id), name: String::new(), zone: String::new(), weight: 1 }
+            })
+            .into();
+        let ranked: Vec<u8> = Ranked::new(PlacementKey(5), &members).map(|member| member.id.as_bytes()[31]).collect();
+        assert_eq!(ranked, [1, 2, 3]);
+    }
 
     #[test]
     fn the_order_is_that_of_the_straws() {
