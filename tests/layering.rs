@@ -24,7 +24,16 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("shoal-gateway", &["shoal-types", "shoal-runtime"]),
     (
         "shoal",
-        &["shoal-types", "shoal-ports", "shoal-net", "shoal-store", "shoal-engine", "shoal-runtime", "shoal-gateway"],
+        &[
+            "shoal-types",
+            "shoal-ports",
+            "shoal-net",
+            "shoal-store",
+            "shoal-engine",
+            "shoal-runtime",
+            "shoal-gateway",
+            "shoal-sim",
+        ],
     ),
     (
         "shoal-sim",
@@ -35,6 +44,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "shoal-placement",
             "shoal-register",
             "shoal-job",
+            "shoal-store",
             "shoal-runtime",
             "shoal-engine",
         ],

@@ -7,7 +7,14 @@ use std::time::Duration;
 pub struct EventHeap<E> {
     now: Duration,
     entered: u64,
-    events: BTreeMap<(Duration, u64), E>,
+    events: BTreeMap<EventKey, E>,
+}
+
+/// By which an event that was entered can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventKey {
+    at: Duration,
+    entered: u64,
 }
 
 impl<E> Default for EventHeap<E> {
@@ -22,18 +29,39 @@ impl<E> EventHeap<E> {
         self.now
     }
 
+    /// Events that wait.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// Enters an event that happens `after` now.
-    pub fn push(&mut self, after: Duration, event: E) {
+    pub fn push(&mut self, after: Duration, event: E) -> EventKey {
+        self.push_at(self.now.saturating_add(after), event)
+    }
+
+    /// Enters an event that happens at a moment, or now if that has passed.
+    pub fn push_at(&mut self, at: Duration, event: E) -> EventKey {
         self.entered += 1;
-        self.events.insert((self.now + after, self.entered), event);
+        let key = EventKey { at: at.max(self.now), entered: self.entered };
+        self.events.insert(key, event);
+        key
+    }
+
+    /// Takes back an event that has not happened.
+    pub fn cancel(&mut self, key: EventKey) -> Option<E> {
+        self.events.remove(&key)
     }
 
     /// Goes on to the next event, if there is one up to `end`; else to `end`.
     pub fn pop_until(&mut self, end: Duration) -> Option<E> {
         match self.events.first_entry() {
-            Some(entry) if entry.key().0 <= end => {
-                let ((at, _), event) = entry.remove_entry();
-                self.now = at;
+            Some(entry) if entry.key().at <= end => {
+                let (key, event) = entry.remove_entry();
+                self.now = key.at;
                 Some(event)
             }
             Some(_) | None => {

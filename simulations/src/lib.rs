@@ -8,10 +8,50 @@
 //! The runtime's actors are written against ports so that they can live here
 //! too; their simulated network, disk and clock are the next to come.
 
+mod compute;
+mod disk;
+mod executor;
+mod faults;
 mod heap;
+mod host;
+mod invariants;
+mod ledger;
+mod network;
+mod panics;
+mod ports;
 mod random;
+mod replay;
+mod report;
+mod scenario;
+mod shrink;
+mod simulation;
+mod swarm;
 mod swim;
+mod trace;
+mod voice;
+mod watch;
+mod workload;
+mod world;
 
+pub use compute::{
+    ComputeConfig, ComputeCounters, JobSpec, MapSpec, ReduceSpec, Row, SimCompute, Slowness, decode_answer, expected,
+    fingerprint,
+};
+pub use disk::{DiskConfig, DiskCounters, Outage, SimDisk};
+pub use faults::{
+    Bandwidth, Chaos, ChaosKind, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate, FaultEntry, FaultKind,
+    Join, Latency, Loss, Partition, Pause, Reach, Reclaim, Reorder, Rot, SlowPeer, SyncFails, SyncLies, Victims,
+};
 pub use heap::EventHeap;
+pub use host::Death;
 pub use random::Random;
+pub use report::{
+    FaultMark, HostSpan, HostState, JobLine, OperationStats, PeerLoad, Report, Sample, TaskEnd, TaskSpan, Violation,
+};
 pub use swim::{NetworkConditions, SwimWorld};
+pub use scenario::{Bytes, Hosts, JobEntry, Scenario, Share, Span, Times, Vary, Wires, Workload};
+pub use simulation::{STACK_BYTES, Simulation};
+pub use replay::{Origin, Replay};
+pub use shrink::{ShrinkStep, Shrunk, Size, shrink};
+pub use swarm::{Found, Swarm, SwarmProgress, SwarmReport, on_own_stack};
+pub use watch::Watch;

@@ -116,7 +116,9 @@ impl SwimWorld {
             match action {
                 Action::Send { to, packet } => self.send(to, Due::Packet { from, packet }),
                 Action::TellDead { to, incarnation } => self.send(to, Due::TellDead { from, incarnation }),
-                Action::After { delay, timer } => self.heap.push(delay, (from, Due::Timer(timer))),
+                Action::After { delay, timer } => {
+                    self.heap.push(delay, (from, Due::Timer(timer)));
+                }
                 Action::Up(_) | Action::Down(_) => {}
             }
         }
@@ -134,7 +136,7 @@ impl SwimWorld {
 fn identity(n: usize) -> Identity {
     let mut id = [0; 32];
     id[..8].copy_from_slice(&(n as u64 + 1).to_be_bytes());
-    Identity { peer: PeerId::from_bytes(id), incarnation: 1, addresses: vec![format!("peer-{n}:7400")] }
+    Identity { peer: PeerId::from_bytes(id), incarnation: 1, addresses: [format!("peer-{n}:7400")].into() }
 }
 
 fn index(peer: PeerId) -> usize {

@@ -19,6 +19,8 @@
 //! - [`Acceptor`]: what an owner of the key does with an operation.
 //! - [`Proposal`]: drives one operation to its end; it never does anything
 //!   itself, it returns [`Action`]s.
+//! - [`linearizability`]: whether a history is one that a register could have
+//!   shown; for tests and simulations.
 //!
 //! While the layout is joint there are two groups of acceptors, and a quorum
 //! is a majority in *each*; so a register outlives the replacement of all its
@@ -30,8 +32,7 @@
 //! registers.
 
 mod acceptor;
-#[cfg(test)]
-mod linearizability;
+pub mod linearizability;
 mod proposal;
 mod quorum;
 #[cfg(test)]

@@ -1,0 +1,138 @@
+use super::*;
+use crate::faults::{Clock, Crash, Join, Pause, Reclaim, SlowPeer};
+use crate::host::{ClockConditions, Death};
+
+#[test]
+fn a_killed_peer_is_down_held_dead_and_comes_back_with_its_copies() {
+    trial(|trial| async move {
+        let copies = trial.copies(1);
+        trial.strike(Crash::default(), &[1], Some(DEAD));
+        assert!(!trial.is_up(1));
+        trial.seconds(DEAD - 1).await;
+        assert!(!trial.is_up(1) && !trial.holds_alive(0, 1));
+        trial.seconds(10).await;
+        assert!(trial.is_up(1) && trial.holds_alive(0, 1));
+        assert!(copies > 0 && trial.copies(1) >= copies);
+    });
+}
+
+#[test]
+fn the_power_goes_in_the_middle_of_a_write() {
+    trial(|trial| async move {
+        let crash = Crash { by: Death::Power, within_changes: 6 };
+        trial.strike(crash, &[1, 2, 3, 4], Some(10));
+        assert!((0..5).all(|host| trial.is_up(host)), "not before it writes");
+        let (put, _) = trial.put(0, "t/written", 100).await;
+        let down = (0..5).filter(|host| !trial.is_up(*host)).count();
+        assert!(down >= 2 && put.is_err(), "{down} {put:?}");
+        trial.seconds(30).await;
+        assert!((0..5).all(|host| trial.is_up(host)));
+        assert!(trial.put(0, "t/written", 100).await.0.is_ok());
+    });
+}
+
+#[test]
+fn two_faults_keep_a_peer_down_until_both_have_ended() {
+    trial(|trial| async move {
+        trial.strike(Crash::default(), &[1], Some(2));
+        trial.strike(Crash::default(), &[1], Some(6));
+        trial.seconds(4).await;
+        assert!(!trial.is_up(1));
+        trial.seconds(4).await;
+        assert!(trial.is_up(1));
+    });
+}
+
+#[test]
+fn a_paused_peer_is_held_dead_and_catches_up() {
+    trial(|trial| async move {
+        trial.strike(Pause::default(), &[3], Some(DEAD));
+        trial.seconds(DEAD - 1).await;
+        assert!(!trial.holds_alive(0, 3));
+        assert!(trial.holds_alive(3, 0), "it has not noticed");
+        trial.seconds(15).await;
+        assert!(trial.holds_alive(0, 3) && trial.holds_alive(3, 0));
+    });
+}
+
+#[test]
+fn a_peer_with_its_clock_set_back_comes_with_an_earlier_incarnation_and_is_taken_in() {
+    trial(|trial| async move {
+        let incarnation = |trial: &Trial| trial.world.state().hosts[2].running.as_ref().unwrap().info.incarnation;
+        let before = incarnation(&trial);
+        let clock = Clock { behind: Span(ms(600_000)), restarts: true, ..Clock::default() };
+        trial.strike(clock, &[2], Some(60));
+        trial.seconds(30).await;
+        assert!(incarnation(&trial) + 500_000 < before);
+        assert!((0..5).filter(|host| *host != 2).all(|host| trial.holds_alive(host, 2)));
+        assert!(trial.put(2, "t/from the past", 100).await.0.is_ok());
+    });
+}
+
+#[test]
+fn a_clock_goes_on_from_what_it_shows() {
+    let mut clock = ClockConditions::default();
+    let s = Duration::from_secs;
+    clock.set(s(100), -50_000, 100_000);
+    assert_eq!((clock.local(s(100)), clock.local(s(110))), (s(100), s(111)));
+    assert_eq!(clock.world(s(11)), s(10));
+    clock.set(s(110), 0, -500_000);
+    assert_eq!((clock.local(s(110)), clock.local(s(120))), (s(111), s(116)));
+    clock.set(s(120), 0, 0);
+    assert_eq!(clock.local(s(130)), s(126), "what it has lost it does not get back");
+}
+
+#[test]
+fn a_slow_peer_is_late() {
+    trial(|trial| async move {
+        trial.put(0, "t/small", 100).await.0.unwrap();
+        let (_, before) = trial.get(4, "t/small").await;
+        trial.strike(SlowPeer { lag: Span(ms(2_000)), times: 3.0 }, &[4], Some(20));
+        assert_eq!(trial.world.state().hosts[4].slowness.percent(), 300);
+        let (_, during) = trial.get(4, "t/small").await;
+        assert!(before < ms(100) && during > ms(500), "{before:?} {during:?}");
+        trial.seconds(20).await;
+        assert_eq!(trial.world.state().hosts[4].slowness.percent(), 100);
+    });
+}
+
+#[test]
+fn a_reclaimed_host_is_gone_for_good_and_its_copies_are_made_again() {
+    trial(|trial| async move {
+        let total: usize = (0..5).map(|host| trial.copies(host)).sum();
+        trial.strike(Reclaim::default(), &[4], None);
+        trial.seconds(1).await;
+        assert_eq!((trial.is_up(4), trial.copies(4)), (false, 0));
+        trial.world.start(HostId(4));
+        trial.seconds(30).await;
+        assert!(!trial.is_up(4) && !trial.members(0).contains(&trial.id(4)));
+        assert_eq!((0..5).map(|host| trial.copies(host)).sum::<usize>(), total);
+    });
+}
+
+#[test]
+fn one_that_comes_in_a_reclaimed_ones_place_is_a_new_peer() {
+    trial(|trial| async move {
+        let before = trial.id(0);
+        // The first one too, which once formed the mesh.
+        trial.strike(Reclaim::default(), &[0], Some(5));
+        trial.seconds(45).await;
+        assert!(trial.is_up(0) && trial.id(0) != before);
+        let members = trial.members(1);
+        assert!(members.contains(&trial.id(0)) && !members.contains(&before), "{members:?}");
+        assert!(trial.copies(0) > 0);
+    });
+}
+
+#[test]
+fn latecomers_join_a_mesh_that_is_there() {
+    let late = Scenario { peers: 8, latecomers: 3, ..scenario() };
+    trial_of(late, |trial| async move {
+        assert_eq!(trial.members(0).len(), 5);
+        assert!((5..8).all(|host| !trial.is_up(host)));
+        trial.strike(Join { within: Span(ms(500)) }, &[5, 6, 7], None);
+        trial.seconds(20).await;
+        assert!((0..8).all(|host| trial.members(host).len() == 8));
+        assert!((5..8).map(|host| trial.copies(host)).sum::<usize>() > 0);
+    });
+}

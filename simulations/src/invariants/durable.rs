@@ -1,0 +1,123 @@
+use std::time::Duration;
+
+use shoal_types::{ChunkId, Layout, Manifest, ObjectName, PeerId};
+
+use super::{Invariant, Moment, short};
+use crate::host::HostId;
+use crate::world::{State, World};
+
+/// What a repair may take, beside the delay and the interval that peers are set to.
+const REPAIR: Duration = Duration::from_secs(30);
+
+/// No acknowledged data is lost while fewer than its replicas came to harm
+/// within the time of a repair.
+///
+/// Nothing is collected yet, so every chunk of every acknowledged object is to
+/// be kept, whatever has become of its name.
+pub(crate) struct Durable;
+
+impl Invariant for Durable {
+    fn name(&self) -> &'static str {
+        "durable"
+    }
+
+    fn check(&mut self, world: &World, _: Moment) -> bool {
+        let lost: Vec<(ChunkId, String)> = {
+            let state = world.state();
+            let copies = &state.ledger.copies;
+            let unexcused = copies.lost().filter(|chunk| !is_excused(world, &state, *chunk));
+            let harms = |chunk| {
+                let harms = copies.harms(chunk).iter();
+                let harms =
+                    harms.map(|harm| format!("{} {:?} at {:.3} s", harm.host, harm.damage, harm.at.as_secs_f64()));
+                let harms: Vec<String> = harms.collect();
+                if harms.is_empty() { "no copy came to harm".into() } else { harms.join(", ").to_lowercase() }
+            };
+            unexcused.map(|chunk| (chunk, harms(chunk))).collect()
+        };
+        for (chunk, harms) in lost {
+            let what = format!("chunk {} was acknowledged and has no copy left ({harms})", chunk.short());
+            world.violate(self.name(), &[], what);
+        }
+        world.state().ledger.copies.promised_count() > 0
+    }
+
+    fn is_whole(&mut self, world: &World) -> bool {
+        short_of(world, 1).is_empty()
+    }
+
+    fn symptom(&mut self, world: &World) -> Option<String> {
+        let (wanted, short_of) = (wanted(world), short_of(world, usize::MAX));
+        let state = world.state();
+        let (chunk, copies) = short_of.first()?;
+        let holders = short(state.ledger.copies.holders(*chunk), |host| {
+            let up = if state.hosts[host.index()].is_up() { "" } else { " (down)" };
+            format!("{host}{up}")
+        });
+        Some(format!(
+            "{} chunks have too few copies: {} has {copies} of {wanted} on members that are up; it is on {}",
+            short_of.len(),
+            chunk.short(),
+            if holders.is_empty() { "nobody".into() } else { holders },
+        ))
+    }
+}
+
+/// Whether the mesh could not have kept a chunk, whatever it did.
+pub(super) fn is_excused(world: &World, state: &State, chunk: ChunkId) -> bool {
+    let timing = &world.config().timing;
+    let repair = timing.repair_delay + timing.repair_interval + REPAIR;
+    state.ledger.copies.is_excused(chunk, world.config().replicas as usize, repair)
+}
+
+/// Copies that each chunk should have.
+fn wanted(world: &World) -> usize {
+    let members = newest(world).map_or(1, |layout| layout.members.iter().filter(|member| member.weight > 0).count());
+    (world.config().replicas as usize).min(members)
+}
+
+fn newest(world: &World) -> Option<std::sync::Arc<Layout>> {
+    world.peers().iter().filter_map(|(_, peer)| peer.layout()).max_by_key(|layout| layout.version)
+}
+
+/// Chunks with too few copies on members that are up, and how many they have;
+/// no more than `most`.
+fn short_of(world: &World, most: usize) -> Vec<(ChunkId, usize)> {
+    let (wanted, layout) = (wanted(world), newest(world));
+    let state = world.state();
+    let is_member = |peer: PeerId| {
+        layout.as_ref().is_none_or(|layout| layout.members.binary_search_by_key(&peer, |member| member.id).is_ok())
+    };
+    let counts: Vec<bool> = state.hosts.iter().map(|host| host.is_up() && is_member(host.id)).collect();
+    let copies = &state.ledger.copies;
+    let good = |chunk| copies.holders(chunk).filter(|host: &HostId| counts[host.index()]).count();
+    copies
+        .promised()
+        .map(|(chunk, _)| (chunk, good(chunk)))
+        .filter(|(chunk, good)| *good < wanted && !(*good == 0 && is_excused(world, &state, *chunk)))
+        .take(most)
+        .collect()
+}
+
+/// At the moment of acknowledgement there are at least two synced copies of
+/// each chunk (one where R is one), on disks that may be off by now.
+pub(super) fn acknowledged(world: &World, name: &ObjectName, manifest: &Manifest) {
+    let needed = 2.min(world.config().replicas as usize).min(world.hosts().len());
+    for chunk in &manifest.chunks {
+        let holders = {
+            let state = world.state();
+            if is_excused(world, &state, chunk.id) {
+                continue;
+            }
+            state.ledger.copies.holders(chunk.id).collect::<Vec<HostId>>()
+        };
+        if holders.len() < needed {
+            let copies = holders.len();
+            let what = format!(
+                "'{name}' was acknowledged with {copies} synced copies of chunk {}, {needed} were promised",
+                chunk.id.short()
+            );
+            world.violate("durable", &holders, what);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What the ledger sees at the moment itself; here it is only counted.
+
+use super::{Invariant, Moment};
+use crate::ledger::Looks;
+use crate::world::World;
+
+/// A chunk that is read is what its name says, and an object what somebody
+/// put. Judged whenever a store hands out a chunk, and whenever a client gets
+/// an object.
+#[derive(Default)]
+pub(crate) struct ReadsAreWhole(Looks);
+
+impl Invariant for ReadsAreWhole {
+    fn name(&self) -> &'static str {
+        "reads-are-whole"
+    }
+
+    fn check(&mut self, world: &World, _: Moment) -> bool {
+        let looks = world.state().ledger.looks;
+        std::mem::replace(&mut self.0, looks).chunks < looks.chunks
+    }
+}
+
+/// What a disk has acknowledged is there, after any crash of a disk that keeps
+/// its word: chunks, and what acceptors have promised and accepted. Judged
+/// whenever a peer looks for it.
+#[derive(Default)]
+pub(crate) struct SyncedStays(Looks);
+
+impl Invariant for SyncedStays {
+    fn name(&self) -> &'static str {
+        "synced-stays"
+    }
+
+    fn check(&mut self, world: &World, _: Moment) -> bool {
+        let looks = world.state().ledger.looks;
+        std::mem::replace(&mut self.0, looks).kept < looks.kept
+    }
+}

@@ -1,0 +1,34 @@
+//! What the world knows for certain: what was promised to clients, where
+//! copies really are, and how every job ended.
+
+mod copies;
+mod history;
+mod jobs;
+mod layouts;
+mod registers;
+
+pub(crate) use copies::{Copies, Damage};
+pub(crate) use history::{History, Kind as OperationKind, Operation, OperationId, Outcome};
+pub(crate) use jobs::{JobEnd, JobRecord, Jobs, Run};
+pub(crate) use layouts::{Layouts, Place};
+pub(crate) use registers::Registers;
+
+/// Kept by the world beside the mesh; no peer sees it.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pub(crate) copies: Copies,
+    pub(crate) history: History,
+    pub(crate) jobs: Jobs,
+    pub(crate) layouts: Layouts,
+    pub(crate) registers: Registers,
+    pub(crate) looks: Looks,
+}
+
+/// How often disks were looked at for what they had acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Looks {
+    /// Whole chunks that were handed out.
+    pub(crate) chunks: u64,
+    /// Chunks and registers that were looked for.
+    pub(crate) kept: u64,
+}

@@ -1,0 +1,100 @@
+use std::collections::BTreeMap;
+
+use shoal_types::{Ballot, RegisterEntry, RegisterKey};
+
+use crate::host::HostId;
+
+/// What acceptors have on disk, by what disks have acknowledged.
+#[derive(Default)]
+pub(crate) struct Registers {
+    /// Per host, and which of its disks.
+    kept: BTreeMap<(HostId, usize), BTreeMap<RegisterKey, Kept>>,
+}
+
+#[derive(Clone, Copy)]
+struct Kept {
+    promised: Ballot,
+    accepted: Ballot,
+    /// Of the value: the first bytes of its hash.
+    value: u64,
+}
+
+impl Kept {
+    fn of(entry: &RegisterEntry) -> Self {
+        let hash = entry.value.as_ref().map_or([0; 32], |value| *blake3::hash(value).as_bytes());
+        let mut value = [0; 8];
+        value.copy_from_slice(&hash[..8]);
+        Self { promised: entry.promised, accepted: entry.accepted, value: u64::from_le_bytes(value) }
+    }
+}
+
+impl Registers {
+    /// A disk has acknowledged an entry.
+    pub(crate) fn synced(&mut self, host: HostId, disk: usize, entry: &RegisterEntry) {
+        self.kept.entry((host, disk)).or_default().insert(entry.key.clone(), Kept::of(entry));
+    }
+
+    /// What is wrong with an entry that was `found` or is about to be written:
+    /// it may be later than what was acknowledged, and not earlier.
+    pub(crate) fn judge(
+        &self,
+        host: HostId,
+        disk: usize,
+        key: &RegisterKey,
+        found: Option<&RegisterEntry>,
+    ) -> Option<String> {
+        let kept = self.kept.get(&(host, disk))?.get(key)?;
+        let Some(found) = found.map(Kept::of) else {
+            return Some(format!("the register '{key}' was synced here and is gone"));
+        };
+        let ballot = |ballot: Ballot| format!("{} of {}", ballot.counter, ballot.proposer.short());
+        if found.promised < kept.promised {
+            let (was, is) = (ballot(kept.promised), ballot(found.promised));
+            return Some(format!("the register '{key}' had promised ballot {was} here and now holds {is}"));
+        }
+        if found.accepted < kept.accepted {
+            let (was, is) = (ballot(kept.accepted), ballot(found.accepted));
+            return Some(format!("the register '{key}' had accepted ballot {was} here and now holds {is}"));
+        }
+        let changed = found.accepted == kept.accepted && found.value != kept.value;
+        changed.then(|| format!("the register '{key}' holds another value of ballot {}", ballot(kept.accepted)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use shoal_types::PeerId;
+
+    use super::*;
+
+    fn entry(promised: u64, accepted: u64, value: &'static str) -> RegisterEntry {
+        let ballot = |counter| Ballot { counter, proposer: PeerId::from_bytes([1; 32]) };
+        RegisterEntry {
+            key: RegisterKey::Object("x".into()),
+            promised: ballot(promised),
+            accepted: ballot(accepted),
+            value: Some(Bytes::from_static(value.as_bytes())),
+        }
+    }
+
+    #[test]
+    fn what_was_acknowledged_may_grow_and_never_shrink() {
+        let mut registers = Registers::default();
+        registers.synced(HostId(1), 0, &entry(5, 3, "a"));
+        let check = |disk, found: Option<RegisterEntry>, wrong: Option<&str>| {
+            let judged = registers.judge(HostId(1), disk, &RegisterKey::Object("x".into()), found.as_ref());
+            match wrong {
+                None => assert_eq!(judged, None),
+                Some(wrong) => assert!(judged.clone().unwrap().contains(wrong), "{judged:?}"),
+            }
+        };
+        check(0, Some(entry(5, 3, "a")), None);
+        check(0, Some(entry(6, 6, "b")), None);
+        check(0, None, Some("is gone"));
+        check(0, Some(entry(4, 3, "a")), Some("had promised ballot 5"));
+        check(0, Some(entry(5, 2, "a")), Some("had accepted ballot 3"));
+        check(0, Some(entry(5, 3, "b")), Some("another value"));
+        check(1, None, None);
+    }
+}

@@ -1,0 +1,159 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use shoal_ports::{Store, StoreUsage};
+use shoal_types::{ChunkId, Layout, PeerId, RegisterEntry, RegisterKey, Result, wire};
+
+use crate::host::HostId;
+use crate::ledger::{Damage, Place};
+use crate::world::World;
+
+/// The note in which a peer keeps the layout.
+const LAYOUT_NOTE: &str = "layout";
+
+/// The real store, with the world looking over its shoulder: what its disk has
+/// acknowledged, and whether it keeps its word.
+pub(crate) struct WitnessedStore {
+    world: World,
+    host: HostId,
+    peer: PeerId,
+    /// Which of the host's disks it is on.
+    disk: usize,
+    store: Arc<dyn Store>,
+}
+
+impl WitnessedStore {
+    pub(crate) fn new(world: World, host: HostId, store: Arc<dyn Store>) -> Self {
+        let (peer, disk) = {
+            let state = world.state();
+            (state.hosts[host.index()].id, state.ledger.copies.disk_of(host))
+        };
+        Self { world, host, peer, disk, store }
+    }
+
+    /// A chunk was handed out, or looked for in vain.
+    fn judge_chunk(&self, chunk: ChunkId, range: Option<(u32, u32)>, found: Option<&Bytes>) {
+        let mut state = self.world.state();
+        let now = state.heap.now();
+        let ledger = &mut state.ledger;
+        ledger.looks.kept += 1;
+        match found {
+            Some(bytes) if range.is_none() => {
+                ledger.looks.chunks += 1;
+                if ChunkId::of(bytes) != chunk {
+                    drop(state);
+                    let what = format!("the store handed out {} bytes as chunk {}", bytes.len(), chunk.short());
+                    self.world.violate("reads-are-whole", &[self.host], format!("{what}, which they are not"));
+                }
+            }
+            Some(_) => {}
+            None if !ledger.copies.is_here(self.host, chunk) => {}
+            None if !ledger.copies.is_reliable(self.host) => {
+                ledger.copies.harmed(now, self.host, chunk, Damage::Lost);
+            }
+            None => {
+                ledger.copies.gone(self.host, chunk);
+                drop(state);
+                let what = format!("chunk {} was synced here, no fault has touched it, and it is gone", chunk.short());
+                self.world.violate("synced-stays", &[self.host], what);
+            }
+        }
+    }
+
+    /// A register was found, or is about to be written.
+    fn judge_register(&self, key: &RegisterKey, entry: Option<&RegisterEntry>) {
+        let wrong = {
+            let mut state = self.world.state();
+            let ledger = &mut state.ledger;
+            ledger.looks.kept += 1;
+            let judged = ledger.copies.is_reliable(self.host) && ledger.copies.disk_of(self.host) == self.disk;
+            if judged { ledger.registers.judge(self.host, self.disk, key, entry) } else { None }
+        };
+        if let Some(wrong) = wrong {
+            self.world.violate("synced-stays", &[self.host], wrong);
+        }
+    }
+
+    /// A layout is on disk from now on, or none is any more.
+    fn judge_layout(&self, note: &[u8]) {
+        let wrong = {
+            let mut state = self.world.state();
+            let ledger = &mut state.ledger;
+            match wire::decode::<Layout>(note) {
+                Ok(layout) => ledger.layouts.seen(self.peer, Place::OnDisk, &Arc::new(layout)),
+                Err(_) => {
+                    ledger.layouts.left(self.peer);
+                    None
+                }
+            }
+        };
+        if let Some(wrong) = wrong {
+            self.world.violate("same-owners", &[self.host], format!("on disk: {wrong}"));
+        }
+    }
+}
+
+impl Store for WitnessedStore {
+    fn chunk_put(&self, id: ChunkId, bytes: &[u8]) -> Result<()> {
+        self.store.chunk_put(id, bytes)?;
+        self.world.state().ledger.copies.synced(self.host, id);
+        Ok(())
+    }
+
+    fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {
+        self.store.chunk_len(id)
+    }
+
+    fn chunk_get(&self, id: ChunkId, range: Option<(u32, u32)>) -> Result<Option<Bytes>> {
+        let found = self.store.chunk_get(id, range)?;
+        self.judge_chunk(id, range, found.as_ref());
+        Ok(found)
+    }
+
+    fn chunk_delete(&self, id: ChunkId) -> Result<()> {
+        self.world.state().ledger.copies.gone(self.host, id);
+        self.store.chunk_delete(id)
+    }
+
+    fn chunk_list(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<ChunkId>> {
+        self.store.chunk_list(after, limit)
+    }
+
+    fn register_get(&self, key: &RegisterKey) -> Result<Option<RegisterEntry>> {
+        let found = self.store.register_get(key)?;
+        self.judge_register(key, found.as_ref());
+        Ok(found)
+    }
+
+    fn register_put(&self, entries: &[RegisterEntry]) -> Result<()> {
+        for entry in entries {
+            self.judge_register(&entry.key, Some(entry));
+        }
+        self.store.register_put(entries)?;
+        let mut state = self.world.state();
+        for entry in entries {
+            state.ledger.registers.synced(self.host, self.disk, entry);
+        }
+        Ok(())
+    }
+
+    fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {
+        self.store.register_scan(prefix, after, limit)
+    }
+
+    fn note_get(&self, name: &str) -> Result<Option<Bytes>> {
+        self.store.note_get(name)
+    }
+
+    fn note_put(&self, name: &str, value: &[u8]) -> Result<()> {
+        self.store.note_put(name, value)?;
+        if name == LAYOUT_NOTE {
+            self.judge_layout(value);
+        }
+        Ok(())
+    }
+
+    fn usage(&self) -> Result<StoreUsage> {
+        self.store.usage()
+    }
+}

@@ -1,0 +1,27 @@
+use std::time::Duration;
+
+use super::*;
+use crate::Span;
+
+fn scenario(peers: u32) -> Scenario {
+    Scenario { peers, duration: Span(Duration::from_secs(20)), ..Scenario::default() }
+}
+
+#[test]
+fn a_quiet_mesh_does_its_work_and_the_same_seed_is_the_same_run() {
+    let run = |seed| {
+        let mut scenario = scenario(7);
+        scenario.workload.jobs.push(crate::scenario::JobEntry {
+            at: Span(Duration::from_secs(2)),
+            every: None,
+            spec: crate::JobSpec::parse("input = \"data/\"").unwrap(),
+        });
+        Simulation::new(scenario, seed).run().unwrap()
+    };
+    let report = run(1);
+    assert_eq!(report.violations, [], "{}", report.to_table());
+    assert_eq!(report.jobs[0].right, Some(true), "{}", report.to_table());
+    assert!(report.operations.values().map(|stats| stats.ok).sum::<u64>() > 50, "{:?}", report.operations);
+    assert_eq!(run(1).trace, report.trace);
+    assert_ne!(run(2).trace, report.trace);
+}

@@ -1,0 +1,196 @@
+//! Clients that put, get and remove objects under names that they share.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
+use shoal_runtime::{Peer, PutCondition};
+use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
+
+use super::content::{content, number_of};
+use crate::host::HostId;
+use crate::ledger::{Operation, OperationId, OperationKind, Outcome};
+use crate::random::Random;
+use crate::scenario::Workload;
+use crate::world::World;
+
+/// After this a client goes on to something else.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest object, in bytes: the longer ones do not fit into their manifest.
+const OBJECT_BYTES_MAX: u64 = 24 << 10;
+
+impl World {
+    /// Has the scenario's clients at work until `end`.
+    pub(crate) fn run_clients(&self, workload: &Workload, end: Duration) {
+        for client in 0..workload.clients {
+            let (world, workload) = (self.clone(), workload.clone());
+            let mut random = self.random(&[602, u64::from(client)]);
+            tokio::spawn(async move {
+                let mut turn = 0;
+                while world.now() < end {
+                    world.sleep(random.time_below(2 * workload.think.0) + Duration::from_micros(1)).await;
+                    turn += 1;
+                    let content = u64::from(client) << 24 | turn;
+                    world.operate(&workload, content, &mut random).await;
+                }
+            });
+        }
+    }
+
+    /// One operation of a client, ended by whatever comes first: its answer,
+    /// its peer's death, or its patience.
+    async fn operate(&self, workload: &Workload, content: u64, random: &mut Random) {
+        let Some((host, peer)) = self.any_peer(random) else {
+            return;
+        };
+        let name = format!("names/{}", random.below(u64::from(workload.names.max(1))));
+        let kind = self.choose(&name, content, random);
+        let longest = if random.below(4) == 0 { OBJECT_BYTES_MAX } else { 200 };
+        let length = 8 + random.below(longest) as usize;
+        let id = {
+            let mut state = self.state();
+            let invoked = state.heap.now();
+            let operation =
+                Operation { name: name.clone(), at: host, kind, invoked, returned: None, outcome: Outcome::Unknown };
+            state.ledger.history.begin(operation)
+        };
+        let (done, over) = futures::channel::oneshot::channel::<()>();
+        let (world, heard) = (self.clone(), Heard { world: self.clone(), id });
+        self.at_host(host, async move {
+            let outcome = world.carry_out(&peer, &name, kind, length).await;
+            world.ended(host, id, outcome);
+            drop((heard, done));
+        });
+        // Dropped, by an end or by a death, it is over.
+        futures::future::select(over, self.sleep(PATIENCE)).await;
+    }
+
+    fn choose(&self, name: &str, content: u64, random: &mut Random) -> OperationKind {
+        let last_seen = self.state().ledger.history.last_seen(name);
+        match (random.below(10), last_seen) {
+            (0..=3, _) => OperationKind::Get,
+            (4 | 5, _) => OperationKind::Put { content },
+            (6 | 7, Some(expected)) => OperationKind::PutIfMatch { content, expected },
+            (8, _) => OperationKind::Remove,
+            _ => OperationKind::PutIfAbsent { content },
+        }
+    }
+
+    async fn carry_out(&self, peer: &Peer, name: &str, kind: OperationKind, length: usize) -> Outcome {
+        let Ok(name) = ObjectName::new(name) else {
+            return Outcome::Failed("no name".into());
+        };
+        match kind {
+            OperationKind::Put { content } => self.put(peer, name, content, length, PutCondition::Always).await,
+            OperationKind::PutIfAbsent { content } => {
+                self.put(peer, name, content, length, PutCondition::IfAbsent).await
+            }
+            OperationKind::PutIfMatch { content, expected } => {
+                let etag = self.state().ledger.history.etag(expected);
+                match etag {
+                    Some(etag) => self.put(peer, name, content, length, PutCondition::IfMatch(Etag(etag))).await,
+                    None => Outcome::Failed("its ETag is not known".into()),
+                }
+            }
+            OperationKind::Get => match self.get(peer, name).await {
+                Ok(saw) => Outcome::Saw(saw),
+                Err(error) => Outcome::Failed(error.to_string()),
+            },
+            OperationKind::Remove => match peer.remove(name).await {
+                Ok(was_there) => Outcome::Done { was_there },
+                Err(error) => after_write(error),
+            },
+        }
+    }
+
+    async fn put(&self, peer: &Peer, name: ObjectName, number: u64, length: usize, condition: PutCondition) -> Outcome {
+        let bytes = content(number, length);
+        let etag = blake3::hash(&bytes).to_hex().to_string();
+        self.state().ledger.history.knows(number, etag);
+        let pieces: Vec<Result<Bytes>> = bytes.chunks(4096).map(|piece| Ok(bytes.slice_ref(piece))).collect();
+        let body = stream::iter(pieces).boxed();
+        match peer.put(name.clone(), Format::Bytes, condition.clone(), body).await {
+            Ok(manifest) => {
+                self.promised(&name, &manifest);
+                Outcome::Done { was_there: true }
+            }
+            Err(Error::Conflict { found, .. }) if condition != PutCondition::Always && !is_unsure(&found) => {
+                Outcome::Refused
+            }
+            Err(error) => after_write(error),
+        }
+    }
+
+    async fn get(&self, peer: &Peer, name: ObjectName) -> Result<Option<u64>> {
+        let (manifest, body) = match peer.get(name.clone(), None).await {
+            Ok(found) => found,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let bytes = body
+            .try_fold(BytesMut::new(), |mut all, piece| async move {
+                all.extend_from_slice(&piece);
+                Ok(all)
+            })
+            .await?;
+        let number = number_of(&bytes).filter(|_| bytes.len() as u64 == manifest.bytes);
+        if number.is_none() {
+            let what = format!("'{name}' was read as {} bytes that nobody has put", bytes.len());
+            self.violate("reads-are-whole", &[], what);
+        }
+        Ok(number)
+    }
+
+    fn ended(&self, host: HostId, id: OperationId, outcome: Outcome) {
+        let mut state = self.state();
+        let now = state.heap.now();
+        let Some(operation) = state.ledger.history.all().get(id.0).cloned() else {
+            return;
+        };
+        if outcome != Outcome::Unknown {
+            let what = format!("{} '{}': {}", operation.kind.as_str(), operation.name, outcome);
+            state.trace.line(now, Some(host), what);
+        }
+        state.ledger.history.end(id, now, outcome);
+    }
+
+    /// A client was told that an object is safe.
+    pub(crate) fn promised(&self, name: &ObjectName, manifest: &Manifest) {
+        let mut state = self.state();
+        let now = state.heap.now();
+        for chunk in &manifest.chunks {
+            state.ledger.copies.promise(now, chunk.id);
+        }
+        drop(state);
+        self.acknowledged(name, manifest);
+    }
+}
+
+/// Somebody may still hear how an operation ends.
+struct Heard {
+    world: World,
+    id: OperationId,
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        self.world.state().ledger.history.let_go(self.id);
+    }
+}
+
+/// What is known of a write that ended with an error: that it was not made
+/// only where the error says so.
+fn after_write(error: Error) -> Outcome {
+    match error {
+        Error::Invalid { .. } | Error::BadData { .. } | Error::Busy { .. } | Error::DiskFull { .. } => {
+            Outcome::Failed(error.to_string())
+        }
+        _ => Outcome::Unknown,
+    }
+}
+
+/// A conflict that says that nobody knows.
+fn is_unsure(found: &str) -> bool {
+    found.contains("unknown") || found.contains("at the same time")
+}
