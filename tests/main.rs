@@ -12,4 +12,5 @@ mod dev;
 mod embedded;
 mod layering;
 mod queries;
+mod simulation;
 mod storage;

@@ -23,11 +23,11 @@ use life::EPOCH_MS;
 
 /// A machine, by its number in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostId(pub u32);
+pub(crate) struct HostId(pub(crate) u32);
 
 impl HostId {
     /// What it is called, `peer-7`.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         format!("peer-{}", self.0)
     }
 

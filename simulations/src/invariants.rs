@@ -3,8 +3,6 @@
 mod bounded;
 mod calm;
 mod durable;
-#[cfg(test)]
-mod explore;
 mod jobs;
 mod leaks;
 mod linearizable;

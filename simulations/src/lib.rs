@@ -39,19 +39,20 @@ pub use compute::{
 };
 pub use disk::{DiskConfig, DiskCounters, Outage, SimDisk};
 pub use faults::{
-    Bandwidth, Chaos, ChaosKind, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate, FaultEntry, FaultKind,
-    Join, Latency, Loss, Partition, Pause, Reach, Reclaim, Reorder, Rot, SlowPeer, SyncFails, SyncLies, Victims,
+    Bandwidth, Chaos, ChaosKind, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate, FaultEntry,
+    FaultKind, Join, Latency, Loss, Partition, Pause, Reach, Reclaim, Reorder, Rot, SlowPeer, SyncFails, SyncLies,
+    Victims,
 };
 pub use heap::EventHeap;
 pub use host::Death;
 pub use random::Random;
+pub use replay::{Origin, Replay};
 pub use report::{
     FaultMark, HostSpan, HostState, JobLine, OperationStats, PeerLoad, Report, Sample, TaskEnd, TaskSpan, Violation,
 };
-pub use swim::{NetworkConditions, SwimWorld};
 pub use scenario::{Bytes, Hosts, JobEntry, Scenario, Share, Span, Times, Vary, Wires, Workload};
-pub use simulation::{STACK_BYTES, Simulation};
-pub use replay::{Origin, Replay};
 pub use shrink::{ShrinkStep, Shrunk, Size, shrink};
+pub use simulation::{STACK_BYTES, Simulation};
 pub use swarm::{Found, Swarm, SwarmProgress, SwarmReport, on_own_stack};
+pub use swim::{NetworkConditions, SwimWorld};
 pub use watch::Watch;

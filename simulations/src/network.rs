@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::host::HostId;
 pub(crate) use calls::Calls;
-pub use conditions::{HostSet, LinkQuality};
+pub(crate) use conditions::{HostSet, LinkQuality};
 pub(crate) use conditions::{Rule, RuleId};
 pub(crate) use flows::Pipes;
 pub(crate) use links::Links;

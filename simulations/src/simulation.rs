@@ -9,16 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use shoal_runtime::{Bounds, Planted, Timing};
 use futures::FutureExt;
+use shoal_runtime::{Bounds, Planted, Timing};
 use shoal_types::Result;
 
 use crate::disk::DiskConfig;
 use crate::executor::{self, Idle};
 use crate::faults::{self, Strike};
-use crate::panics;
 use crate::invariants::{self, Invariant, Moment};
 use crate::network::{LinkQuality, NetworkConfig};
+use crate::panics;
 use crate::replay::{Origin, Replay, Source};
 use crate::report::Report;
 use crate::scenario::Scenario;
@@ -182,7 +182,7 @@ impl Simulation {
             zone: scenario.zone_of(crate::host::HostId(n)),
             weight: 100,
             slots: hosts.slots,
-            disk: disk.clone(),
+            disk,
             is_late: scenario.is_late(crate::host::HostId(n)),
         });
         let world = World::build(self.seed, config, network, specs.collect());
@@ -311,12 +311,7 @@ impl Simulation {
     }
 }
 
-fn look(
-    world: &World,
-    moment: Moment,
-    invariants: &mut [Box<dyn Invariant>],
-    checks: &mut BTreeMap<String, u64>,
-) {
+fn look(world: &World, moment: Moment, invariants: &mut [Box<dyn Invariant>], checks: &mut BTreeMap<String, u64>) {
     for invariant in invariants {
         if invariant.check(world, moment) {
             *checks.entry(invariant.name().to_owned()).or_default() += 1;

@@ -19,10 +19,10 @@ use shoal_types::PeerId;
 
 use crate::heap::{EventHeap, EventKey};
 use crate::host::{Death, Host, HostId};
-use crate::network::Network;
-use crate::random::Random;
 use crate::invariants::Broken;
 use crate::ledger::Ledger;
+use crate::network::Network;
+use crate::random::Random;
 use crate::trace::{Entry, Trace};
 use crate::voice::Voice;
 use crate::watch::Watch;
@@ -31,7 +31,7 @@ pub(crate) use event::Event;
 
 /// A handle on a world. All of it lives on one thread.
 #[derive(Clone)]
-pub struct World(Arc<Shared>);
+pub(crate) struct World(Arc<Shared>);
 
 struct Shared {
     seed: u64,
@@ -76,19 +76,18 @@ pub(crate) struct State {
 impl World {
     pub(crate) fn new(seed: u64, config: WorldConfig, hosts: Vec<Host>, network: Network) -> Self {
         let by_id = hosts.iter().enumerate().map(|(n, host)| (host.id, HostId(n as u32))).collect();
-        let state =
-            State {
-                heap: EventHeap::default(),
-                trace: Trace::new(),
-                hosts,
-                by_id,
-                network,
-                ledger: Ledger::default(),
-                broken: Vec::new(),
-                stopped: false,
-                watch: Watch::default(),
-                voice: Voice::default(),
-            };
+        let state = State {
+            heap: EventHeap::default(),
+            trace: Trace::new(),
+            hosts,
+            by_id,
+            network,
+            ledger: Ledger::default(),
+            broken: Vec::new(),
+            stopped: false,
+            watch: Watch::default(),
+            voice: Voice::default(),
+        };
         Self(Arc::new(Shared { seed, config, state: Mutex::new(state) }))
     }
 
@@ -106,7 +105,7 @@ impl World {
     }
 
     /// Virtual time since the beginning.
-    pub fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.state().heap.now()
     }
 

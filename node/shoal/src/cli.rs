@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, completions, demo, dev, generate, get, job, ls, put, rm, secret, sql, stat, status, up};
+use crate::commands::{
+    bench, completions, demo, dev, generate, get, job, ls, put, rm, secret, sim, sql, stat, status, up,
+};
 use crate::failure::Failure;
 
 /// A leaderless data-processing mesh: SQL over the data of many machines,
@@ -47,6 +49,7 @@ pub(crate) enum Command {
     Rm(rm::RmArgs),
     Job(job::JobArgs),
     Bench(bench::BenchArgs),
+    Sim(sim::SimArgs),
     Generate(generate::GenerateArgs),
     Secret(secret::SecretArgs),
     Completions(completions::CompletionsArgs),
@@ -67,6 +70,7 @@ impl Command {
             Self::Rm(args) => args.run().await,
             Self::Job(args) => args.run().await,
             Self::Bench(args) => args.run().await,
+            Self::Sim(args) => args.run().await,
             Self::Generate(args) => args.run().await,
             Self::Secret(args) => args.run(),
             Self::Completions(args) => args.run(),
@@ -116,6 +120,9 @@ mod tests {
             &["shoal", "put", "a", "b/c", "--if-absent", "--if-match", "x"],
             &["shoal", "sql", "select 1", "-f", "x.sql"],
             &["shoal", "rm"],
+            &["shoal", "sim", "--lose", "110%"],
+            &["shoal", "sim", "--seed", "1", "swarm"],
+            &["shoal", "sim", "replay"],
         ] {
             assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
         }

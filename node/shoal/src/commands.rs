@@ -11,6 +11,7 @@ pub(crate) mod ls;
 pub(crate) mod put;
 pub(crate) mod rm;
 pub(crate) mod secret;
+pub(crate) mod sim;
 pub(crate) mod sql;
 pub(crate) mod stat;
 pub(crate) mod status;

@@ -108,7 +108,8 @@ async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {
         spawner: spawner.clone(),
         files: parts.files,
     };
-    let config = PeerConfig { join: parts.join, form: parts.form, replicas: parts.replicas, ..PeerConfig::new(info) };
+    let mut config = PeerConfig::new(info);
+    (config.join, config.form, config.replicas) = (parts.join, parts.form, parts.replicas);
     match Peer::start(config, ports, inbound).await {
         Ok(peer) => Ok(Running { peer, addresses, transport, spawner }),
         Err(error) => {

@@ -299,5 +299,4 @@ impl Host {
             gateway: None,
         }
     }
-
 }

@@ -4,6 +4,7 @@ use shoal_types::{ChunkId, Layout, Manifest, ObjectName, PeerId};
 
 use super::{Invariant, Moment, short};
 use crate::host::HostId;
+use crate::ledger::Damage;
 use crate::world::{State, World};
 
 /// What a repair may take, beside the delay and the interval that peers are set to.
@@ -90,7 +91,9 @@ fn short_of(world: &World, most: usize) -> Vec<(ChunkId, usize)> {
     };
     let counts: Vec<bool> = state.hosts.iter().map(|host| host.is_up() && is_member(host.id)).collect();
     let copies = &state.ledger.copies;
-    let good = |chunk| copies.holders(chunk).filter(|host: &HostId| counts[host.index()]).count();
+    // Rot is mended when it is read; until then nobody can see it.
+    let rotten = |chunk| copies.harms(chunk).iter().filter(|harm| harm.damage == Damage::Rotten).map(|harm| harm.host);
+    let good = |chunk| copies.holders(chunk).chain(rotten(chunk)).filter(|host| counts[host.index()]).count();
     copies
         .promised()
         .map(|(chunk, _)| (chunk, good(chunk)))

@@ -128,3 +128,26 @@ fn first_wrong(world: &World) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_with_the_dead_or_without_the_living_is_wrong() {
+        let second = Duration::from_secs(1);
+        let peers = [1, 2, 3].map(|n| PeerId::from_bytes([n; 32]));
+        let mut membership = MembershipConverges::default();
+        for (n, last) in [(0, 100), (1, 100), (2, 60)] {
+            membership.there.insert(peers[n], (HostId(n as u32), last * second));
+        }
+        let steady = BTreeMap::from([(peers[0], HostId(0)), (peers[1], HostId(1))]);
+        let check = |live: &[PeerId], words: &str| match membership.wrong(HostId(0), live, &steady, 100 * second) {
+            None => assert_eq!(words, ""),
+            Some((_, wrong)) => assert!(!words.is_empty() && wrong.contains(words), "{wrong}"),
+        };
+        check(&[peers[1]], "");
+        check(&[peers[1], peers[2]], "peer-2 has been down for 40 s, and peer-0 holds it to be alive");
+        check(&[], "peer-1 has been up for 30 s, and peer-0 holds it to be dead");
+    }
+}

@@ -93,8 +93,8 @@ fn first_wrong(world: &World) -> Option<String> {
         }
         let members: Vec<PeerId> = layout.members.iter().map(|member| member.id).collect();
         if members != up {
-            let missing = short(up.iter().filter(|peer| !members.contains(peer)), |peer| name(peer));
-            let extra = short(members.iter().filter(|peer| !up.contains(peer)), |peer| name(peer));
+            let missing = short(up.iter().filter(|peer| !members.contains(peer)), name);
+            let extra = short(members.iter().filter(|peer| !up.contains(peer)), name);
             let said = |what: &str, who: String| if who.is_empty() { String::new() } else { format!(" {what} {who}") };
             return Some(format!(
                 "layout {}{}{}",

@@ -6,8 +6,6 @@ mod store;
 
 use std::time::Duration;
 
-use shoal_membership::SwimConfig;
-
 use super::{Invariant, Moment};
 use crate::disk::DiskConfig;
 use crate::network::NetworkConfig;
@@ -15,15 +13,9 @@ use crate::world::{HostSpec, World, WorldConfig};
 
 /// A world of hosts that are down.
 fn world(hosts: usize) -> World {
-    world_of(hosts, SwimConfig::default())
-}
-
-/// The same, with another failure detector.
-fn world_of(hosts: usize, swim: SwimConfig) -> World {
     let config = WorldConfig {
         replicas: 3,
         timing: shoal_runtime::Timing {
-            swim,
             repair_delay: Duration::from_secs(5),
             repair_interval: Duration::from_secs(10),
             ..shoal_runtime::Timing::default()

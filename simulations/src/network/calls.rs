@@ -6,9 +6,9 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 use shoal_types::{Error, PeerId, Result};
 
+use super::Packet;
 use super::links::Epoch;
 use super::path::Kind;
-use super::Packet;
 use crate::host::HostId;
 use crate::world::World;
 
@@ -29,20 +29,19 @@ struct Call {
 
 impl Calls {
     /// Fails what `from` has asked over a link that is down.
-    pub(super) fn fail(&mut self, from: HostId, to: HostId, epoch: Epoch) -> usize {
+    pub(super) fn fail(&mut self, from: HostId, to: HostId, epoch: Epoch) {
         let lost: Vec<u64> = self
             .waiting
             .iter()
             .filter(|(_, call)| call.from == from && call.to == to && call.epoch == epoch)
             .map(|(number, _)| *number)
             .collect();
-        for number in &lost {
-            if let Some(call) = self.waiting.remove(number) {
+        for number in lost {
+            if let Some(call) = self.waiting.remove(&number) {
                 let why = "the link to it broke".into();
                 let _ = call.answer.send(Err(Error::Unreachable { peer: call.peer, why }));
             }
         }
-        lost.len()
     }
 
     pub(crate) fn waiting(&self) -> usize {

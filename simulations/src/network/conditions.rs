@@ -4,19 +4,19 @@ use crate::host::HostId;
 
 /// How good a link is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LinkQuality {
+pub(crate) struct LinkQuality {
     /// The shortest way of a packet.
-    pub latency: Duration,
+    pub(crate) latency: Duration,
     /// What chance adds to it, at most.
-    pub jitter: Duration,
+    pub(crate) jitter: Duration,
     /// Packets lost, 0–1.
-    pub loss: f64,
+    pub(crate) loss: f64,
     /// Packets that arrive twice, 0–1.
-    pub duplicate: f64,
+    pub(crate) duplicate: f64,
     /// Packets that are overtaken by later ones, 0–1.
-    pub reorder: f64,
+    pub(crate) reorder: f64,
     /// Bytes per second on this way alone, if less than the hosts' lines.
-    pub bandwidth: Option<u64>,
+    pub(crate) bandwidth: Option<u64>,
 }
 
 impl Default for LinkQuality {
@@ -34,10 +34,10 @@ impl Default for LinkQuality {
 
 /// Some hosts of a world.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HostSet(Vec<u64>);
+pub(crate) struct HostSet(Vec<u64>);
 
 impl HostSet {
-    pub fn of(hosts: impl IntoIterator<Item = HostId>) -> Self {
+    pub(crate) fn of(hosts: impl IntoIterator<Item = HostId>) -> Self {
         let mut words = Vec::new();
         for host in hosts {
             let at = host.index() / 64;
@@ -49,7 +49,7 @@ impl HostSet {
         Self(words)
     }
 
-    pub fn contains(&self, host: HostId) -> bool {
+    pub(crate) fn contains(&self, host: HostId) -> bool {
         self.0.get(host.index() / 64).is_some_and(|word| word >> (host.index() % 64) & 1 == 1)
     }
 }

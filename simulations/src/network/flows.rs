@@ -96,10 +96,6 @@ impl Pipes {
         }
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.pipes.len()
-    }
-
     /// Pipes that end at a host.
     pub(crate) fn of(&self, host: HostId) -> usize {
         self.pipes.values().filter(|pipe| pipe.writer == host || pipe.reader == host).count()

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 use shoal_ports::Inbound;
 
-use super::path::Kind;
 use super::Packet;
+use super::path::Kind;
 use crate::host::HostId;
 use crate::world::{Event, State, World};
 
@@ -190,7 +190,11 @@ impl World {
         let mut lives = [0; 2];
         lives[side(from, at)] = incarnation;
         lives[side(at, from)] = ours;
-        state.network.links.links.insert(pair(at, from), Link { epoch, lives, up: [false, false], over: [false, false] });
+        state
+            .network
+            .links
+            .links
+            .insert(pair(at, from), Link { epoch, lives, up: [false, false], over: [false, false] });
         state.send(self.seed(), at, from, Kind::Signal, 1, Packet::Accept { from: at, epoch });
     }
 
@@ -249,16 +253,15 @@ impl World {
     /// This end does not hold the link to be up any more: what was under way
     /// on it fails here.
     pub(crate) fn link_down(&self, at: HostId, other: HostId, epoch: Epoch) {
-        let (inbound, peer, failed) = {
+        let (inbound, peer) = {
             let mut state = self.state();
             if !state.network.links.down(at, other, epoch) {
                 return;
             }
-            let failed = state.network.calls.fail(at, other, epoch);
+            state.network.calls.fail(at, other, epoch);
             state.network.pipes.break_at(at, other, epoch);
-            (state.hosts[at.index()].inbound(), state.hosts[other.index()].id, failed)
+            (state.hosts[at.index()].inbound(), state.hosts[other.index()].id)
         };
-        drop(failed);
         self.inform(at, inbound, Inbound::Down { peer });
     }
 

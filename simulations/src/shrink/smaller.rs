@@ -40,18 +40,23 @@ impl<T: FnMut(ShrinkStep)> Search<T> {
         Ok(self.breaks_with(|origin| origin.duration = Some(Span(past)))?.map(drop))
     }
 
-    /// Half the time for work and faults, as long as that will do.
+    /// No time after the last fault, then half of it as long as that will do.
     pub(super) fn duration(&mut self) -> Result<Option<()>> {
+        let ends = self.simulation.strikes().into_iter().map(|strike| strike.until().unwrap_or(strike.at));
+        let mut shorter = whole_seconds(ends.max().unwrap_or_default() + AFTER);
         loop {
             let duration = self.simulation.scenario.duration.0;
             let half = whole_seconds(duration / 2);
-            if half >= duration {
+            if shorter >= duration {
+                shorter = half;
+            }
+            if shorter >= duration {
                 return Ok(Some(()));
             }
-            match self.breaks_with(|origin| origin.duration = Some(Span(half)))? {
-                Some(true) => {}
-                Some(false) => return Ok(Some(())),
+            match self.breaks_with(|origin| origin.duration = Some(Span(shorter)))? {
                 None => return Ok(None),
+                Some(false) if shorter <= half => return Ok(Some(())),
+                Some(_) => shorter = half.min(whole_seconds(shorter / 2)),
             }
         }
     }

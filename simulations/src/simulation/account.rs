@@ -138,7 +138,8 @@ fn operations(state: &State) -> BTreeMap<String, OperationStats> {
     all.into_iter()
         .map(|(kind, (mut stats, mut times))| {
             times.sort();
-            let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied();
+            let at =
+                |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied();
             stats.p50 = at(50);
             stats.p99 = at(99);
             (kind, stats)

@@ -102,8 +102,7 @@ fn sample(world: &World) -> Sample {
     let wanted = replicas.min(layout.as_ref().map_or(1, |layout| layout.members.len()));
     let (mut chunks, mut under, mut without) = (0, 0, 0);
     for (chunk, _) in state.ledger.copies.promised() {
-        let copies =
-            state.ledger.copies.holders(chunk).filter(|host| state.hosts[host.index()].is_up()).count();
+        let copies = state.ledger.copies.holders(chunk).filter(|host| state.hosts[host.index()].is_up()).count();
         chunks += 1;
         under += u64::from(copies < wanted);
         without += u64::from(copies == 0);

@@ -1,8 +1,8 @@
 use futures::channel::oneshot;
 
+use crate::host::HostId;
 use crate::network::Packet;
 use crate::world::World;
-use crate::host::HostId;
 
 /// Something that happens at a moment of virtual time.
 pub(crate) enum Event {

@@ -1,11 +1,11 @@
-use super::{Op, Verdict, judge};
+use super::{Kind, Op, Verdict, judge};
 
 /// A few operations of a history that cannot all be true, in the order in
 /// which they began; `None` when one register could have shown it.
 ///
 /// Less is claimed of one operation after the other for as long as what is
-/// left contradicts itself: that it looked at all, or that its write took
-/// effect in time. So no operation can be left out of what comes back without
+/// left contradicts itself: that it looked at all, that its write found what it
+/// should, that it took effect in time. So no operation can be left out of what comes back without
 /// the contradiction going away; writes of which all that matters is that
 /// nobody else wrote what was seen are in it too.
 pub fn contradiction(history: &[Op]) -> Option<Vec<usize>> {
@@ -26,9 +26,11 @@ pub fn contradiction(history: &[Op]) -> Option<Vec<usize>> {
             .collect(),
     );
     // Looks first: of what is left each is needed to pin down some write.
-    claims.weaken(|op| op.kind.makes().is_none());
-    claims.weaken(|op| op.returned.is_some());
-    claims.weaken(|op| op.kind.makes().is_none());
+    claims.weaken(is_look, weaker);
+    // Conditions of many writes of unknown end make a long search.
+    claims.weaken(is_conditional, |op| Some(unconditional(op)));
+    claims.weaken(|op| op.returned.is_some(), weaker);
+    claims.weaken(is_look, weaker);
     claims.drop_useless();
     Some(claims.0.into_iter().map(|(at, _)| at).collect())
 }
@@ -44,13 +46,13 @@ impl Claims {
 
     /// Claims less of those that `may` be weakened: of half of them, of a
     /// quarter, in the end of one by one.
-    fn weaken(&mut self, may: impl Fn(&Op) -> bool) {
+    fn weaken(&mut self, may: impl Fn(&Op) -> bool, weaker: impl Fn(Op) -> Option<Op>) {
         let mut tried: Vec<usize> = self.0.iter().filter(|(_, op)| may(op)).map(|(at, _)| *at).collect();
         let mut length = tried.len().div_ceil(2);
         while length > 0 {
             let mut kept = Vec::new();
             for some in tried.chunks(length) {
-                let fewer = self.less(some);
+                let fewer = self.less(some, &weaker);
                 if fewer.contradict() {
                     *self = fewer;
                 } else {
@@ -63,7 +65,7 @@ impl Claims {
     }
 
     /// With less claimed of some.
-    fn less(&self, some: &[usize]) -> Self {
+    fn less(&self, some: &[usize], weaker: impl Fn(Op) -> Option<Op>) -> Self {
         let less = |(at, op): &(usize, Op)| {
             let op = if some.contains(at) { weaker(*op) } else { Some(*op) };
             op.map(|op| (*at, op))
@@ -93,4 +95,22 @@ impl Claims {
 /// Less than was claimed: a look is nothing, a write may have come at any time or never.
 fn weaker(op: Op) -> Option<Op> {
     op.kind.makes().map(|_| Op { returned: None, ..op })
+}
+
+fn is_look(op: &Op) -> bool {
+    op.kind.makes().is_none()
+}
+
+fn is_conditional(op: &Op) -> bool {
+    !is_look(op) && !op.kind.is_unconditional()
+}
+
+/// The same write, whatever it found.
+fn unconditional(op: Op) -> Op {
+    let kind = match op.kind.makes() {
+        Some(Some(new)) => Kind::Write { new },
+        Some(None) => Kind::Remove { was_there: None },
+        None => op.kind,
+    };
+    Op { kind, ..op }
 }

@@ -99,6 +99,23 @@ fn a_contradiction_is_found_among_thousands_that_have_nothing_to_do_with_it() {
     assert_eq!(found[2], read(999));
 }
 
+#[test]
+fn a_contradiction_stays_short_among_removes_and_swaps_of_unknown_end() {
+    let mut history = Vec::new();
+    for n in 1..=60 {
+        let at = 100 * n;
+        history.push(op(at, at + 9, write(10 * n)));
+        history.push(op(at + 10, at + 19, Kind::Swap { expected: Some(10 * n), new: 10 * n + 1 }));
+        history.push(op(at + 20, 0, Kind::Swap { expected: Some(10 * n + 1), new: 10 * n + 2 }));
+        history.push(op(at + 30, at + 39, Kind::Remove { was_there: Some(true) }));
+        history.push(op(at + 40, 0, write(10 * n + 3)));
+    }
+    assert!(is_linearizable(&history));
+    history.push(op(9_000, 9_001, read(301)));
+    let found = contradiction(&history).unwrap();
+    assert_eq!(found.len(), 3, "{:?}", found.into_iter().map(|at| history[at]).collect::<Vec<Op>>());
+}
+
 /// The definition itself: every order of every choice of those of unknown end.
 fn by_force(left: &[Op], value: Value) -> bool {
     let Some(horizon) = left.iter().filter_map(|op| op.returned).min() else {

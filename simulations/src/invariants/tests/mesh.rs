@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_membership::SwimConfig;
 use shoal_runtime::Planted;
 use shoal_types::{Layout, Member};
 
-use super::{broken, check, world, world_of};
+use super::{broken, check, world};
 use crate::executor;
 use crate::host::{Death, HostId};
 use crate::invariants::{Invariant, Moment, bounded, leaks, membership, same_owners, settles};
@@ -36,16 +35,6 @@ fn a_mesh_is_whole_again_when_everyone_has_noticed_and_nothing_is_left_over() {
             assert!(invariant.is_whole(&world), "{:?}", invariant.symptom(&world));
         }
 
-        // Somebody is told of another layout than the others have.
-        let (peer, layout) = {
-            let peer = world.peers()[2].1.clone();
-            let layout = peer.layout().unwrap();
-            let members = layout.members.iter().skip(1).cloned().collect::<Vec<Member>>();
-            (peer, Arc::new(Layout { version: layout.version + 1, members, ..(*layout).clone() }))
-        };
-        world.state().ledger.layouts.seen(peer.id(), Place::InForce, &layout);
-        check(&world, &mut same_owners, Moment::Tick, &["is back in"]);
-
         world.crash(HostId(3), Death::Power);
         assert!(membership.symptom(&world).unwrap().contains("still counts on peer-3"));
         assert!(settles.symptom(&world).unwrap().contains("still has peer-3"));
@@ -71,29 +60,16 @@ fn a_mesh_is_whole_again_when_everyone_has_noticed_and_nothing_is_left_over() {
         world.run_until(&idle, 45 * SECOND).await;
         assert!(leaks.is_whole(&world), "{:?}", leaks.symptom(&world));
         assert_eq!(broken(&world), []);
-        world.clear();
-        idle.reached().await;
-    })
-    .unwrap();
-}
 
-#[test]
-fn a_death_that_nobody_notices_is_found() {
-    executor::run(async move |idle| {
-        let world = world_of(3, SwimConfig { suspect_to_down: 300 * SECOND, ..SwimConfig::default() });
-        world.form().unwrap();
-        for host in world.hosts() {
-            world.start(host);
-        }
-        let mut membership = membership::MembershipConverges::default();
-        for second in 1..=60 {
-            world.run_until(&idle, second * SECOND).await;
-            if second == 10 {
-                world.crash(HostId(1), Death::Kill);
-            }
-            let words: &[&str] = if second > 41 { &["peer-1 has been down for", "holds it to be alive"] } else { &[] };
-            check(&world, &mut membership, Moment::Tick, words);
-        }
+        // Somebody is told of another layout than the others have.
+        let (peer, layout) = {
+            let peer = world.peers()[2].1.clone();
+            let layout = peer.layout().unwrap();
+            let members = layout.members.iter().skip(1).cloned().collect::<Vec<Member>>();
+            (peer, Arc::new(Layout { version: layout.version + 1, members, ..(*layout).clone() }))
+        };
+        world.state().ledger.layouts.seen(peer.id(), Place::InForce, &layout);
+        check(&world, &mut same_owners, Moment::Tick, &["is back in"]);
         world.clear();
         idle.reached().await;
     })

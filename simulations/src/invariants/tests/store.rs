@@ -92,7 +92,8 @@ fn a_chunk_that_was_synced_and_is_gone_is_found_unless_the_disk_was_lost_or_lies
     lose();
     found(&world, "synced-stays", "it is gone");
     store.chunk_put(chunk, b"x").unwrap();
-    world.state().ledger.copies.disk_lost(world.now(), HostId(0));
+    let now = world.now();
+    world.state().ledger.copies.disk_lost(now, HostId(0));
     store.chunk_get(chunk, None).unwrap();
     world.state().ledger.copies.distrust(HostId(0));
     lose();
@@ -117,7 +118,8 @@ fn a_promise_that_is_forgotten_is_found() {
     store.register_get(&entry(1).key).unwrap();
     found(&world, "synced-stays", "had promised ballot 2");
     // Another disk owes nothing.
-    world.state().ledger.copies.disk_lost(world.now(), HostId(0));
+    let now = world.now();
+    world.state().ledger.copies.disk_lost(now, HostId(0));
     store.register_get(&entry(1).key).unwrap();
     assert_eq!(broken(&world), []);
 }
