@@ -77,6 +77,11 @@ impl Jobs {
         lock(&self.inner).finished.iter().find(|summary| summary.id == job).cloned()
     }
 
+    /// Whether it is being coordinated here now.
+    pub(crate) fn runs(&self, job: JobId) -> bool {
+        lock(&self.inner).running.contains_key(&job)
+    }
+
     pub(crate) fn cancel(&self, job: JobId) {
         if let Some(running) = lock(&self.inner).running.get(&job) {
             let _ = running.actor.cast(CoordinatorMsg::Cancel);

@@ -25,7 +25,7 @@ use shoal_types::{Error, Layout, Member, MeshId, PeerId, PeerInfo, RegisterKey, 
 use crate::context::Context;
 use crate::gauges;
 use crate::planted::Planted;
-use crate::registers::{self, RegistersMsg};
+use crate::registers::{self, Acceptors, RegistersMsg};
 use crate::replicate;
 use change::{View, Wanted};
 
@@ -372,14 +372,14 @@ impl State {
 /// decided there, by whomever.
 async fn decide(context: &Arc<Context>, current: &Layout, next: Layout) -> Result<Layout> {
     let groups = current.groups().map(|group| group.iter().map(|member| member.id).collect()).collect();
+    let acceptors = Acceptors { groups, layout: current.version };
     let value = wire::encode(&next)?;
     let change = move |found: Option<&bytes::Bytes>| match found {
         None => Decision::Write(Some(value.clone())),
         Some(_) => Decision::Leave,
     };
     let outcome =
-        registers::operate(context, RegisterKey::Layout(current.mesh, next.version), groups, current.version, change)
-            .await?;
+        registers::operate(context, RegisterKey::Layout(current.mesh, next.version), acceptors, None, change).await?;
     let bytes = outcome.value.ok_or_else(|| Error::bug("a layout was decided to be nothing"))?;
     wire::decode(&bytes)
 }

@@ -8,17 +8,14 @@ use futures::future::join_all;
 use shoal_placement::{Owners, PlacementKey, layout_owners};
 use shoal_register::{Decision, Ending, Outcome};
 use shoal_types::{
-    Ballot, Error, Layout, Manifest, ObjectEntry, ObjectName, PeerId, RegisterEntry, RegisterKey, Request, Response,
-    Result, wire,
+    Ballot, Error, Layout, Manifest, NameValue, ObjectEntry, ObjectName, PeerId, RegisterEntry, RegisterKey, Request,
+    Response, Result, wire,
 };
 
 use crate::context::Context;
 use crate::peer::PutCondition;
 use crate::planted::Planted;
-use crate::registers;
-
-/// How often an operation is begun again because the layout moved under it.
-const LAYOUTS_MAX: u32 = 50;
+use crate::registers::{self, Acceptors};
 
 /// The acceptors of a name's register.
 pub(crate) fn acceptors(context: &Context, layout: &Layout, name: &str) -> Owners {
@@ -29,20 +26,22 @@ pub(crate) fn acceptors(context: &Context, layout: &Layout, name: &str) -> Owner
 pub(crate) async fn operate(
     context: &Arc<Context>,
     name: &str,
-    mut change: impl FnMut(Option<&Bytes>) -> Decision + Send,
+    change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
-    let mut tries = 0;
-    loop {
+    let present = || {
         let layout = context.require_layout()?;
         let groups = acceptors(context, &layout, name).groups();
-        let key = RegisterKey::Object(name.to_owned());
-        match registers::operate(context, key, groups, layout.version, &mut change).await {
-            Err(Error::StaleLayout { .. }) if tries < LAYOUTS_MAX => {
-                tries += 1;
-                context.ports.clock.sleep(context.config.timing.tick).await;
-            }
-            result => return result,
-        }
+        Ok(Acceptors { groups, layout: layout.version })
+    };
+    let key = RegisterKey::Object(name.to_owned());
+    registers::operate(context, key, present()?, Some(&present), change).await
+}
+
+/// The manifest in what a register holds; `None` when the name stands for nothing.
+fn manifest(value: Option<&Bytes>) -> Result<Option<Manifest>> {
+    match value.map(|bytes| wire::decode::<NameValue>(bytes)).transpose()? {
+        Some(NameValue::Object(manifest)) => Ok(Some(manifest)),
+        Some(NameValue::Removed { .. }) | None => Ok(None),
     }
 }
 
@@ -51,10 +50,10 @@ pub(crate) async fn read(context: &Arc<Context>, name: &ObjectName) -> Result<Op
     if context.has_planted(Planted::StaleRead)
         && let Some(value) = read_here(context, name).await?
     {
-        return wire::decode(&value).map(Some);
+        return manifest(Some(&value));
     }
     let outcome = operate(context, name.as_str(), |_| Decision::Leave).await?;
-    outcome.value.map(|bytes| wire::decode(&bytes)).transpose()
+    manifest(outcome.value.as_ref())
 }
 
 /// A planted bug: what was accepted here last, without asking anybody.
@@ -73,24 +72,22 @@ fn missing(name: &ObjectName) -> Error {
     Error::not_found(format!("there is no object '{name}'"), format!("see what there is with: shoal ls {folder}/"))
 }
 
-/// Makes a name stand for `manifest`, if the condition holds at that moment.
+/// Makes a name stand for `written`, if the condition holds at that moment.
 pub(crate) async fn write(
     context: &Arc<Context>,
     name: &ObjectName,
-    manifest: &Manifest,
+    written: &Manifest,
     condition: &PutCondition,
 ) -> Result<()> {
-    let value = wire::encode(manifest)?;
+    let value = wire::encode(&NameValue::Object(written.clone()))?;
     let outcome = operate(context, name.as_str(), |found| {
-        // Our own value, found again after an attempt of unknown outcome.
-        let is_ours = found == Some(&value) && !context.has_planted(Planted::ForgetsOwnWrite);
-        if is_ours || holds(condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
+        if holds(condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
     })
     .await?;
     match outcome.ending {
         Ending::Written | Ending::Left => Ok(()),
         Ending::Refused => {
-            let found = match outcome.value.map(|bytes| wire::decode::<Manifest>(&bytes)).transpose()? {
+            let found = match manifest(outcome.value.as_ref())? {
                 Some(manifest) => format!("it has ETag {}", manifest.etag),
                 None => "it does not exist".into(),
             };
@@ -102,27 +99,23 @@ pub(crate) async fn write(
 fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
     match condition {
         PutCondition::Always => true,
-        PutCondition::IfAbsent => found.is_none(),
+        // What does not read is something.
+        PutCondition::IfAbsent => matches!(manifest(found), Ok(None)),
         PutCondition::IfMatch(etag) => {
-            found.and_then(|bytes| wire::decode::<Manifest>(bytes).ok()).is_some_and(|manifest| manifest.etag == *etag)
+            matches!(manifest(found), Ok(Some(manifest)) if manifest.etag == *etag)
         }
     }
 }
 
 /// Makes a name stand for nothing; whether it stood for something.
 pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName) -> Result<bool> {
-    let mut was_there = false;
-    let outcome = operate(context, name.as_str(), |found| match found {
-        Some(_) => {
-            was_there = true;
-            Decision::Write(None)
-        }
-        None => Decision::Leave,
+    let removed = wire::encode(&NameValue::Removed { nonce: context.random() })?;
+    let outcome = operate(context, name.as_str(), |found| match manifest(found) {
+        Ok(None) => Decision::Leave,
+        Ok(Some(_)) | Err(_) => Decision::Write(Some(removed.clone())),
     })
     .await?;
-    match outcome.ending {
-        Ending::Written | Ending::Left | Ending::Refused => Ok(was_there),
-    }
+    Ok(outcome.ending == Ending::Written)
 }
 
 /// Objects whose name begins with `prefix`, in byte order, after `after`: at
@@ -176,14 +169,14 @@ pub(crate) async fn list(
     let mut entries = Vec::new();
     let mut more = end.is_some();
     for (name, (_, value)) in newest {
-        let Some(value) = value else {
+        let Some(manifest) = manifest(value.as_ref())? else {
             continue;
         };
         if entries.len() >= limit.max(1) as usize {
             more = true;
             break;
         }
-        entries.push(ObjectEntry { name: ObjectName::new(name)?, manifest: wire::decode(&value)? });
+        entries.push(ObjectEntry { name: ObjectName::new(name)?, manifest });
     }
     if entries.is_empty()
         && let (true, Some(end)) = (more, end)

@@ -10,7 +10,9 @@ use futures::{FutureExt, StreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
 use shoal_ports::Store;
 use shoal_register::{Acceptor, Action, Decision, Failure, Outcome, Proposal};
-use shoal_types::{Error, PeerId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, Result};
+use shoal_types::{
+    Ballot, Error, PeerId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, Result,
+};
 
 use crate::context::Context;
 use crate::gauges;
@@ -203,32 +205,41 @@ pub(crate) async fn accept(context: &Context, layout: u64, key: RegisterKey, op:
         .map_err(|_| context.not_ready("its registers have stopped"))?
 }
 
-/// Runs one operation on a register among the acceptors of `groups`, under
-/// layout version `layout`. `StaleLayout` when an acceptor knows a later one:
-/// start again under that.
+/// The acceptors of a register, a majority of each group of which makes a
+/// quorum, and the layout version under which they are that.
+pub(crate) struct Acceptors {
+    pub(crate) groups: Vec<Vec<PeerId>>,
+    pub(crate) layout: u64,
+}
+
+/// Runs one operation on a register among its `acceptors`. Where the layout
+/// moves under it, it goes on among those whom it is told then; if there are
+/// none to be told, `StaleLayout` is its end.
 pub(crate) async fn operate(
     context: &Arc<Context>,
     key: RegisterKey,
-    groups: Vec<Vec<PeerId>>,
-    layout: u64,
+    acceptors: Acceptors,
+    moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
     change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
     let what = format!("'{key}'");
-    let work = drive(context, key, groups, layout, change);
+    let work = drive(context, key, acceptors, moved, change);
     context.timeout(&what, context.config.timing.name, work).await
 }
 
 async fn drive(
     context: &Arc<Context>,
     key: RegisterKey,
-    groups: Vec<Vec<PeerId>>,
-    layout: u64,
+    acceptors: Acceptors,
+    moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
     change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
-    let groups = if context.has_planted(Planted::QuorumOfOne) { first_live(context, groups) } else { groups };
-    let mut proposal = Proposal::new(context.me, groups, context.random(), change);
+    let plant = |groups| if context.has_planted(Planted::QuorumOfOne) { first_live(context, groups) } else { groups };
+    let Acceptors { groups, mut layout } = acceptors;
+    let groups = plant(groups);
+    let mut proposal = Proposal::new(context.me, groups, context.random(), change).above(floor(layout));
     let (answers, mut incoming) = mpsc::unbounded();
-    let mut stale = None;
+    let (mut stale, mut is_stale) = (None, false);
     let mut actions = proposal.start();
     loop {
         for action in actions {
@@ -249,8 +260,22 @@ async fn drive(
                     });
                 }
                 Action::Done(outcome) => return Ok(outcome),
-                Action::Failed(failure) => return Err(stale.unwrap_or_else(|| failed(&key, failure))),
+                Action::Failed(failure) => match (stale.take(), moved) {
+                    (Some(_), Some(_)) => is_stale = true,
+                    (Some(stale), None) => return Err(stale),
+                    (None, _) => return Err(failed(&key, failure)),
+                },
             }
+        }
+        if let (true, Some(moved)) = (std::mem::take(&mut is_stale), moved) {
+            context.ports.clock.sleep(context.config.timing.tick).await;
+            let next = moved()?;
+            layout = next.layout;
+            if context.has_planted(Planted::ForgetsOwnWrite) {
+                proposal.forget();
+            }
+            actions = proposal.regroup(plant(next.groups), floor(layout));
+            continue;
         }
         actions = match incoming.next().map(Option::flatten).await {
             Some((step, from, Ok(Response::Register(reply)))) => proposal.on_reply(step, from, reply),
@@ -264,6 +289,12 @@ async fn drive(
             None => proposal.on_retry(),
         };
     }
+}
+
+/// Below every ballot under a layout version, and above those under all
+/// versions before it.
+fn floor(layout: u64) -> Ballot {
+    Ballot { counter: layout.min(u64::from(u32::MAX)) << 32, proposer: PeerId::from_bytes([0; 32]) }
 }
 
 /// A planted bug: a majority of one.

@@ -58,6 +58,7 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
         }
         Request::JobList => Ok(Response::Jobs(context.jobs.summaries().await)),
         Request::JobShow { job } => Ok(Response::Job(context.jobs.summary(job).await)),
+        Request::JobRuns { job } => Ok(Response::Runs(context.jobs.runs(job))),
         Request::JobCancel { job } => {
             context.jobs.cancel(job);
             Ok(Response::Done)

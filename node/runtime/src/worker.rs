@@ -1,16 +1,20 @@
 //! Tasks that this peer runs for coordinators, itself among them.
 
 mod io;
+mod kept;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use shoal_ports::{Flow, FlowWriter};
-use shoal_types::{Error, FlowHeader, FragmentId, JobId, PeerId, Result, TaskReport, TaskSpec, wire};
+use shoal_types::{
+    Error, FlowHeader, FragmentId, JobId, PeerId, Request, Response, Result, TaskReport, TaskSpec, wire,
+};
 
 use crate::chunks;
 use crate::context::{Context, lock};
@@ -18,6 +22,8 @@ use crate::gauges;
 use crate::planted::Planted;
 use crate::serve;
 pub(crate) use io::{Io, fetch_output};
+use kept::Kept;
+pub(crate) use kept::Word;
 
 /// The longest plan fragment that a worker takes, in bytes.
 const FRAGMENT_BYTES_MAX: u32 = 64 << 20;
@@ -28,13 +34,20 @@ const FRAGMENTS_MAX: usize = 128;
 /// Jobs whose outputs were released; a task of theirs that comes late is refused.
 const RELEASED_MAX: usize = 1_024;
 
+/// Between two looks at the jobs of which nothing is heard.
+const LOOK: Duration = Duration::from_secs(1);
+
 pub(crate) enum WorkerMsg {
     /// A coordinator's task; the report goes back on the flow, and its end cancels the task.
     Run { from: PeerId, spec: TaskSpec, flow: Flow },
     /// A task of a job coordinated here. Dropping the receiver cancels it.
     RunHere { spec: TaskSpec, fragment: Bytes, report: oneshot::Sender<Result<TaskReport>> },
-    /// A task has ended, and its slot is free.
-    Ended,
+    /// A task of the job has ended, and its slot is free.
+    Ended(JobId),
+    /// Time to ask after jobs of which nothing is heard.
+    Look,
+    /// What came of that.
+    Heard(JobId, Word),
     /// A job is over.
     Release(JobId),
 }
@@ -52,6 +65,9 @@ pub(crate) struct State {
     running: u32,
     waiting: VecDeque<Waiting>,
     released: VecDeque<JobId>,
+    kept: Kept,
+    /// Whether a look is to come.
+    looks: bool,
 }
 
 impl Actor for Worker {
@@ -72,15 +88,23 @@ impl Actor for Worker {
         match message {
             WorkerMsg::Run { from, spec, flow } => state.admit(Waiting::There { from, spec, flow }),
             WorkerMsg::RunHere { spec, fragment, report } => state.admit(Waiting::Here { spec, fragment, report }),
-            WorkerMsg::Ended => state.running = state.running.saturating_sub(1),
-            WorkerMsg::Release(job) => {
-                state.context.ports.compute.release(job);
-                if state.released.len() >= RELEASED_MAX {
-                    state.released.pop_front();
-                }
-                state.released.push_back(job);
+            WorkerMsg::Ended(job) => {
+                state.running = state.running.saturating_sub(1);
+                state.kept.ended(job, state.context.ports.clock.now());
             }
+            WorkerMsg::Look => {
+                state.looks = false;
+                state.ask_after(&myself);
+            }
+            WorkerMsg::Heard(job, word) => {
+                if state.kept.heard(job, word, state.context.ports.clock.now()) {
+                    tracing::info!(%job, "gives up the outputs of a job that is over");
+                    state.release(job);
+                }
+            }
+            WorkerMsg::Release(job) => state.release(job),
         }
+        state.look_later(&myself);
         while state.running < state.context.config.info.slots.max(1) {
             let Some(next) = state.waiting.pop_front() else {
                 break;
@@ -102,13 +126,53 @@ impl State {
             running: 0,
             waiting: VecDeque::new(),
             released: VecDeque::new(),
+            kept: Kept::default(),
+            looks: false,
+        }
+    }
+
+    fn release(&mut self, job: JobId) {
+        self.context.ports.compute.release(job);
+        self.kept.released(job);
+        if self.released.len() >= RELEASED_MAX {
+            self.released.pop_front();
+        }
+        self.released.push_back(job);
+    }
+
+    /// Has a look at the jobs after a while, as long as there are any.
+    fn look_later(&mut self, myself: &ActorRef<WorkerMsg>) {
+        if self.looks || self.kept.is_empty() {
+            return;
+        }
+        self.looks = true;
+        let (context, myself) = (self.context.clone(), myself.clone());
+        self.context.spawn("worker look", async move {
+            context.ports.clock.sleep(LOOK).await;
+            // The actor may have stopped; then nobody looks.
+            let _ = myself.cast(WorkerMsg::Look);
+        });
+    }
+
+    fn ask_after(&mut self, myself: &ActorRef<WorkerMsg>) {
+        for (job, coordinator) in self.kept.due(self.context.ports.clock.now()) {
+            let (context, myself) = (self.context.clone(), myself.clone());
+            self.context.spawn("worker ask", async move {
+                let word = match context.call(coordinator, Request::JobRuns { job }).await {
+                    Ok(Response::Runs(true)) => Word::Runs,
+                    Ok(_) => Word::Over,
+                    Err(_) => Word::None { is_live: context.is_live(coordinator) },
+                };
+                let _ = myself.cast(WorkerMsg::Heard(job, word));
+            });
         }
     }
 
     fn admit(&mut self, task: Waiting) {
-        let job = match &task {
-            Waiting::There { spec, .. } | Waiting::Here { spec, .. } => spec.output.task.job,
+        let spec = match &task {
+            Waiting::There { spec, .. } | Waiting::Here { spec, .. } => spec,
         };
+        let (job, coordinator) = (spec.output.task.job, spec.coordinator);
         let context = &self.context;
         let is_full = self.waiting.len() >= context.config.bounds.waiting_tasks;
         let refusal = if self.released.contains(&job) && !context.has_planted(Planted::RunsReleasedTasks) {
@@ -116,6 +180,9 @@ impl State {
         } else if is_full && !context.has_planted(Planted::UnboundedQueue) {
             Error::Busy { peer: self.context.me, retry_after_ms: 500 }
         } else {
+            if !context.has_planted(Planted::RunsReleasedTasks) {
+                self.kept.began(job, coordinator, context.ports.clock.now());
+            }
             self.waiting.push_back(task);
             return;
         };
@@ -137,6 +204,9 @@ impl State {
 
     fn start(&self, myself: &ActorRef<WorkerMsg>, task: Waiting) {
         let (context, fragments, myself) = (self.context.clone(), self.fragments.clone(), myself.clone());
+        let job = match &task {
+            Waiting::There { spec, .. } | Waiting::Here { spec, .. } => spec.output.task.job,
+        };
         self.context.spawn("task", async move {
             match task {
                 Waiting::There { from, spec, flow } => run_there(&context, &fragments, from, spec, flow).await,
@@ -148,7 +218,7 @@ impl State {
                     }
                 }
             }
-            let _ = myself.cast(WorkerMsg::Ended);
+            let _ = myself.cast(WorkerMsg::Ended(job));
         });
     }
 }

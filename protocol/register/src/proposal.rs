@@ -189,6 +189,12 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
 
     /// Begins above `seen`, e.g. what this peer's own acceptor promised last:
     /// a hint that saves a round trip.
+    ///
+    /// Where acceptors are replaced it is more than a hint. One of the old may
+    /// have been away while the others handed over to the new, and come back
+    /// among them with a value that no majority ever took. Its ballot must be
+    /// below all that the new ones have accepted: so all proposals to a set of
+    /// acceptors begin above a floor that none to the sets before can reach.
     pub fn above(mut self, seen: Ballot) -> Self {
         self.seen = self.seen.max(seen);
         self
@@ -264,6 +270,27 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             Phase::Waiting => self.prepare(),
             Phase::Preparing(_) | Phase::Accepting(_) | Phase::Over => Vec::new(),
         }
+    }
+
+    /// Goes on among other acceptors: those that it had serve another version
+    /// of the layout by now. What it sent to the old ones stays in doubt, and
+    /// is resolved as in any later round: a new proposal would not know of it,
+    /// and could write a second time what others have built on.
+    ///
+    /// `floor` is above every ballot of the acceptors before, as in [`Proposal::above`].
+    pub fn regroup(&mut self, groups: Vec<Vec<PeerId>>, floor: Ballot) -> Vec<Action> {
+        self.seen = self.seen.max(floor);
+        self.quorum = Quorum::new(groups);
+        self.acceptors = self.quorum.everyone();
+        self.conflicts = 0;
+        self.losses = 0;
+        self.prepare()
+    }
+
+    /// Forgets what it sent. For whoever tests that checkers notice.
+    #[doc(hidden)]
+    pub fn forget(&mut self) {
+        self.attempts = Attempts::default();
     }
 
     /// Whether a value of this operation was sent to acceptors and may be, or

@@ -27,7 +27,7 @@ pub use job::{
     StageProgress, TaskReport, TaskSpec,
 };
 pub use layout::{Layout, Member};
-pub use object::{ChunkRef, Etag, Format, Manifest, ObjectEntry, ObjectName};
+pub use object::{ChunkRef, Etag, Format, Manifest, NameValue, ObjectEntry, ObjectName};
 pub use peer::{Health, MemberStatus, PeerInfo, Status};
 pub use register::{AcceptReply, Ballot, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
 pub use rpc::{FlowHeader, Gossip, Request, Response};

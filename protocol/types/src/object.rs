@@ -8,6 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ChunkId, Error};
 
+/// What the register of a name holds, once something was put there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NameValue {
+    Object(Manifest),
+    /// There is nothing any more. Each removal writes a value of its own, so
+    /// that of two at a time one can tell that it was the other's.
+    Removed {
+        nonce: u64,
+    },
+}
+
 /// The name of an object: `bucket/key`.
 ///
 /// The bucket is the part before the first `/`: 1–63 characters out of

@@ -58,6 +58,11 @@ pub enum Request {
     JobShow {
         job: JobId,
     },
+    /// Whether the receiver is coordinating it now: whoever keeps outputs for
+    /// it and hears nothing asks.
+    JobRuns {
+        job: JobId,
+    },
     JobCancel {
         job: JobId,
     },
@@ -83,6 +88,7 @@ pub enum Response {
     Has(Vec<bool>),
     Jobs(Vec<JobSummary>),
     Job(Option<JobSummary>),
+    Runs(bool),
 }
 
 /// How a flow of frames begins.

@@ -170,7 +170,16 @@ fn finish(
     acceptors: &mut Acceptors,
     proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision>,
 ) -> Result<Outcome, Failure> {
-    let mut todo: std::collections::VecDeque<Action> = proposal.on_retry().into();
+    let actions = proposal.on_retry();
+    go_on(acceptors, proposal, actions)
+}
+
+fn go_on(
+    acceptors: &mut Acceptors,
+    proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision>,
+    actions: Vec<Action>,
+) -> Result<Outcome, Failure> {
+    let mut todo: std::collections::VecDeque<Action> = actions.into();
     while let Some(action) = todo.pop_front() {
         match action {
             Action::Send { step, to, op } => {
@@ -207,6 +216,43 @@ fn a_write_in_doubt_that_was_overtaken_by_another_value_ends_as_unknown() {
     let mut proposal = interrupted(&mut acceptors, &[1]);
     acceptors.check(&[&[1, 2, 3]], write("theirs")).unwrap();
     assert_eq!(finish(&mut acceptors, &mut proposal), Err(Failure::Unknown));
+}
+
+/// Above all ballots of the first set of acceptors.
+const FLOOR: Ballot = Ballot { counter: 1 << 32, proposer: PeerId::from_bytes([0; 32]) };
+
+#[test]
+fn an_acceptor_that_missed_the_handover_does_not_bring_back_what_nobody_agreed_upon() {
+    let mut acceptors = Acceptors::default();
+    let ballot = Ballot { counter: 40, proposer: peer(7) };
+    for op in [RegisterOp::Prepare { ballot }, RegisterOp::Accept { ballot, value: text("stray") }] {
+        acceptors.answer(peer(1), &op);
+    }
+    let new = || vec![vec![peer(1), peer(4), peer(5)]];
+    acceptors.down.insert(peer(1));
+    acceptors.run(&mut Proposal::new(peer(9), new(), 1, write("agreed")).above(FLOOR)).unwrap();
+    acceptors.down.remove(&peer(1));
+    acceptors.down.insert(peer(5));
+    let seen = acceptors.run(&mut Proposal::new(peer(8), new(), 1, read).above(FLOOR)).unwrap();
+    assert_eq!(seen.value, text("agreed"));
+}
+
+#[test]
+fn a_write_in_doubt_stays_so_among_other_acceptors() {
+    // Taken by one of the old acceptors, which is among the new ones too.
+    let new = || vec![vec![peer(1), peer(4), peer(5)]];
+    let mut acceptors = Acceptors::default();
+    let mut proposal = interrupted(&mut acceptors, &[1]);
+    let actions = proposal.regroup(new(), FLOOR);
+    assert_eq!(go_on(&mut acceptors, &mut proposal, actions).unwrap().ending, Ending::Written);
+
+    // Overtaken there: whether the other built on it cannot be told.
+    let mut acceptors = Acceptors::default();
+    let mut proposal = interrupted(&mut acceptors, &[1]);
+    let theirs = &mut Proposal::new(peer(9), new(), 1, write("theirs")).above(FLOOR);
+    acceptors.run(theirs).unwrap();
+    let actions = proposal.regroup(new(), FLOOR);
+    assert_eq!(go_on(&mut acceptors, &mut proposal, actions), Err(Failure::Unknown));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Ballot, ChunkId, ChunkRef, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, Layout, Manifest, Member,
-    MeshId, ObjectName, OutputId, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp,
+    MeshId, NameValue, ObjectName, OutputId, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp,
     RegisterReply, Request, Response, StageId, TaskId, TaskReport, TaskSpec,
 };
 
@@ -98,6 +98,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::ChunkHas { chunks: vec![ChunkId::of(b"x"); 3] },
         Request::JobList,
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
+        Request::JobRuns { job: JobId::from_bytes([1; 10]) },
     ] {
         check(request);
     }
@@ -127,6 +128,7 @@ fn survives(bytes: &[u8]) {
     let _ = decode::<Result<TaskReport, Error>>(bytes);
     let _ = decode::<Layout>(bytes);
     let _ = decode::<Manifest>(bytes);
+    let _ = decode::<NameValue>(bytes);
     let _ = decode::<RegisterEntry>(bytes);
     let _ = decode::<PeerInfo>(bytes);
 }

@@ -1,0 +1,159 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use shoal_types::{JobId, PeerId};
+
+/// A job without a task here for so long is asked after.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// How long a coordinator has been gone before its job is given up. It may be
+/// cut off only, and its client with it.
+const GONE: Duration = Duration::from_secs(10);
+
+/// Jobs of which outputs may be kept here. Their coordinators say when they
+/// are over; one that cannot say so, because it died or was not heard, is
+/// asked, and given up when it stays away.
+#[derive(Default)]
+pub(super) struct Kept {
+    jobs: BTreeMap<JobId, Job>,
+}
+
+struct Job {
+    coordinator: PeerId,
+    /// Tasks that wait or run.
+    tasks: u32,
+    /// Since when there has been none, and no word of it.
+    idle_since: Duration,
+    is_asked: bool,
+    gone_since: Option<Duration>,
+}
+
+/// What is known of a job that was asked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    Runs,
+    Over,
+    /// No answer; whether its coordinator seems to be there.
+    None {
+        is_live: bool,
+    },
+}
+
+impl Kept {
+    /// A task of the job was taken.
+    pub(super) fn began(&mut self, id: JobId, coordinator: PeerId, now: Duration) {
+        let job = self.jobs.entry(id).or_insert(Job {
+            coordinator,
+            tasks: 0,
+            idle_since: now,
+            is_asked: false,
+            gone_since: None,
+        });
+        job.coordinator = coordinator;
+        job.tasks += 1;
+    }
+
+    /// A task of the job has ended.
+    pub(super) fn ended(&mut self, id: JobId, now: Duration) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.tasks = job.tasks.saturating_sub(1);
+            job.idle_since = now;
+        }
+    }
+
+    pub(super) fn released(&mut self, id: JobId) {
+        self.jobs.remove(&id);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Jobs to be asked after now, and whom.
+    pub(super) fn due(&mut self, now: Duration) -> Vec<(JobId, PeerId)> {
+        let is_due = |job: &Job| job.tasks == 0 && !job.is_asked && now.saturating_sub(job.idle_since) >= IDLE;
+        let mut due = Vec::new();
+        for (id, job) in self.jobs.iter_mut().filter(|(_, job)| is_due(job)) {
+            job.is_asked = true;
+            due.push((*id, job.coordinator));
+        }
+        due
+    }
+
+    /// Takes the answer; whether the job's outputs can go.
+    pub(super) fn heard(&mut self, id: JobId, word: Word, now: Duration) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return false;
+        };
+        job.is_asked = false;
+        if job.tasks > 0 {
+            return false;
+        }
+        match word {
+            Word::Over => return true,
+            Word::Runs | Word::None { is_live: true } => job.gone_since = None,
+            Word::None { is_live: false } => {
+                let since = *job.gone_since.get_or_insert(now);
+                if now.saturating_sub(since) >= GONE {
+                    return true;
+                }
+            }
+        }
+        job.idle_since = now;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn job() -> JobId {
+        JobId::from_bytes([1; 10])
+    }
+
+    fn idle() -> Kept {
+        let mut kept = Kept::default();
+        kept.began(job(), PeerId::from_bytes([2; 32]), S);
+        kept.ended(job(), 2 * S);
+        kept
+    }
+
+    #[test]
+    fn a_job_is_asked_after_when_it_has_had_no_task_for_a_while() {
+        let mut kept = idle();
+        assert_eq!(kept.due(3 * S), []);
+        assert_eq!(kept.due(4 * S), [(job(), PeerId::from_bytes([2; 32]))]);
+        assert_eq!(kept.due(5 * S), [], "it is being asked after");
+        assert!(!kept.heard(job(), Word::Runs, 5 * S));
+        kept.began(job(), PeerId::from_bytes([2; 32]), 6 * S);
+        assert_eq!(kept.due(60 * S), [], "it has a task");
+    }
+
+    #[test]
+    fn what_is_over_goes_at_once_and_what_is_gone_after_a_while() {
+        let mut kept = idle();
+        assert_eq!(kept.due(4 * S).len(), 1);
+        assert!(kept.heard(job(), Word::Over, 4 * S));
+        let mut kept = idle();
+        for second in [4, 8, 12] {
+            assert_eq!(kept.due(second * S).len(), 1, "at {second} s");
+            assert!(!kept.heard(job(), Word::None { is_live: false }, second * S));
+        }
+        assert_eq!(kept.due(16 * S).len(), 1);
+        assert!(kept.heard(job(), Word::None { is_live: false }, 16 * S));
+    }
+
+    #[test]
+    fn a_coordinator_that_comes_back_in_time_keeps_its_job() {
+        let mut kept = idle();
+        assert_eq!(kept.due(4 * S).len(), 1);
+        assert!(!kept.heard(job(), Word::None { is_live: false }, 4 * S));
+        assert_eq!(kept.due(8 * S).len(), 1);
+        assert!(!kept.heard(job(), Word::Runs, 8 * S));
+        assert_eq!(kept.due(16 * S).len(), 1);
+        assert!(!kept.heard(job(), Word::None { is_live: false }, 16 * S));
+    }
+}
