@@ -100,6 +100,7 @@ pub struct Wires {
 pub struct Times {
     pub repair_delay: Span,
     pub repair_interval: Span,
+    pub scrub: Span,
 }
 
 /// What clients do.
@@ -179,7 +180,11 @@ impl Default for Wires {
 impl Default for Times {
     fn default() -> Self {
         let real = shoal_runtime::Timing::default();
-        Self { repair_delay: Span(real.repair_delay), repair_interval: Span(real.repair_interval) }
+        Self {
+            repair_delay: Span(real.repair_delay),
+            repair_interval: Span(real.repair_interval),
+            scrub: Span(real.scrub),
+        }
     }
 }
 

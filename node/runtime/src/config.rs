@@ -66,6 +66,9 @@ pub struct Timing {
     pub repair_delay: Duration,
     /// How often each peer checks that its chunks are on all their owners. 10 s – hours.
     pub repair_interval: Duration,
+    /// In so long each peer reads each of its copies once, to find what has
+    /// rotted. Days to months: it costs the whole disk's bytes each time.
+    pub scrub: Duration,
     /// How often membership and layout look whether something is to be done. 50–1000 ms.
     pub tick: Duration,
     /// A call between peers. 1–10 s.
@@ -83,6 +86,7 @@ impl Default for Timing {
             discover: Duration::from_secs(2),
             repair_delay: Duration::from_secs(60),
             repair_interval: Duration::from_secs(60),
+            scrub: Duration::from_secs(7 * 24 * 3600),
             tick: Duration::from_millis(200),
             call: Duration::from_secs(3),
             name: Duration::from_secs(10),

@@ -30,6 +30,7 @@ mod published;
 mod registers;
 mod replicate;
 mod router;
+mod scrub;
 mod serve;
 mod status;
 mod supervisor;

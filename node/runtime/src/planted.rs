@@ -56,8 +56,8 @@ planted! {
     SkipsRepair = "skips-repair",
     /// A job that is over leaves its tasks running, and their outputs where they are.
     ForgetsToCancel = "forgets-to-cancel",
-    /// An answer that was lost in the middle goes on from another attempt
-    /// without a look at whether that began with the same bytes.
+    /// An answer that was lost in the middle begins again with another
+    /// attempt: its reader has the first frames of both.
     AnswerMixesAttempts = "answer-mixes-attempts",
     /// A peer that others declared dead does not come back as a later
     /// incarnation when they tell it.

@@ -12,6 +12,7 @@ use crate::members::{self, Members};
 use crate::registers::{self, Registers};
 use crate::replicate;
 use crate::router::{self, Router};
+use crate::scrub;
 use crate::worker::{self, Worker};
 
 /// Why a peer stopped.
@@ -43,8 +44,9 @@ pub(crate) struct State {
     stopped: watch::Sender<Option<Stopped>>,
     /// In the order in which they were started.
     children: Vec<(&'static str, ActorCell)>,
-    /// Brings what the peer holds to its owners.
-    replicate: TaskHandle,
+    /// What goes on in the background: bringing what the peer holds to its
+    /// owners, and looking whether it is whole.
+    background: [TaskHandle; 2],
     reason: Stopped,
 }
 
@@ -88,8 +90,11 @@ impl Actor for Supervisor {
             ("layouts", layouts.get_cell()),
             ("router", router.get_cell()),
         ];
-        let replicate = context.spawn("replicate", replicate::run(context.clone()));
-        Ok(State { context, stopped, children, replicate, reason: Stopped::Asked })
+        let background = [
+            context.spawn("replicate", replicate::run(context.clone())),
+            context.spawn("scrub", scrub::run(context.clone())),
+        ];
+        Ok(State { context, stopped, children, background, reason: Stopped::Asked })
     }
 
     async fn handle(
@@ -131,7 +136,7 @@ impl Actor for Supervisor {
     }
 
     async fn post_stop(&self, _: ActorRef<SupervisorMsg>, state: &mut State) -> Result<(), ActorProcessingErr> {
-        state.replicate.abort();
+        state.background.iter().for_each(TaskHandle::abort);
         // Ractor would stop them too, but in a random order.
         for coordinator in state.context.jobs.coordinators() {
             coordinator.stop(None);

@@ -4,7 +4,6 @@ use shoal_types::{ChunkId, Layout, Manifest, ObjectName, PeerId};
 
 use super::{Invariant, Moment, short};
 use crate::host::HostId;
-use crate::ledger::Damage;
 use crate::world::{State, World};
 
 /// What a repair may take, beside the delay and the interval that peers are set to.
@@ -67,7 +66,8 @@ impl Invariant for Durable {
 /// Whether the mesh could not have kept a chunk, whatever it did.
 pub(super) fn is_excused(world: &World, state: &State, chunk: ChunkId) -> bool {
     let timing = &world.config().timing;
-    let repair = timing.repair_delay + timing.repair_interval + REPAIR;
+    // What has rotted is found when it is read next.
+    let repair = timing.repair_delay + timing.repair_interval + timing.scrub + REPAIR;
     state.ledger.copies.is_excused(chunk, world.config().replicas as usize, repair)
 }
 
@@ -91,9 +91,7 @@ fn short_of(world: &World, most: usize) -> Vec<(ChunkId, usize)> {
     };
     let counts: Vec<bool> = state.hosts.iter().map(|host| host.is_up() && is_member(host.id)).collect();
     let copies = &state.ledger.copies;
-    // Rot is mended when it is read; until then nobody can see it.
-    let rotten = |chunk| copies.harms(chunk).iter().filter(|harm| harm.damage == Damage::Rotten).map(|harm| harm.host);
-    let good = |chunk| copies.holders(chunk).chain(rotten(chunk)).filter(|host| counts[host.index()]).count();
+    let good = |chunk| copies.holders(chunk).filter(|host| counts[host.index()]).count();
     copies
         .promised()
         .map(|(chunk, _)| (chunk, good(chunk)))

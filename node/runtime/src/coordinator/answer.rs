@@ -26,6 +26,9 @@ pub(super) async fn stream(
     mut sent: Sent,
 ) -> (Result<()>, Sent) {
     let mut again = Sent::default();
+    if context.has_planted(Planted::AnswerMixesAttempts) {
+        sent = Sent::default();
+    }
     let result = async {
         for (pin, n) in pins.into_iter().zip(0..) {
             let mut output = fetch_output(context, pin, 0).await?;
@@ -38,8 +41,7 @@ pub(super) async fn stream(
                 again.frames += 1;
                 again.hash.update(&frame);
                 if again.frames <= sent.frames {
-                    let is_other = again.frames == sent.frames && again.hash.finalize() != sent.hash.finalize();
-                    if is_other && !context.has_planted(Planted::AnswerMixesAttempts) {
+                    if again.frames == sent.frames && again.hash.finalize() != sent.hash.finalize() {
                         return Err(Error::bug(
                             "the answer was lost in the middle, and the same stage gave other bytes when run again",
                         ));
