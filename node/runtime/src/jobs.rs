@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::stream::{self, BoxStream};
 use ractor::{ActorCell, ActorId, ActorRef, ActorRuntime, call};
-use shoal_types::{Error, FragmentId, JobId, JobPlan, JobSummary, Query, Result};
+use shoal_types::{Error, FragmentId, JobId, JobPlan, JobSummary, PeerId, Query, Result};
 use tokio::sync::mpsc::Receiver;
 
 use crate::context::{Context, lock};
@@ -145,7 +145,7 @@ pub(crate) fn start(context: &Arc<Context>, work: Work) -> Result<Answer> {
         .map_err(|error| Error::bug(format!("a coordinator does not start: {error}")))?;
     inner.running.insert(id, Running { actor: actor.clone(), fragments: Arc::default() });
     drop(inner);
-    Ok(Answer { job: id, updates: updates(event_stream, frame_stream, actor) })
+    Ok(Answer { job: id, updates: updates(context.me, event_stream, frame_stream, actor) })
 }
 
 /// Cancels the job when the reader of its answer goes away.
@@ -158,8 +158,11 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Events as they happen and frames as they come, ending with a summary or an error.
+/// Events as they happen and frames as they come, ending with a summary or an
+/// error. A coordinator that says no more has ended with its peer, or failed,
+/// of which its supervisor tells: another peer can be asked.
 fn updates(
+    me: PeerId,
     events: UnboundedReceiver<Update>,
     frames: Receiver<Result<Update>>,
     actor: ActorRef<CoordinatorMsg>,
@@ -168,11 +171,12 @@ fn updates(
     let both = stream::select(events.map(Ok), frames.boxed());
     let guard = CancelOnDrop(actor);
     let state = (both, guard, false);
-    stream::unfold(state, |(mut both, guard, ended)| async move {
+    stream::unfold(state, move |(mut both, guard, ended)| async move {
         if ended {
             return None;
         }
-        let update = both.next().await.unwrap_or_else(|| Err(Error::bug("the job's coordinator has failed")));
+        let gone = || Err(Error::NotReady { peer: me, why: "the job's coordinator has stopped".into() });
+        let update = both.next().await.unwrap_or_else(gone);
         let ended = matches!(update, Err(_) | Ok(Update::Summary(_)));
         Some((update, (both, guard, ended)))
     })
