@@ -173,6 +173,10 @@ impl Compute for Engine {
         Ok(stream::poll_fn(move |cx| arrived.poll_recv(cx)).boxed())
     }
 
+    fn forget(&self, job: JobId) {
+        self.workshop.outputs.forget(job);
+    }
+
     fn release(&self, job: JobId) {
         self.workshop.outputs.release(job);
     }

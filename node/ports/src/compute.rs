@@ -34,8 +34,13 @@ pub trait Compute: Send + Sync {
     /// does not.
     fn output(&self, output: OutputId, bucket: u32) -> Result<FrameStream>;
 
-    /// Drops every output of the job.
+    /// Drops every output of the job, which is over: what its tasks still
+    /// running put out is dropped too.
     fn release(&self, job: JobId);
+
+    /// Drops the outputs that the job has so far. It may go on, and what its
+    /// tasks put out from now on is kept.
+    fn forget(&self, job: JobId);
 
     /// Cuts the bytes of a new object into chunks, by its format.
     fn cutter(&self, name: &str, format: Format) -> Box<dyn Cutter>;

@@ -9,7 +9,8 @@ use shoal_types::{ChunkId, RegisterEntry, RegisterKey, Result};
 /// has synced.
 pub trait Store: Send + Sync {
     /// Keeps a chunk; it is on disk, synced, when this returns. Bytes that do
-    /// not hash to `id` are refused with `BadFrame`. Having it already is fine.
+    /// not hash to `id` are refused with `BadFrame`. Having it already is fine;
+    /// a copy that is not whole any more is replaced.
     fn chunk_put(&self, id: ChunkId, bytes: &[u8]) -> Result<()>;
 
     /// A chunk's length if it is here.

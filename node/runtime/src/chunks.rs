@@ -4,6 +4,7 @@ mod cache;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
@@ -18,6 +19,9 @@ pub(crate) use cache::ChunkCache;
 
 /// The longest chunk that any peer takes.
 pub(crate) const CHUNK_BYTES_MAX: u32 = 64 << 20;
+
+/// How often the owners of a chunk are asked while one of them is busy.
+const BUSY_TRIES: u32 = 100;
 
 /// Tries at one owner that answers but does not take the chunk.
 const TRIES: u32 = 3;
@@ -101,7 +105,7 @@ pub(crate) async fn send(context: &Arc<Context>, to: PeerId, chunk: ChunkId, byt
             context.timeout("sending a chunk", context.config.timing.chunk, send_once(context, to, chunk, &bytes));
         match sent.await {
             Err(Error::Busy { retry_after_ms, .. }) if tries < TRIES => {
-                context.ports.clock.sleep(std::time::Duration::from_millis(retry_after_ms.clamp(10, 2_000))).await;
+                context.ports.clock.sleep(Duration::from_millis(retry_after_ms.clamp(10, 2_000))).await;
             }
             Err(Error::Unreachable { .. } | Error::Timeout { .. }) if tries < TRIES && context.is_live(to) => {
                 context.ports.clock.sleep(context.config.timing.tick).await;
@@ -175,10 +179,22 @@ async fn fetch(context: &Arc<Context>, chunk: ChunkId) -> Result<Bytes> {
     let layout = context.require_layout()?;
     let owners = owners_in(context, &layout, chunk);
     let is_candidate = |peer: &PeerId| *peer != context.me && context.is_live(*peer);
-    for owner in owners.iter().filter(|peer| is_candidate(peer)) {
-        if let Some(bytes) = fetch_from(context, *owner, chunk).await {
-            return Ok(bytes);
+    for _ in 0..BUSY_TRIES {
+        let mut busy_ms = None;
+        for owner in owners.iter().filter(|peer| is_candidate(peer)) {
+            match fetch_from(context, *owner, chunk).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(Error::Busy { retry_after_ms, .. }) => busy_ms = Some(retry_after_ms),
+                Err(error) => {
+                    tracing::info!(%error, chunk = %chunk.short(), from = %owner.short(), "not from there");
+                }
+            }
         }
+        // One that has it and too much to do is worth waiting for.
+        let Some(ms) = busy_ms else {
+            break;
+        };
+        context.ports.clock.sleep(Duration::from_millis(ms.clamp(10, 2_000))).await;
     }
     // Somebody may hold a copy in an owner's place, or from an older layout.
     let others: Vec<PeerId> = context
@@ -187,7 +203,7 @@ async fn fetch(context: &Arc<Context>, chunk: ChunkId) -> Result<Bytes> {
     for peer in others.iter().filter(|peer| is_candidate(peer)) {
         let has = context.call(*peer, Request::ChunkHas { chunks: vec![chunk] }).await;
         if matches!(has, Ok(Response::Has(has)) if has == [true])
-            && let Some(bytes) = fetch_from(context, *peer, chunk).await
+            && let Ok(bytes) = fetch_from(context, *peer, chunk).await
         {
             return Ok(bytes);
         }
@@ -195,7 +211,7 @@ async fn fetch(context: &Arc<Context>, chunk: ChunkId) -> Result<Bytes> {
     Err(Error::ChunkLost { chunk })
 }
 
-async fn fetch_from(context: &Arc<Context>, from: PeerId, chunk: ChunkId) -> Option<Bytes> {
+async fn fetch_from(context: &Arc<Context>, from: PeerId, chunk: ChunkId) -> Result<Bytes> {
     let work = async {
         let header = wire::encode(&FlowHeader::ChunkGet { chunk, range: None })?;
         let Flow { writer, mut reader } = context.ports.transport.open(from, header).await?;
@@ -211,13 +227,7 @@ async fn fetch_from(context: &Arc<Context>, from: PeerId, chunk: ChunkId) -> Opt
         }
         Ok(bytes)
     };
-    match context.timeout("fetching a chunk", context.config.timing.chunk, work).await {
-        Ok(bytes) => Some(bytes),
-        Err(error) => {
-            tracing::info!(%error, chunk = %chunk.short(), from = %from.short(), "not from there");
-            None
-        }
-    }
+    context.timeout("fetching a chunk", context.config.timing.chunk, work).await
 }
 
 /// Puts a verified chunk back here if this peer is one of its owners.

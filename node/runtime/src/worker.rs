@@ -22,8 +22,8 @@ use crate::gauges;
 use crate::planted::Planted;
 use crate::serve;
 pub(crate) use io::{Io, fetch_output};
-use kept::Kept;
 pub(crate) use kept::Word;
+use kept::{Fate, Kept};
 
 /// The longest plan fragment that a worker takes, in bytes.
 const FRAGMENT_BYTES_MAX: u32 = 64 << 20;
@@ -96,12 +96,18 @@ impl Actor for Worker {
                 state.looks = false;
                 state.ask_after(&myself);
             }
-            WorkerMsg::Heard(job, word) => {
-                if state.kept.heard(job, word, state.context.ports.clock.now()) {
-                    tracing::info!(%job, "gives up the outputs of a job that is over");
+            WorkerMsg::Heard(job, word) => match state.kept.heard(job, word, state.context.ports.clock.now()) {
+                Fate::Keep => {}
+                Fate::Release => {
+                    tracing::info!(%job, "lets go of a job that is over");
                     state.release(job);
                 }
-            }
+                Fate::Forget => {
+                    tracing::info!(%job, "gives up the outputs of a job whose coordinator is gone");
+                    state.context.ports.compute.forget(job);
+                    state.kept.released(job);
+                }
+            },
             WorkerMsg::Release(job) => state.release(job),
         }
         state.look_later(&myself);

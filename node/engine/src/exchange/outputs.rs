@@ -105,6 +105,12 @@ impl Outputs {
         self.lock().jobs.get(&id.task.job)?.get(&id).cloned()
     }
 
+    pub(crate) fn forget(&self, job: JobId) {
+        let dropped = self.lock().jobs.remove(&job);
+        // As below.
+        drop(dropped);
+    }
+
     pub(crate) fn release(&self, job: JobId) {
         let dropped = {
             let mut kept = self.lock();

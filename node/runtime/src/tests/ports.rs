@@ -153,6 +153,8 @@ impl shoal_ports::Compute for Compute {
         Err(Error::bug("no engine"))
     }
 
+    fn forget(&self, _: shoal_types::JobId) {}
+
     fn release(&self, _: JobId) {}
 
     fn cutter(&self, _: &str, _: Format) -> Box<dyn Cutter> {

@@ -39,6 +39,17 @@ pub(crate) enum Word {
     },
 }
 
+/// What becomes of a job's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Keep,
+    /// The job is over, and nothing of it will be wanted again.
+    Release,
+    /// Nobody has wanted them for long. Should its coordinator have been cut
+    /// off only, it holds them for lost, and may come back with new tasks.
+    Forget,
+}
+
 impl Kept {
     /// A task of the job was taken.
     pub(super) fn began(&mut self, id: JobId, coordinator: PeerId, now: Duration) {
@@ -80,27 +91,27 @@ impl Kept {
         due
     }
 
-    /// Takes the answer; whether the job's outputs can go.
-    pub(super) fn heard(&mut self, id: JobId, word: Word, now: Duration) -> bool {
+    /// Takes the answer; what to do with the job's outputs.
+    pub(super) fn heard(&mut self, id: JobId, word: Word, now: Duration) -> Fate {
         let Some(job) = self.jobs.get_mut(&id) else {
-            return false;
+            return Fate::Keep;
         };
         job.is_asked = false;
         if job.tasks > 0 {
-            return false;
+            return Fate::Keep;
         }
         match word {
-            Word::Over => return true,
+            Word::Over => return Fate::Release,
             Word::Runs | Word::None { is_live: true } => job.gone_since = None,
             Word::None { is_live: false } => {
                 let since = *job.gone_since.get_or_insert(now);
                 if now.saturating_sub(since) >= GONE {
-                    return true;
+                    return Fate::Forget;
                 }
             }
         }
         job.idle_since = now;
-        false
+        Fate::Keep
     }
 }
 
@@ -127,7 +138,7 @@ mod tests {
         assert_eq!(kept.due(3 * S), []);
         assert_eq!(kept.due(4 * S), [(job(), PeerId::from_bytes([2; 32]))]);
         assert_eq!(kept.due(5 * S), [], "it is being asked after");
-        assert!(!kept.heard(job(), Word::Runs, 5 * S));
+        assert_eq!(kept.heard(job(), Word::Runs, 5 * S), Fate::Keep);
         kept.began(job(), PeerId::from_bytes([2; 32]), 6 * S);
         assert_eq!(kept.due(60 * S), [], "it has a task");
     }
@@ -136,24 +147,24 @@ mod tests {
     fn what_is_over_goes_at_once_and_what_is_gone_after_a_while() {
         let mut kept = idle();
         assert_eq!(kept.due(4 * S).len(), 1);
-        assert!(kept.heard(job(), Word::Over, 4 * S));
+        assert_eq!(kept.heard(job(), Word::Over, 4 * S), Fate::Release);
         let mut kept = idle();
         for second in [4, 8, 12] {
             assert_eq!(kept.due(second * S).len(), 1, "at {second} s");
-            assert!(!kept.heard(job(), Word::None { is_live: false }, second * S));
+            assert_eq!(kept.heard(job(), Word::None { is_live: false }, second * S), Fate::Keep);
         }
         assert_eq!(kept.due(16 * S).len(), 1);
-        assert!(kept.heard(job(), Word::None { is_live: false }, 16 * S));
+        assert_eq!(kept.heard(job(), Word::None { is_live: false }, 16 * S), Fate::Forget);
     }
 
     #[test]
     fn a_coordinator_that_comes_back_in_time_keeps_its_job() {
         let mut kept = idle();
         assert_eq!(kept.due(4 * S).len(), 1);
-        assert!(!kept.heard(job(), Word::None { is_live: false }, 4 * S));
+        assert_eq!(kept.heard(job(), Word::None { is_live: false }, 4 * S), Fate::Keep);
         assert_eq!(kept.due(8 * S).len(), 1);
-        assert!(!kept.heard(job(), Word::Runs, 8 * S));
+        assert_eq!(kept.heard(job(), Word::Runs, 8 * S), Fate::Keep);
         assert_eq!(kept.due(16 * S).len(), 1);
-        assert!(!kept.heard(job(), Word::None { is_live: false }, 16 * S));
+        assert_eq!(kept.heard(job(), Word::None { is_live: false }, 16 * S), Fate::Keep);
     }
 }
