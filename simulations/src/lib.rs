@@ -18,6 +18,8 @@ mod invariants;
 mod ledger;
 mod network;
 mod panics;
+#[cfg(test)]
+mod planted;
 mod ports;
 mod random;
 mod replay;

@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use shoal_types::PeerId;
 
 use crate::heap::{EventHeap, EventKey};
-use crate::host::{Death, Host, HostId};
+use crate::host::{Host, HostId};
 use crate::invariants::Broken;
 use crate::ledger::Ledger;
 use crate::network::Network;
@@ -145,9 +145,7 @@ impl World {
     /// Ends everything in it. Tasks and events hold handles on the world: they
     /// go first.
     pub(crate) fn clear(&self) {
-        for host in self.hosts() {
-            self.crash(host, Death::Kill);
-        }
+        self.end_all();
         let left = std::mem::take(&mut self.state().heap);
         drop(left);
     }

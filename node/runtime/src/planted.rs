@@ -54,7 +54,8 @@ planted! {
     /// After the first pass of repair, all later ones do nothing and say that
     /// they are done.
     SkipsRepair = "skips-repair",
-    /// A job that is over leaves its tasks running, and their outputs where they are.
+    /// Tasks that are not wanted any more run on, and a job that is over does not
+    /// say so to those who keep its outputs.
     ForgetsToCancel = "forgets-to-cancel",
     /// An answer that was lost in the middle begins again with another
     /// attempt: its reader has the first frames of both.

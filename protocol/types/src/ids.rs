@@ -1,5 +1,6 @@
 //! Identifiers: newtypes over fixed bytes, printed in lower-case base32 or hex.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,8 +20,23 @@ pub struct ParseIdError {
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $len:literal, $kind:literal, $alphabet:literal, $encode:expr, $decode:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub struct $name([u8; $len]);
+
+        impl Ord for $name {
+            /// By the bytes. Nearly always the first word decides, and looking
+            /// at it first spares a call for each step of each search of a map.
+            fn cmp(&self, other: &Self) -> Ordering {
+                let word = |id: &Self| id.0.first_chunk().copied().map(u64::from_be_bytes);
+                word(self).cmp(&word(other)).then_with(|| self.0.cmp(&other.0))
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl $name {
             /// From its raw bytes.
@@ -160,6 +176,21 @@ mod tests {
         let peer = PeerId::from_bytes([7; 32]);
         assert_eq!(peer.to_string().parse::<PeerId>(), Ok(peer));
         assert_eq!(peer.to_string().to_uppercase().parse::<PeerId>(), Ok(peer));
+    }
+
+    #[test]
+    fn ids_are_in_the_order_of_their_bytes() {
+        let mut ids = Vec::new();
+        for at in [0, 6, 7, 8, 9, 31] {
+            for byte in [0u8, 1, 127, 128, 255] {
+                let mut bytes = [9; 32];
+                bytes[at] = byte;
+                ids.push(bytes);
+            }
+        }
+        for (one, other) in ids.iter().flat_map(|one| ids.iter().map(move |other| (one, other))) {
+            assert_eq!(PeerId::from_bytes(*one).cmp(&PeerId::from_bytes(*other)), one.cmp(other));
+        }
     }
 
     #[test]

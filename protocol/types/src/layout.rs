@@ -59,12 +59,12 @@ impl Layout {
     }
 
     pub fn member(&self, id: PeerId) -> Option<&Member> {
-        self.members.iter().find(|member| member.id == id)
+        find(&self.members, id)
     }
 
     /// Whether `id` is a member of this version, or of the one it replaces.
     pub fn involves(&self, id: PeerId) -> bool {
-        self.groups().any(|group| group.iter().any(|member| member.id == id))
+        self.groups().any(|group| find(group, id).is_some())
     }
 
     /// The member sets among which a quorum is needed: the present one, and
@@ -80,4 +80,9 @@ impl Layout {
         ids.dedup();
         ids
     }
+}
+
+/// A member of a group, which is sorted by id.
+fn find(group: &[Member], id: PeerId) -> Option<&Member> {
+    group.binary_search_by_key(&id, |member| member.id).ok().map(|at| &group[at])
 }

@@ -139,6 +139,10 @@ impl Compute for SimCompute {
         Ok(stream::iter(kept.bucket(bucket)?.into_iter().map(Ok)).boxed())
     }
 
+    fn forget(&self, job: JobId) {
+        self.workshop.outputs.forget(job);
+    }
+
     fn release(&self, job: JobId) {
         self.workshop.outputs.release(job);
     }

@@ -76,6 +76,10 @@ impl Outputs {
         })
     }
 
+    pub(super) fn forget(&self, job: JobId) {
+        self.lock().jobs.remove(&job);
+    }
+
     pub(super) fn release(&self, job: JobId) {
         let mut kept = self.lock();
         if !kept.released.contains(&job) {

@@ -24,7 +24,7 @@ pub(super) enum Part {
     Map { groups: u64, splits: Vec<Split> },
     /// Merges the rows of each key, producer by producer.
     Reduce,
-    /// All rows, sorted where `ordered`.
+    /// A part of the answer's rows, sorted where `ordered`.
     Gather { ordered: bool },
 }
 
@@ -77,19 +77,19 @@ pub(super) async fn plan(engine: String, query: Query, planning: Arc<dyn Plannin
     };
     let merge = StagePlan {
         title: "reduce by key".into(),
-        fragment: fragment(1, reduce.seconds_per_gb, Part::Reduce)?,
+        fragment: fragment(spec.parts, reduce.seconds_per_gb, Part::Reduce)?,
         partitions: reduce.tasks,
-        buckets: 1,
+        buckets: spec.parts,
         inputs: vec![StageInput::Partitioned(StageId(0))],
         chunks: vec![vec![]; reduce.tasks as usize],
     };
     let gather = StagePlan {
         title: "gather".into(),
         fragment: fragment(1, reduce.seconds_per_gb, Part::Gather { ordered: !spec.unordered })?,
-        partitions: 1,
+        partitions: spec.parts,
         buckets: 1,
-        inputs: vec![StageInput::Broadcast(StageId(1))],
-        chunks: vec![vec![]],
+        inputs: vec![StageInput::Partitioned(StageId(1))],
+        chunks: vec![vec![]; spec.parts as usize],
     };
     Ok(JobPlan { title: spec.title, stages: vec![map, merge, gather], engine })
 }

@@ -31,6 +31,11 @@ pub struct JobSpec {
     /// An answer that is lost half-way cannot go on then.
     #[serde(default)]
     pub unordered: bool,
+    /// Tasks that make the answer, a part of it each. Those for which its
+    /// reader's peer has no slot run elsewhere, and their parts can be lost
+    /// on the way to it.
+    #[serde(default = "one_part")]
+    pub parts: u32,
     #[serde(default)]
     pub map: MapSpec,
     #[serde(default)]
@@ -66,6 +71,10 @@ impl Default for ReduceSpec {
     }
 }
 
+const fn one_part() -> u32 {
+    1
+}
+
 const fn default_groups() -> u64 {
     64
 }
@@ -75,6 +84,8 @@ impl JobSpec {
     pub const GROUPS_MAX: u64 = 1_000_000;
     /// Every map task makes so many buckets.
     pub const REDUCE_TASKS_MAX: u32 = 4_096;
+    /// Every reduce task makes so many buckets.
+    pub const PARTS_MAX: u32 = 256;
     /// A slot's year per GB: more is a slip of the pen.
     pub const SECONDS_PER_GB_MAX: f64 = 31_536_000.0;
 
@@ -83,7 +94,7 @@ impl JobSpec {
         let mut spec: Self = toml::from_str(text).map_err(|error| {
             Error::invalid(
                 format!("this is not a job: {}", error.message()),
-                "a job is TOML: title, input, groups, unordered, [map] seconds_per_gb, [reduce] tasks, seconds_per_gb",
+                "a job is TOML: title, input, groups, unordered, parts, [map] seconds_per_gb, [reduce] tasks, seconds_per_gb",
             )
         })?;
         spec.check()?;
@@ -113,6 +124,10 @@ impl JobSpec {
         if !(1..=Self::REDUCE_TASKS_MAX).contains(&self.reduce.tasks) {
             let what = format!("a job has 1 to {} reduce tasks, not {}", Self::REDUCE_TASKS_MAX, self.reduce.tasks);
             return Err(Error::invalid(what, "about as many as there are slots in the mesh is enough"));
+        }
+        if !(1..=Self::PARTS_MAX).contains(&self.parts) {
+            let what = format!("an answer has 1 to {} parts, not {}", Self::PARTS_MAX, self.parts);
+            return Err(Error::invalid(what, "one is made where it is wanted, more than there are slots are not"));
         }
         for (stage, seconds) in [("map", self.map.seconds_per_gb), ("reduce", self.reduce.seconds_per_gb)] {
             if !(0.0..=Self::SECONDS_PER_GB_MAX).contains(&seconds) {
@@ -161,6 +176,8 @@ mod tests {
             "input = 'a/'\n[reduce]\nseconds_per_gb = inf",
             "input = 'a/'\n[reduce]\ntasks = 0",
             "input = 'a/'\n[reduce]\ntasks = 4097",
+            "input = 'a/'\nparts = 0",
+            "input = 'a/'\nparts = 257",
         ] {
             match JobSpec::parse(bad) {
                 Err(Error::Invalid { what, hint }) => assert!(!what.is_empty() && !hint.is_empty()),

@@ -47,7 +47,8 @@ impl TaskRun {
             }
             Part::Gather { .. } => {
                 let mut all = Vec::new();
-                self.read_inputs(0, &mut meter, &mut report, |rows| all.extend(rows)).await?;
+                let bucket = task.output.task.partition;
+                self.read_inputs(bucket, &mut meter, &mut report, |rows| all.extend(rows)).await?;
                 all
             }
         };

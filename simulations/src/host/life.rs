@@ -48,6 +48,15 @@ struct Birth {
     incarnation: Arc<Incarnation>,
 }
 
+impl Running {
+    fn end(self) {
+        self.incarnation.end();
+        if let Some(peer) = &self.peer {
+            peer.kill();
+        }
+    }
+}
+
 impl Host {
     pub(crate) fn inbound(&self) -> Option<mpsc::Sender<Inbound>> {
         self.running.as_ref().map(|running| running.inbound.clone())
@@ -246,11 +255,17 @@ impl World {
         for (other, epoch) in links {
             self.link_down(id, other, epoch);
         }
-        running.incarnation.end();
-        if let Some(peer) = &running.peer {
-            peer.kill();
+        running.end();
+    }
+
+    /// Ends all peers, and says nothing of it: the world is over.
+    pub(crate) fn end_all(&self) {
+        for id in self.hosts() {
+            let running = self.state().hosts[id.index()].running.take();
+            if let Some(running) = running {
+                running.end();
+            }
         }
-        drop(running);
     }
 
     /// Stops the world for a host: nothing of it runs, nothing reaches it, and

@@ -28,15 +28,9 @@ impl World {
     /// beside its data: without the one it has not the other, and comes back
     /// as somebody else who has to be taken in.
     pub(crate) fn renew(&self, id: HostId, random: &mut Random) {
-        let links: Vec<_> = {
-            let state = self.state();
-            let mut links: Vec<_> = state.network.links.pairs().collect();
-            links.retain(|(a, b, _)| *a == id || *b == id);
-            links
-        };
+        let links: Vec<_> = self.state().network.links.at(id).collect();
         // Whoever has not noticed yet does when the new peer answers in the old one's place.
-        for (a, b, epoch) in links {
-            let other = if a == id { b } else { a };
+        for (other, epoch) in links {
             self.link_down(other, id, epoch);
         }
         let mut key = [0; 32];

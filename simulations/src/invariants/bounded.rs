@@ -8,7 +8,7 @@ const LOOKED_AT: usize = 64;
 
 /// Calls that a peer may be waiting for, on average, and pipes that may end at one.
 const CALLS_PER_PEER: usize = 1_024;
-const PIPES_PER_PEER: usize = 2_048;
+const PIPES_PER_PEER: usize = 8_192;
 
 /// Outputs that an engine may keep, in (real) bytes.
 const KEPT_BYTES: u64 = 256 << 20;

@@ -43,12 +43,13 @@ impl World {
             }
             Packet::Open { from, epoch, flow, header } => match self.receives(at, from, epoch, header.len()) {
                 Some((inbound, peer)) => {
-                    let taken = self.flow_taken(at, from, self.incarnation(at), flow);
-                    self.inform(at, Some(inbound), Inbound::Open { from: peer, header, flow: taken });
+                    if let Some(flow) = self.flow_taken(at, from, self.incarnation(at), flow) {
+                        self.inform(at, Some(inbound), Inbound::Open { from: peer, header, flow });
+                    }
                 }
                 None => self.flow_refused(flow),
             },
-            Packet::Opened { flow } => self.state().opened_arrives(flow),
+            Packet::Opened { flow, taken } => self.state().opened_arrives(flow, taken),
             Packet::Piece { pipe, number, piece } => {
                 if let super::Piece::Frame(frame) = &piece {
                     self.count_received(at, frame.len());

@@ -1,13 +1,14 @@
 //! Flows: two pipes each, one per direction, that end or break by themselves.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use shoal_ports::{Flow, FlowReader, FlowWriter};
-use shoal_types::{Error, PeerId, Result};
+use shoal_types::{Error, FlowHeader, PeerId, Result, wire};
 
 use super::links::Epoch;
 use super::path::Kind;
@@ -18,8 +19,18 @@ use crate::world::{State, World};
 /// Frames of one pipe on their way or unread; the writer waits for room.
 const WINDOW: u64 = 16;
 
+/// Flows that one peer may have opened to another, and all together to one.
+/// As in the real transport: past it the opener sees `Busy`.
+const FLOWS_PER_PEER: usize = 128;
+const FLOWS: usize = 2_048;
+
+/// When to come back to a peer that has no room. As in the real transport.
+const RETRY_AFTER_MS: u64 = 100;
+
 #[derive(Default)]
 pub(crate) struct Pipes {
+    /// Flows that are open to a host (first), by who opened them.
+    taken: BTreeMap<HostId, BTreeMap<HostId, usize>>,
     last: u64,
     pipes: BTreeMap<u64, Pipe>,
 }
@@ -38,6 +49,10 @@ struct Pipe {
     ready: VecDeque<Piece>,
     /// Whether the other side has taken the flow.
     opened: bool,
+    /// Whether its bytes stand for more: those of chunks and exchanges do.
+    scaled: bool,
+    /// Or has no room for it.
+    busy: bool,
     broken_for_writer: bool,
     broken_for_reader: bool,
     halves: u8,
@@ -46,7 +61,7 @@ struct Pipe {
 }
 
 impl Pipe {
-    fn new(writer: HostId, reader: HostId, epoch: Epoch) -> Self {
+    fn new(writer: HostId, reader: HostId, epoch: Epoch, scaled: bool) -> Self {
         Self {
             writer,
             reader,
@@ -57,6 +72,8 @@ impl Pipe {
             next: 0,
             ready: VecDeque::new(),
             opened: false,
+            scaled,
+            busy: false,
             broken_for_writer: false,
             broken_for_reader: false,
             halves: 2,
@@ -129,6 +146,25 @@ struct Half {
     incarnation: u64,
     other: PeerId,
     over: bool,
+    /// At the side to which the flow was opened.
+    _room: Option<Arc<Room>>,
+}
+
+/// The room that a flow takes at the side to which it was opened, while one of
+/// its halves lives there.
+struct Room {
+    world: World,
+    at: HostId,
+    from: HostId,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut state = self.world.state();
+        if let Some(taken) = state.network.pipes.taken.get_mut(&self.at).and_then(|by| by.get_mut(&self.from)) {
+            *taken = taken.saturating_sub(1);
+        }
+    }
 }
 
 impl Half {
@@ -148,30 +184,69 @@ impl World {
             (state.hosts[to.index()].id, state.hosts[from.index()].id)
         };
         let epoch = self.link(from, to).await.map_err(|why| Error::Unreachable { peer, why })?;
+        let scaled = matches!(
+            wire::decode::<FlowHeader>(&header),
+            Ok(FlowHeader::ChunkPut { .. } | FlowHeader::ChunkGet { .. } | FlowHeader::OutputGet { .. })
+        );
         let flow = {
             let mut state = self.state();
             let pipes = &mut state.network.pipes;
             let there = pipes.last + 1;
             pipes.last += 2;
-            pipes.pipes.insert(there, Pipe::new(from, to, epoch));
-            pipes.pipes.insert(there + 1, Pipe::new(to, from, epoch));
+            pipes.pipes.insert(there, Pipe::new(from, to, epoch, scaled));
+            pipes.pipes.insert(there + 1, Pipe::new(to, from, epoch, scaled));
             let packet = Packet::Open { from, epoch, flow: there, header };
             state.send(self.seed(), from, to, Kind::Stream, 1, packet);
             there
         };
-        let half = |pipe| Half { world: self.clone(), pipe, here: from, incarnation, other: peer, over: false };
+        let half =
+            |pipe| Half { world: self.clone(), pipe, here: from, incarnation, other: peer, over: false, _room: None };
         let flow = (Writer(half(flow)), Reader(half(flow + 1)));
         let _ = ours;
         std::future::poll_fn(|cx| flow.0.poll_opened(cx)).await?;
         Ok(Flow { writer: Box::new(flow.0), reader: Box::new(flow.1) })
     }
 
-    /// The far end of a flow that has just arrived.
-    pub(super) fn flow_taken(&self, at: HostId, from: HostId, incarnation: u64, flow: u64) -> Flow {
+    /// The far end of a flow that has just arrived; `None` when there is no
+    /// room for it, which its opener is told.
+    pub(super) fn flow_taken(&self, at: HostId, from: HostId, incarnation: u64, flow: u64) -> Option<Flow> {
+        let Some(room) = self.room(at, from) else {
+            self.flow_busy(at, from, flow);
+            return None;
+        };
         let other = self.state().hosts[from.index()].id;
-        let half = |pipe| Half { world: self.clone(), pipe, here: at, incarnation, other, over: false };
-        self.state().send(self.seed(), at, from, Kind::Stream, 1, Packet::Opened { flow });
-        Flow { writer: Box::new(Writer(half(flow + 1))), reader: Box::new(Reader(half(flow))) }
+        let half = |pipe| Half {
+            world: self.clone(),
+            pipe,
+            here: at,
+            incarnation,
+            other,
+            over: false,
+            _room: Some(room.clone()),
+        };
+        self.state().send(self.seed(), at, from, Kind::Stream, 1, Packet::Opened { flow, taken: true });
+        Some(Flow { writer: Box::new(Writer(half(flow + 1))), reader: Box::new(Reader(half(flow))) })
+    }
+
+    /// Room for a flow that arrives; `None` when there is none left.
+    fn room(&self, at: HostId, from: HostId) -> Option<Arc<Room>> {
+        let mut state = self.state();
+        let by = state.network.pipes.taken.entry(at).or_default();
+        let all: usize = by.values().sum();
+        let taken = by.entry(from).or_default();
+        if all >= FLOWS || *taken >= FLOWS_PER_PEER {
+            return None;
+        }
+        *taken += 1;
+        Some(Arc::new(Room { world: self.clone(), at, from }))
+    }
+
+    /// A flow for which there is no room: its opener is told.
+    fn flow_busy(&self, at: HostId, from: HostId, flow: u64) {
+        let mut state = self.state();
+        state.send(self.seed(), at, from, Kind::Stream, 1, Packet::Opened { flow, taken: false });
+        state.network.pipes.let_go(flow);
+        state.network.pipes.let_go(flow + 1);
     }
 
     /// A flow that nobody took: both of its pipes lose an end.
@@ -190,9 +265,10 @@ impl World {
 }
 
 impl State {
-    pub(super) fn opened_arrives(&mut self, flow: u64) {
+    pub(super) fn opened_arrives(&mut self, flow: u64, taken: bool) {
         if let Some(pipe) = self.network.pipes.pipes.get_mut(&flow) {
-            pipe.opened = true;
+            pipe.opened = taken;
+            pipe.busy = !taken;
             pipe.wake_writer();
         }
     }
@@ -230,9 +306,9 @@ impl State {
         };
         let (order, from, to) = (pipe.sent, pipe.writer, pipe.reader);
         pipe.sent += 1;
-        // The scale is meant for chunks and exchanges, not for the few bytes between them.
+        // The few bytes between the frames of a chunk or an exchange are what they are.
         let scale = match &piece {
-            Piece::Frame(bytes) if bytes.len() >= 256 => scale,
+            Piece::Frame(bytes) if pipe.scaled && bytes.len() >= 256 => scale,
             Piece::Frame(_) | Piece::End | Piece::Reset => 1,
         };
         self.send(seed, from, to, Kind::Bulk, scale, Packet::Piece { pipe: number, number: order, piece });
@@ -245,6 +321,9 @@ impl Writer {
         match state.network.pipes.pipes.get_mut(&self.0.pipe) {
             Some(pipe) if pipe.broken_for_writer => Poll::Ready(Err(self.0.broken())),
             Some(pipe) if pipe.opened => Poll::Ready(Ok(())),
+            Some(pipe) if pipe.busy => {
+                Poll::Ready(Err(Error::Busy { peer: self.0.other, retry_after_ms: RETRY_AFTER_MS }))
+            }
             Some(pipe) => {
                 pipe.writer_waker = Some(cx.waker().clone());
                 Poll::Pending

@@ -1,6 +1,8 @@
 //! Links: made by a dial, seen by each end for itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod table;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +11,10 @@ use shoal_ports::Inbound;
 
 use super::Packet;
 use super::path::Kind;
+use crate::heap::EventKey;
 use crate::host::HostId;
 use crate::world::{Event, State, World};
+use table::Table;
 
 /// Gossip frames kept for a peer that is being dialled.
 const PARKED_MAX: usize = 8;
@@ -25,13 +29,9 @@ pub(crate) struct Epoch(u64);
 
 type Pair = (HostId, HostId);
 
-fn pair(a: HostId, b: HostId) -> Pair {
-    if a < b { (a, b) } else { (b, a) }
-}
-
 #[derive(Default)]
 pub(crate) struct Links {
-    links: BTreeMap<Pair, Link>,
+    links: Table<Link>,
     epochs: u64,
     dials: BTreeMap<Pair, Dial>,
     dialled: u64,
@@ -50,7 +50,8 @@ struct Link {
 /// From one host (first) to another; not a sorted pair.
 #[derive(Default)]
 struct Dial {
-    under_way: Option<u64>,
+    /// Its number, and when it will have waited long enough.
+    under_way: Option<(u64, EventKey)>,
     rests_until: Duration,
     failures: u32,
     parked: Vec<Bytes>,
@@ -64,38 +65,38 @@ fn side(of: HostId, other: HostId) -> usize {
 impl Links {
     /// The link from `of` to `other`, as `of` sees it.
     pub(crate) fn up(&self, of: HostId, other: HostId) -> Option<Epoch> {
-        self.links.get(&pair(of, other)).filter(|link| link.up[side(of, other)]).map(|link| link.epoch)
+        self.links.get(of, other).filter(|link| link.up[side(of, other)]).map(|link| link.epoch)
     }
 
     fn is(&self, of: HostId, other: HostId, epoch: Epoch) -> bool {
-        self.links.get(&pair(of, other)).is_some_and(|link| link.epoch == epoch)
+        self.links.get(of, other).is_some_and(|link| link.epoch == epoch)
     }
 
     /// Everyone to whom `of` holds a link to be up.
     pub(crate) fn of(&self, of: HostId) -> Vec<(HostId, Epoch)> {
-        self.links
-            .iter()
-            .filter(|((a, b), _)| *a == of || *b == of)
-            .map(|((a, b), link)| (if *a == of { *b } else { *a }, link))
-            .filter(|(other, link)| link.up[side(of, *other)])
-            .map(|(other, link)| (other, link.epoch))
-            .collect()
+        let links = self.links.of(of).filter(|(other, link)| link.up[side(of, *other)]);
+        links.map(|(other, link)| (other, link.epoch)).collect()
+    }
+
+    /// The links of one host of which at least one end holds it to be up.
+    pub(crate) fn at(&self, host: HostId) -> impl Iterator<Item = (HostId, Epoch)> {
+        self.links.of(host).map(|(other, link)| (other, link.epoch))
     }
 
     /// All pairs of which at least one end holds the link to be up.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (HostId, HostId, Epoch)> {
-        self.links.iter().map(|((a, b), link)| (*a, *b, link.epoch))
+        self.links.iter().map(|((a, b), link)| (a, b, link.epoch))
     }
 
     /// This end does not hold it to be up any more; whether it did.
     fn down(&mut self, of: HostId, other: HostId, epoch: Epoch) -> bool {
-        let Some(link) = self.links.get_mut(&pair(of, other)).filter(|link| link.epoch == epoch) else {
+        let Some(link) = self.links.get_mut(of, other).filter(|link| link.epoch == epoch) else {
             return false;
         };
         let was = std::mem::take(&mut link.up[side(of, other)]);
         link.over[side(of, other)] |= was;
         if link.up == [false, false] {
-            self.links.remove(&pair(of, other));
+            self.links.remove(of, other);
         }
         was
     }
@@ -167,7 +168,7 @@ impl World {
                 return;
             }
             let ours = state.hosts[at.index()].incarnations;
-            let existing = state.network.links.links.get(&pair(at, from)).map(|link| {
+            let existing = state.network.links.links.get(at, from).map(|link| {
                 let same = link.lives[side(from, at)] == incarnation && link.lives[side(at, from)] == ours;
                 (link.epoch, same && link.up == [true, true], link.up[side(at, from)])
             });
@@ -190,11 +191,8 @@ impl World {
         let mut lives = [0; 2];
         lives[side(from, at)] = incarnation;
         lives[side(at, from)] = ours;
-        state
-            .network
-            .links
-            .links
-            .insert(pair(at, from), Link { epoch, lives, up: [false, false], over: [false, false] });
+        let link = Link { epoch, lives, up: [false, false], over: [false, false] };
+        state.network.links.links.insert(at, from, link);
         state.send(self.seed(), at, from, Kind::Signal, 1, Packet::Accept { from: at, epoch });
     }
 
@@ -206,7 +204,7 @@ impl World {
             }
         }
         self.link_up(at, from, epoch);
-        let dial = self.state().network.links.dials.remove(&(at, from));
+        let dial = self.state().end_dial(at, from);
         for waiting in dial.into_iter().flat_map(|dial| dial.waiting) {
             let _ = waiting.send(Ok(epoch));
         }
@@ -217,8 +215,7 @@ impl World {
         let (inbound, info, parked) = {
             let mut state = self.state();
             let lives = [at, from].map(|host| state.hosts[host.index()].running.as_ref().map(|r| r.incarnation.number));
-            let Some(link) = state.network.links.links.get_mut(&pair(at, from)).filter(|link| link.epoch == epoch)
-            else {
+            let Some(link) = state.network.links.links.get_mut(at, from).filter(|link| link.epoch == epoch) else {
                 return false;
             };
             if lives[0] != Some(link.lives[side(at, from)]) {
@@ -272,14 +269,15 @@ impl World {
             let Some(found) = state.network.links.dials.get_mut(&(at, to)) else {
                 return;
             };
-            if found.under_way.is_none() || dial.is_some_and(|dial| found.under_way != Some(dial)) {
+            let Some((_, over)) = found.under_way.take_if(|(number, _)| dial.is_none_or(|dial| *number == dial)) else {
                 return;
-            }
-            found.under_way = None;
+            };
             found.rests_until = now + (REST_MIN * 2u32.saturating_pow(found.failures.min(8))).min(REST_MAX);
             found.failures += 1;
             found.parked.clear();
-            std::mem::take(&mut found.waiting)
+            let waiting = std::mem::take(&mut found.waiting);
+            state.heap.cancel(over);
+            waiting
         };
         for waiting in waiting {
             let _ = waiting.send(Err(why.into()));
@@ -289,7 +287,7 @@ impl World {
     pub(super) fn silence_arrives(&self, at: HostId, other: HostId, epoch: Epoch) {
         let broken = {
             let state = self.state();
-            match state.network.links.links.get(&pair(at, other)).filter(|link| link.epoch == epoch) {
+            match state.network.links.links.get(at, other).filter(|link| link.epoch == epoch) {
                 Some(link) => {
                     let gone = !state.hosts[other.index()].lives(link.lives[side(other, at)]);
                     gone || !link.up[side(other, at)]
@@ -315,17 +313,18 @@ impl State {
             return Err("this peer is down".into());
         };
         let incarnation = running.incarnation.number;
-        let dial = self.network.links.dials.entry((from, to)).or_default();
+        let links = &mut self.network.links;
+        let dial = links.dials.entry((from, to)).or_default();
         if dial.under_way.is_some() {
             return Ok(());
         }
         if dial.rests_until > now {
             return Err("it did not answer a moment ago".into());
         }
-        self.network.links.dialled += 1;
-        dial.under_way = Some(self.network.links.dialled);
-        let over = Packet::DialOver { to, dial: self.network.links.dialled };
-        self.heap.push(self.network.config.connect, Event::Arrive { at: from, packet: over });
+        links.dialled += 1;
+        let over = Packet::DialOver { to, dial: links.dialled };
+        let over = self.heap.push(self.network.config.connect, Event::Arrive { at: from, packet: over });
+        dial.under_way = Some((links.dialled, over));
         self.send(seed, from, to, Kind::Signal, 1, Packet::Connect { from, incarnation });
         Ok(())
     }
@@ -336,12 +335,21 @@ impl State {
         self.heap.push(silence, Event::Arrive { at, packet: Packet::Silence { other, epoch } });
     }
 
+    /// A dial is not wanted any more, however it went.
+    fn end_dial(&mut self, from: HostId, to: HostId) -> Option<Dial> {
+        let dial = self.network.links.dials.remove(&(from, to))?;
+        if let Some((_, over)) = dial.under_way {
+            self.heap.cancel(over);
+        }
+        Some(dial)
+    }
+
     /// All that a host dialled is forgotten with it.
     pub(crate) fn forget_dials(&mut self, from: HostId) {
-        let theirs: BTreeSet<Pair> =
-            self.network.links.dials.range((from, HostId(0))..=(from, HostId(u32::MAX))).map(|(key, _)| *key).collect();
-        for key in theirs {
-            self.network.links.dials.remove(&key);
+        let all = (from, HostId(0))..=(from, HostId(u32::MAX));
+        let theirs: Vec<Pair> = self.network.links.dials.range(all).map(|(key, _)| *key).collect();
+        for (from, to) in theirs {
+            self.end_dial(from, to);
         }
     }
 }

@@ -65,6 +65,8 @@ pub(crate) enum Packet {
     },
     /// The other side has taken the flow.
     Opened {
+        /// Or has no room for it.
+        taken: bool,
         flow: u64,
     },
     /// To the reader of a pipe, the how-manieth it is.

@@ -86,7 +86,7 @@ impl State {
     pub(crate) fn gets_through(&mut self, at: HostId, packet: &Packet) -> bool {
         let pipe = match packet {
             Packet::Piece { pipe, .. } | Packet::Credit { pipe, .. } | Packet::Unwanted { pipe } => *pipe,
-            Packet::Open { flow, .. } | Packet::Opened { flow } => *flow,
+            Packet::Open { flow, .. } | Packet::Opened { flow, .. } => *flow,
             _ => return true,
         };
         let Some(from) = self.network.pipes.other_end(pipe, at) else {

@@ -108,7 +108,12 @@ impl World {
             match update? {
                 Update::Frame(frame) => frames.push(frame),
                 Update::Event(_, event) => self.job_event(job, &event),
-                Update::Summary(_) => return Ok(fingerprint(&decode_answer(&frames)?)),
+                Update::Summary(_) => {
+                    // Not to be asked for again: whoever was told that it is whole has it.
+                    let rows = decode_answer(&frames)
+                        .map_err(|error| Error::bug(format!("an answer that is none was given: {error}")))?;
+                    return Ok(fingerprint(&rows));
+                }
             }
         }
         Err(Error::bug("an answer ended without a summary"))

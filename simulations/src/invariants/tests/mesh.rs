@@ -11,7 +11,6 @@ use crate::executor;
 use crate::host::{Death, HostId};
 use crate::invariants::{Invariant, Moment, bounded, leaks, membership, same_owners, settles};
 use crate::ledger::Place;
-use crate::scenario::JobEntry;
 use crate::{Scenario, Simulation, Span};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -104,10 +103,8 @@ fn a_read_without_a_quorum_is_found() {
 }
 
 #[test]
-fn what_runs_and_is_kept_for_a_job_that_is_over_is_found() {
-    let with_job = |scenario: &mut Scenario| {
-        scenario.workload.data = crate::Bytes(256 << 20);
-        scenario.workload.jobs.push(JobEntry::new(crate::JobSpec::parse("input = \"data/\"").unwrap()));
-    };
-    assert_eq!(caught(Planted::ForgetsToCancel, 1..2, with_job).as_deref(), Some("no-orphans"));
+fn what_runs_for_a_job_that_is_over_is_found() {
+    let failing = include_str!("../../planted/failing-jobs.toml");
+    let failing_jobs = |scenario: &mut Scenario| *scenario = Scenario::parse(failing).unwrap();
+    assert_eq!(caught(Planted::ForgetsToCancel, 1..2, failing_jobs).as_deref(), Some("no-orphans"));
 }
