@@ -1,7 +1,6 @@
 //! Who is there: the failure detector's actor.
 
 mod book;
-mod changes;
 mod reach;
 mod table;
 mod turns;
@@ -332,7 +331,7 @@ impl State {
     /// Brings a peer's entry up to date; whether that changed it.
     fn enter(&self, table: &mut MemberTable, peer: PeerId) -> bool {
         let Some((identity, health)) = self.swim.get(peer) else {
-            return table.set(peer, None);
+            return table.entries.remove(&peer).is_some();
         };
         let gone = self.leaving.get(&peer).is_some_and(|incarnation| *incarnation >= identity.incarnation);
         let health = if gone { Health::Leaving } else { health };
@@ -349,6 +348,10 @@ impl State {
                 Some(_) | None => self.context.ports.clock.now(),
             },
         };
-        table.set(peer, Some(entry))
+        let changed = before != Some(&entry);
+        if changed {
+            table.entries.insert(peer, entry);
+        }
+        changed
     }
 }
