@@ -27,7 +27,7 @@ use crate::gauges;
 use crate::planted::Planted;
 use crate::registers::{self, Acceptors, RegistersMsg};
 use crate::replicate;
-use change::{View, Wanted};
+use change::{Outlook, View};
 
 /// The note in which the layout is kept.
 const LAYOUT_NOTE: &str = "layout";
@@ -38,13 +38,6 @@ const HINT_TICKS: u64 = 5;
 /// Each next candidate waits this many ticks longer before it proposes, so
 /// that they do not outbid each other.
 const TURN_TICKS: u64 = 10;
-
-/// Peers with at least so many candidates before them look whether a change is
-/// wanted less often: others will have made it.
-const FAR: u64 = 4;
-
-/// Ticks between two looks of theirs.
-const FAR_TICKS: u64 = 10;
 
 /// Of many peers, about so many tell a newly linked one which layout they know.
 const HINTS: u64 = 16;
@@ -82,7 +75,7 @@ pub(crate) struct State {
     proposing: bool,
     /// Who was not ready to let a joint layout settle, when asked last.
     unready: Option<PeerId>,
-    /// What the last look at the members showed.
+    /// What the last look at the members showed, by this layout.
     outlook: Option<Outlook>,
     /// Since when a change has been wanted, in ticks.
     wanted_ticks: u64,
@@ -95,13 +88,6 @@ pub(crate) struct State {
     foreign: BTreeMap<PeerId, MeshId>,
     /// For how many ticks one of them has been there.
     foreign_ticks: u64,
-}
-
-/// Whether a change was wanted, and of which members that is true.
-struct Outlook {
-    members: u64,
-    tick: u64,
-    wanted: Wanted,
 }
 
 impl Actor for Layouts {
@@ -321,22 +307,9 @@ impl State {
     /// Whether the members of a settled layout should be others. Costs nothing
     /// while nothing changes.
     fn is_change_wanted(&mut self, layout: &Layout) -> bool {
-        let (context, now, ticks) = (&self.context, self.context.ports.clock.now(), self.ticks);
-        let is_far = || context.members.look(|members| change::turn(layout, context.me, members, FAR)) >= FAR;
-        let known = self.outlook.as_ref().filter(|outlook| match outlook.wanted {
-            Wanted::NotBefore(Some(moment)) if moment <= now => false,
-            Wanted::NotBefore(_) | Wanted::Change => {
-                outlook.members == context.members.version() || (ticks < outlook.tick + FAR_TICKS && is_far())
-            }
-        });
-        if let Some(outlook) = known {
-            return outlook.wanted == Wanted::Change;
-        }
-        let members = context.members.version();
-        let wanted = self.view(layout, now, |view| view.wanted());
-        let is_wanted = wanted == Wanted::Change;
-        self.outlook = Some(Outlook { members, tick: ticks, wanted });
-        is_wanted
+        let (before, now) = (self.outlook.take(), self.context.ports.clock.now());
+        let outlook = self.view(layout, now, |view| Outlook::after(before, view));
+        self.outlook.insert(outlook).is_change_wanted(now)
     }
 
     /// The version that should follow, if one should.

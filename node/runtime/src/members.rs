@@ -1,6 +1,7 @@
 //! Who is there: the failure detector's actor.
 
 mod book;
+mod changes;
 mod reach;
 mod table;
 mod turns;
@@ -331,7 +332,7 @@ impl State {
     /// Brings a peer's entry up to date; whether that changed it.
     fn enter(&self, table: &mut MemberTable, peer: PeerId) -> bool {
         let Some((identity, health)) = self.swim.get(peer) else {
-            return table.entries.remove(&peer).is_some();
+            return table.set(peer, None);
         };
         let gone = self.leaving.get(&peer).is_some_and(|incarnation| *incarnation >= identity.incarnation);
         let health = if gone { Health::Leaving } else { health };
@@ -348,10 +349,6 @@ impl State {
                 Some(_) | None => self.context.ports.clock.now(),
             },
         };
-        let changed = before != Some(&entry);
-        if changed {
-            table.entries.insert(peer, entry);
-        }
-        changed
+        table.set(peer, Some(entry))
     }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use futures::future::select;
 use futures::{StreamExt, TryStreamExt, stream};
-use shoal_placement::{PlacementKey, owners};
+use shoal_placement::{PlacementKey, is_beyond, owners};
 use shoal_register::Decision;
-use shoal_types::{ChunkId, Error, Layout, PeerId, RegisterKey, Request, Response, Result};
+use shoal_types::{ChunkId, Error, Layout, Member, PeerId, RegisterKey, Request, Response, Result};
 
 use crate::context::{Context, lock};
-use crate::members::MemberEntry;
+use crate::members::{MemberEntry, MemberTable};
 use crate::planted::Planted;
 use crate::{chunks, names, serve};
 
@@ -29,6 +29,10 @@ const CHUNKS_AT_ONCE: usize = 2;
 /// Members asked at once whether they have brought over what they hold.
 const ASKED_AT_ONCE: usize = 16;
 
+/// Members that come and go at once, at most, for it to pay to look whether a
+/// chunk was or is theirs before its owners are found.
+const MOVED_MAX: usize = 32;
+
 /// Registers and chunks looked at in one step.
 const PAGE: usize = 1_000;
 
@@ -39,28 +43,62 @@ struct Done {
     away: BTreeSet<PeerId>,
 }
 
+/// Members to whom nothing can be brought, kept up to date.
+struct Away {
+    layout: Arc<Layout>,
+    /// Changes of the table of members that are in it.
+    seen: u64,
+    peers: BTreeSet<PeerId>,
+}
+
+impl Away {
+    /// Who is away now, given who was `before`: in a large mesh nearly
+    /// everyone is as before.
+    fn after(before: Option<Self>, context: &Context, layout: &Arc<Layout>) -> Self {
+        context.members.look(|table| {
+            let seen = table.changes.count();
+            if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.layout, layout))
+                && let Some(changed) = table.changes.since(before.seen)
+            {
+                let mut away = Self { seen, ..before };
+                for peer in changed.filter(|peer| layout.involves(*peer) && *peer != context.me) {
+                    if table.is_live(peer) {
+                        away.peers.remove(&peer);
+                    } else {
+                        away.peers.insert(peer);
+                    }
+                }
+                return away;
+            }
+            Self { layout: layout.clone(), seen, peers: away(table, context.me, layout) }
+        })
+    }
+}
+
 /// Runs passes for as long as the peer lives: it looks whether one is needed
 /// whenever members or layout have changed, and when one is due.
 pub(crate) async fn run(context: Arc<Context>) {
     let (clock, timing) = (context.ports.clock.clone(), context.config.timing.clone());
     let mut done: Option<Done> = None;
     let mut due = Duration::ZERO;
+    let mut kept = None;
     loop {
         let seen = (context.members.version(), context.layout.version());
         let mut next = due;
         if let Some(layout) = context.layout().filter(|layout| layout.involves(context.me)) {
-            let away = away(&context, &layout);
+            let present = Away::after(kept.take(), &context, &layout);
+            let away = &kept.insert(present).peers;
             let is_due = clock.now() >= due;
             let fits = done.as_ref().filter(|done| done.layout == layout.version && !is_due);
-            if fits.is_none_or(|done| done.away != away) {
+            if fits.is_none_or(|done| done.away != *away) {
                 let skips = done.is_some() && context.has_planted(Planted::SkipsRepair);
-                match if skips { Ok(()) } else { pass(&context, &layout, &away, fits).await } {
+                match if skips { Ok(()) } else { pass(&context, &layout, away, fits).await } {
                     Ok(()) => {
                         *lock(&context.synced) = Some((layout.version, away.iter().copied().collect()));
                         if fits.is_none() {
                             due = clock.now() + timing.repair_interval;
                         }
-                        done = Some(Done { layout: layout.version, away });
+                        done = Some(Done { layout: layout.version, away: away.clone() });
                         next = due;
                     }
                     Err(error) => {
@@ -87,12 +125,48 @@ pub(crate) async fn run(context: Arc<Context>) {
 }
 
 /// Members to whom nothing can be brought now.
-fn away(context: &Context, layout: &Layout) -> BTreeSet<PeerId> {
-    context.members.look(|table| {
-        let known = layout.groups().flat_map(|group| table.beside(group));
-        let away = known.filter(|(member, entry)| member.id != context.me && !entry.is_some_and(MemberEntry::is_live));
-        away.map(|(member, _)| member.id).collect()
-    })
+fn away(table: &MemberTable, me: PeerId, layout: &Layout) -> BTreeSet<PeerId> {
+    let known = layout.groups().flat_map(|group| table.beside(group));
+    let away = known.filter(|(member, entry)| member.id != me && !entry.is_some_and(MemberEntry::is_live));
+    away.map(|(member, _)| member.id).collect()
+}
+
+/// Members of a layout who have gone or come back since an earlier pass under it.
+struct Moved<'a> {
+    members: Vec<&'a Member>,
+    layout: &'a Layout,
+    away: [&'a BTreeSet<PeerId>; 2],
+    /// In how many zones there may be members; no more than replicas are counted.
+    zones: usize,
+    replicas: usize,
+}
+
+impl<'a> Moved<'a> {
+    fn of(layout: &'a Layout, away: &'a BTreeSet<PeerId>, before: &'a BTreeSet<PeerId>, replicas: usize) -> Self {
+        let members = away.symmetric_difference(before).filter_map(|peer| layout.member(*peer)).collect();
+        let mut zones: Vec<&str> = Vec::with_capacity(replicas);
+        for member in &layout.members {
+            if zones.len() >= replicas {
+                break;
+            }
+            if !zones.contains(&member.zone.as_str()) {
+                zones.push(&member.zone);
+            }
+        }
+        Self { members, layout, away: [away, before], zones: zones.len(), replicas }
+    }
+
+    /// Whether a chunk certainly has the owners that it had: whoever has moved
+    /// is none of them, and was none. `false` where that is not clear.
+    fn spares(&self, chunk: ChunkId) -> bool {
+        let key = PlacementKey::of_chunk(chunk);
+        let has_stayed = |member: &&Member| !self.away.iter().any(|away| away.contains(&member.id));
+        let is_beyond = |member: &&Member| {
+            let steady = self.layout.members.iter().filter(has_stayed);
+            is_beyond(key, member, steady, self.zones, self.replicas)
+        };
+        self.members.len() <= MOVED_MAX && self.members.iter().all(is_beyond)
+    }
 }
 
 /// Brings everything to its owners. After a pass under the same layout
@@ -144,10 +218,12 @@ async fn chunks(
     before: Option<&Done>,
     mine: bool,
 ) -> Result<()> {
+    let replicas = context.config.replicas as usize;
     let living_owners = |chunk, away: &BTreeSet<PeerId>| {
         let living = layout.members.iter().filter(|member| !away.contains(&member.id));
-        owners(PlacementKey::of_chunk(chunk), living, context.config.replicas as usize)
+        owners(PlacementKey::of_chunk(chunk), living, replicas)
     };
+    let moved = before.map(|done| Moved::of(layout, away, &done.away, replicas));
     let mut after = None;
     loop {
         let store = context.ports.store.clone();
@@ -158,6 +234,9 @@ async fn chunks(
         after = Some(last);
         let mut wanted: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
         for chunk in page {
+            if moved.as_ref().is_some_and(|moved| moved.spares(chunk)) {
+                continue;
+            }
             let owners = living_owners(chunk, away);
             if mine && owners.first() != Some(&context.me) {
                 continue;
@@ -207,7 +286,7 @@ pub(crate) async fn may_settle(context: &Arc<Context>, layout: &Layout, unready:
     if context.has_planted(Planted::SettleTooEarly) {
         return Ok(());
     }
-    let away = away(context, layout);
+    let away = context.members.look(|table| away(table, context.me, layout));
     for group in layout.groups() {
         let acceptors = context.config.register_owners().min(group.len());
         let tolerated = acceptors.saturating_sub(1) / 2;

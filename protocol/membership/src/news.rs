@@ -3,53 +3,90 @@
 use std::borrow::Cow;
 
 use bytes::Buf;
-use foca::{Codec, Identity as _, Member, Message, PostcardCodec, State};
+use foca::{Header, Member, Message, State};
+use serde::Deserialize;
+use shoal_types::PeerId;
 
 use crate::Identity;
 
-/// Packets below this are not looked through, in bytes.
-const SHORT: usize = 512;
-
-/// The packet without the members of which `is_known` says that they are no
-/// news. Foca looks for each member that it hears of among all that it knows;
-/// most of what gossip and feeds say has been said before, and in a mesh of
-/// thousands that would be nearly all the work there is.
-pub(crate) fn news(packet: &[u8], is_known: impl Fn(&Member<Identity>) -> bool) -> Cow<'_, [u8]> {
-    if packet.len() < SHORT {
-        return Cow::Borrowed(packet);
-    }
-    without(packet, is_known).map_or(Cow::Borrowed(packet), Cow::Owned)
+/// An [`Identity`] in the bytes of a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Heard<'a> {
+    pub(crate) peer: PeerId,
+    incarnation: u64,
+    #[serde(borrow)]
+    addresses: Vec<&'a str>,
 }
 
-/// `None` when it is no packet that lists members.
-fn without(packet: &[u8], is_known: impl Fn(&Member<Identity>) -> bool) -> Option<Vec<u8>> {
-    let mut rest = packet;
-    let header = Codec::<Identity>::decode_header(&mut PostcardCodec, &mut rest).ok()?;
+impl Heard<'_> {
+    fn is(&self, known: &Identity) -> bool {
+        let addresses = || known.addresses.iter().map(String::as_str);
+        self.incarnation == known.incarnation
+            && self.peer == known.peer
+            && addresses().eq(self.addresses.iter().copied())
+    }
+}
+
+/// The packet without the members of which `is_known` says that they are no
+/// news, or `None` if nothing is left that foca would act upon. Foca looks for
+/// each member that it hears of, and for each sender, among all that it knows;
+/// most of what gossip and feeds say has been said before, and in a mesh of
+/// thousands that would be nearly all the work there is.
+pub(crate) fn news<'a>(packet: &'a [u8], is_known: impl Fn(&Member<Heard<'a>>) -> bool) -> Option<Cow<'a, [u8]>> {
+    match without(packet, is_known) {
+        Some(Rest { says_nothing: true, .. }) => None,
+        Some(Rest { packet, .. }) => Some(packet),
+        // No packet that lists members.
+        None => Some(Cow::Borrowed(packet)),
+    }
+}
+
+struct Rest<'a> {
+    packet: Cow<'a, [u8]>,
+    /// Neither of a member, nor of its sender, nor does it want an answer.
+    says_nothing: bool,
+}
+
+fn without<'a>(packet: &'a [u8], is_known: impl Fn(&Member<Heard<'a>>) -> bool) -> Option<Rest<'a>> {
+    let (header, mut rest): (Header<Heard<'a>>, _) = postcard::take_from_bytes(packet).ok()?;
     if matches!(header.message, Message::Announce | Message::Broadcast | Message::TurnUndead) {
         return None;
     }
     let tally = packet.len() - rest.len();
     let count = rest.try_get_u16().ok()?;
-    let mut kept = packet[..tally + 2].to_vec();
+    // The packet so far without what is known, once that is less than the packet.
+    let mut kept: Option<Vec<u8>> = None;
     let mut kept_count: u16 = 0;
     for _ in 0..count {
         let from = rest;
-        let member = PostcardCodec.decode_member(&mut rest).ok()?;
-        if !is_known(&member) {
+        let member: Member<Heard<'a>>;
+        (member, rest) = postcard::take_from_bytes(from).ok()?;
+        if is_known(&member) {
+            kept.get_or_insert_with(|| packet[..packet.len() - from.len()].to_vec());
+        } else {
             kept_count += 1;
-            kept.extend_from_slice(&from[..from.len() - rest.len()]);
+            if let Some(kept) = &mut kept {
+                kept.extend_from_slice(&from[..from.len() - rest.len()]);
+            }
         }
     }
-    kept[tally..tally + 2].copy_from_slice(&kept_count.to_be_bytes());
-    kept.extend_from_slice(rest);
-    Some(kept)
+    let wants_nothing = matches!(header.message, Message::Gossip | Message::Feed);
+    let sender = Member::new(header.src, header.src_incarnation, State::Alive);
+    let says_nothing = wants_nothing && kept_count == 0 && rest.is_empty() && is_known(&sender);
+    let packet = kept.map_or(Cow::Borrowed(packet), |mut kept| {
+        kept[tally..tally + 2].copy_from_slice(&kept_count.to_be_bytes());
+        kept.extend_from_slice(rest);
+        Cow::Owned(kept)
+    });
+    Some(Rest { packet, says_nothing })
 }
 
 /// Whether `heard` changes nothing about a member that is `known`: SWIM's
 /// order of preference (section 4.2 of the paper), as in foca.
-pub(crate) fn is_old(known: &Member<Identity>, heard: &Member<Identity>) -> bool {
-    if known.id() != heard.id() {
-        return known.id().win_addr_conflict(heard.id());
+pub(crate) fn is_old(known: &Member<Identity>, heard: &Member<Heard<'_>>) -> bool {
+    if !heard.id().is(known.id()) {
+        // As `Identity::win_addr_conflict`.
+        return known.id().incarnation > heard.id().incarnation;
     }
     match (known.state(), heard.state()) {
         (State::Down, _) => true,

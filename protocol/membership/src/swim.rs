@@ -9,8 +9,9 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use shoal_types::{Health, PeerId};
 
+use crate::Identity;
 use crate::codec::TellingCodec;
-use crate::{Identity, news};
+use crate::news::{self, Heard};
 
 /// How patient the failure detector is.
 #[derive(Debug, Clone)]
@@ -82,6 +83,8 @@ pub struct Swim {
     told: Receiver<Member<Identity>>,
     /// Everyone that foca knows, for looking up.
     known: BTreeMap<PeerId, Member<Identity>>,
+    /// Whether foca takes part in a cluster. If not, any packet may bring it back.
+    is_active: bool,
     changed: BTreeSet<PeerId>,
 }
 
@@ -90,7 +93,7 @@ impl Swim {
     pub fn new(identity: Identity, config: &SwimConfig, seed: u64) -> Self {
         let (tell, told) = mpsc::channel();
         let foca = Foca::new(identity, foca_config(config), SmallRng::seed_from_u64(seed), TellingCodec(tell));
-        Self { foca, told, known: BTreeMap::new(), changed: BTreeSet::new() }
+        Self { foca, told, known: BTreeMap::new(), is_active: false, changed: BTreeSet::new() }
     }
 
     pub fn identity(&self) -> &Identity {
@@ -105,10 +108,14 @@ impl Swim {
 
     /// A packet from another peer. One that does not decode is ignored.
     pub fn packet(&mut self, from: PeerId, packet: &[u8]) -> Vec<Action> {
-        let news = news::news(packet, |heard| {
+        let is_known = |heard: &Member<Heard<'_>>| {
             self.known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, heard))
-        });
-        let mut actions = self.act(|foca, actions| foca.handle_data(&news, actions));
+        };
+        let mut actions = match news::news(packet, is_known) {
+            Some(news) => self.act(|foca, actions| foca.handle_data(&news, actions)),
+            None if self.is_active => Vec::new(),
+            None => self.act(|foca, actions| foca.handle_data(packet, actions)),
+        };
         // Foca can say so itself, but then also says it to peers that have
         // refuted the suspicion, and healthy ones renew their identity.
         if let Some(dead) = self.known.get(&from).filter(|member| member.state() == State::Down) {
@@ -126,6 +133,7 @@ impl Swim {
         }
         let renewed = Identity { incarnation: incarnation.saturating_add(1), ..identity };
         let mut actions = self.act(|foca, actions| foca.change_identity(renewed, actions));
+        self.is_active = false;
         actions.extend(self.announce(teller));
         actions
     }
@@ -178,10 +186,11 @@ impl Swim {
     }
 
     fn act(&mut self, run: impl FnOnce(&mut FocaState, &mut Actions) -> Result<(), foca::Error>) -> Vec<Action> {
-        let mut actions = Actions(Vec::new());
+        let mut actions = Actions { list: Vec::new(), is_active: self.is_active };
         // Its errors speak of packets that were not understood and of probes
         // that were late: it has dealt with them, and SWIM tolerates both.
         let _ = run(&mut self.foca, &mut actions);
+        self.is_active = actions.is_active;
         let us = self.foca.identity().peer;
         for member in self.told.try_iter().filter(|member| member.id().peer != us) {
             let peer = member.id().peer;
@@ -191,11 +200,11 @@ impl Swim {
             }
         }
         // A dead incarnation may replace a dead one: nobody has come.
-        actions.0.retain(|action| match action {
+        actions.list.retain(|action| match action {
             Action::Up(identity) => self.is_member(identity.peer),
             Action::Down(_) | Action::Send { .. } | Action::After { .. } | Action::TellDead { .. } => true,
         });
-        actions.0
+        actions.list
     }
 }
 
@@ -214,24 +223,28 @@ fn is_forgotten(member: &Member<Identity>, dead: &Identity) -> bool {
     member.id() == dead && member.state() == State::Down
 }
 
-struct Actions(Vec<Action>);
+struct Actions {
+    list: Vec<Action>,
+    is_active: bool,
+}
 
 impl foca::Runtime<Identity> for &mut Actions {
     fn notify(&mut self, notification: Notification<'_, Identity>) {
         match notification {
-            Notification::MemberUp(member) => self.0.push(Action::Up(member.clone())),
-            Notification::Rename(_, member) => self.0.push(Action::Up(member.clone())),
-            Notification::MemberDown(member) => self.0.push(Action::Down(member.clone())),
-            Notification::Rejoin(_) | Notification::Active | Notification::Idle | Notification::Defunct => {}
+            Notification::MemberUp(member) => self.list.push(Action::Up(member.clone())),
+            Notification::Rename(_, member) => self.list.push(Action::Up(member.clone())),
+            Notification::MemberDown(member) => self.list.push(Action::Down(member.clone())),
+            Notification::Active => self.is_active = true,
+            Notification::Idle | Notification::Defunct | Notification::Rejoin(_) => self.is_active = false,
         }
     }
 
     fn send_to(&mut self, to: Identity, data: &[u8]) {
-        self.0.push(Action::Send { to: to.peer, packet: Bytes::copy_from_slice(data) });
+        self.list.push(Action::Send { to: to.peer, packet: Bytes::copy_from_slice(data) });
     }
 
     fn submit_after(&mut self, event: foca::Timer<Identity>, after: Duration) {
-        self.0.push(Action::After { delay: after, timer: Timer(event) });
+        self.list.push(Action::After { delay: after, timer: Timer(event) });
     }
 }
 

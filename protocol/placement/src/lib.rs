@@ -10,9 +10,11 @@
 //! All arithmetic is on integers: a logarithm in floating point may differ in
 //! its last bit between two machines, and then so would the owners.
 
+mod beyond;
 mod rank;
 mod straw;
 
+pub use beyond::is_beyond;
 use rank::Ranked;
 use shoal_types::{ChunkId, Layout, Member, PeerId};
 

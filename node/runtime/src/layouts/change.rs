@@ -1,6 +1,6 @@
 //! Who should be in the next layout.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use shoal_types::{Health, Layout, Member, MeshId, PeerId, PeerInfo};
@@ -26,12 +26,67 @@ pub(super) struct View<'a> {
     pub(super) started: Duration,
 }
 
-/// Whether a settled layout should be followed by another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Change,
-    /// No, and if nothing changes not before that moment, or ever.
-    NotBefore(Option<Duration>),
+/// What was seen at the last look at all members, kept up to date with what
+/// changes about some.
+pub(super) struct Outlook {
+    /// Changes of the table that are in it.
+    seen: u64,
+    /// Members that say something else of themselves than the layout does.
+    differing: BTreeSet<PeerId>,
+    /// When others are to leave, or to be taken in.
+    moments: BTreeMap<PeerId, Duration>,
+    soonest: Option<Duration>,
+}
+
+impl Outlook {
+    /// What there is to be seen, given what was seen `before` by the same layout.
+    pub(super) fn after(before: Option<Self>, view: &View<'_>) -> Self {
+        let seen = view.members.changes.count();
+        if let Some(before) = before
+            && let Some(changed) = view.members.changes.since(before.seen)
+        {
+            let is_same = before.seen == seen;
+            let mut outlook = Self { seen, ..before };
+            for peer in changed {
+                outlook.enter(peer, view.wish_of(peer));
+            }
+            if !is_same {
+                outlook.soonest = outlook.moments.values().min().copied();
+            }
+            return outlook;
+        }
+        let mut outlook = Self { seen, differing: BTreeSet::new(), moments: BTreeMap::new(), soonest: None };
+        for (peer, wish) in view.wishes() {
+            outlook.enter(peer, wish);
+        }
+        outlook.soonest = outlook.moments.values().min().copied();
+        outlook
+    }
+
+    fn enter(&mut self, peer: PeerId, wish: Wish) {
+        match wish {
+            Wish::Differs => self.differing.insert(peer),
+            Wish::Nothing | Wish::At(_) => self.differing.remove(&peer),
+        };
+        match wish {
+            Wish::At(moment) => self.moments.insert(peer, moment),
+            Wish::Nothing | Wish::Differs => self.moments.remove(&peer),
+        };
+    }
+
+    /// Whether anything is to change: peers that came are in, peers dead for
+    /// longer than the repair delay are out, and what peers say of their zone
+    /// and weight holds.
+    pub(super) fn is_change_wanted(&self, now: Duration) -> bool {
+        !self.differing.is_empty() || self.soonest.is_some_and(|moment| moment <= now)
+    }
+}
+
+/// What a peer is for the next layout.
+enum Wish {
+    Nothing,
+    Differs,
+    At(Duration),
 }
 
 /// What is to become of a member of the layout.
@@ -43,22 +98,30 @@ struct Fate<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Whether anything is to change: peers that came are in, peers dead for
-    /// longer than the repair delay are out, and what peers say of their zone
-    /// and weight holds.
-    pub(super) fn wanted(&self) -> Wanted {
-        let mut moments = Vec::new();
-        for (member, entry) in self.members.beside(&self.layout.members) {
-            let fate = self.fate(member, entry);
-            if fate.says.is_some_and(|info| !is_member_of(info, member)) {
-                return Wanted::Change;
-            }
-            moments.extend(fate.leaves);
+    /// What everyone is for the next layout for whom that is anything.
+    fn wishes(&self) -> impl Iterator<Item = (PeerId, Wish)> {
+        let members = self.members.beside(&self.layout.members);
+        let members = members.map(|(member, entry)| (member.id, self.wish(member, entry)));
+        members.chain(self.newcomers().map(|(info, moment)| (info.id, Wish::At(moment))))
+    }
+
+    fn wish_of(&self, peer: PeerId) -> Wish {
+        let entry = self.members.entries.get(&peer);
+        match self.layout.member(peer) {
+            Some(member) => self.wish(member, entry),
+            None => match entry.and_then(|entry| self.newcomer(peer, entry)) {
+                Some((_, moment)) => Wish::At(moment),
+                None => Wish::Nothing,
+            },
         }
-        moments.extend(self.newcomers().map(|(_, moment)| moment));
-        match moments.into_iter().min() {
-            Some(moment) if moment <= self.now => Wanted::Change,
-            moment => Wanted::NotBefore(moment),
+    }
+
+    fn wish(&self, member: &Member, entry: Option<&'a MemberEntry>) -> Wish {
+        let fate = self.fate(member, entry);
+        match fate.leaves {
+            _ if fate.says.is_some_and(|info| !is_member_of(info, member)) => Wish::Differs,
+            Some(moment) => Wish::At(moment),
+            None => Wish::Nothing,
         }
     }
 
@@ -93,12 +156,14 @@ impl<'a> View<'a> {
 
     /// Peers to be taken in, each with the moment from which it is.
     fn newcomers(&self) -> impl Iterator<Item = (&'a PeerInfo, Duration)> {
-        let members = &self.layout.members;
-        self.members.live().filter(|(_, entry)| entry.health == Health::Alive).filter_map(move |(peer, entry)| {
-            let is_new = members.binary_search_by_key(&peer, |member| member.id).is_err();
-            let info = entry.info.as_deref().filter(|_| is_new && !self.foreign.contains_key(&peer))?;
-            Some((info, entry.since + SETTLE))
-        })
+        let newcomer = |(peer, entry): (&PeerId, &'a MemberEntry)| self.newcomer(*peer, entry);
+        self.members.entries.iter().filter_map(newcomer)
+    }
+
+    fn newcomer(&self, peer: PeerId, entry: &'a MemberEntry) -> Option<(&'a PeerInfo, Duration)> {
+        let is_there = entry.is_live() && entry.health == Health::Alive;
+        let info = entry.info.as_deref().filter(|_| is_there && self.layout.member(peer).is_none())?;
+        (!self.foreign.contains_key(&peer)).then_some((info, entry.since + SETTLE))
     }
 }
 
@@ -111,7 +176,7 @@ fn is_member_of(info: &PeerInfo, member: &Member) -> bool {
 /// `most` are counted.
 pub(super) fn turn(layout: &Layout, me: PeerId, members: &MemberTable, most: u64) -> u64 {
     let present = &layout.members;
-    let is_present = |peer| present.binary_search_by_key(&peer, |member| member.id).is_ok();
+    let is_present = |peer| layout.member(peer).is_some();
     let previous = layout.previous.iter().flatten().map(|member| member.id).filter(|peer| !is_present(*peer));
     let everyone = present.iter().map(|member| member.id).chain(previous);
     let before = everyone.filter(|peer| *peer < me && members.is_live(*peer));
@@ -158,7 +223,7 @@ mod tests {
             previous: None,
         };
         let entries = others.iter().map(|(n, health)| (info(*n).id, entry(*n, *health, Duration::ZERO))).collect();
-        let table = MemberTable { entries, refusals: vec![] };
+        let table = MemberTable { entries, ..MemberTable::default() };
         let view = View {
             layout: &layout,
             members: &table,
@@ -168,15 +233,13 @@ mod tests {
             started: Duration::ZERO,
         };
         let next = view.next();
-        match view.wanted() {
-            Wanted::Change => assert!(next.is_some()),
-            Wanted::NotBefore(moment) => {
-                assert!(next.is_none());
-                // Nothing is missed before that moment, and something happens then.
-                let at = |now| View { now, ..view }.next().is_some();
-                let moments = (now_s..now_s + 200).map(Duration::from_secs);
-                assert_eq!(moments.into_iter().find(|now| at(*now)), moment);
-            }
+        let outlook = Outlook::after(None, &view);
+        assert_eq!(outlook.is_change_wanted(view.now), next.is_some());
+        if next.is_none() {
+            // Nothing is missed before that moment, and something happens then.
+            let at = |now| View { now, ..view }.next().is_some();
+            let moments = (now_s..now_s + 200).map(Duration::from_secs);
+            assert_eq!(moments.into_iter().find(|now| at(*now)), outlook.soonest);
         }
         let members: Option<Vec<u8>> =
             next.map(|next| next.members.iter().map(|member| member.id.as_bytes()[0]).collect());
@@ -201,6 +264,58 @@ mod tests {
         check(&[(2, Health::Alive)], 61, Some(&[1, 2]));
     }
 
+    /// A look at what has changed shows what a look at all of it does.
+    #[test]
+    fn an_outlook_that_is_kept_up_to_date_is_as_good_as_a_new_one() {
+        let layout = Layout {
+            mesh: MeshId::from_bytes([0; 16]),
+            version: 4,
+            members: (1..=4u8).map(|n| member_of(&info(n))).collect(),
+            previous: None,
+        };
+        let (config, foreign) = (PeerConfig::new(info(1)), BTreeMap::new());
+        let mut members = MemberTable::default();
+        let mut kept = None;
+        let moved = MemberEntry {
+            info: Some(PeerInfo { zone: "there".into(), ..info(3) }.into()),
+            ..entry(3, Health::Alive, Duration::ZERO)
+        };
+        let at = |n, health, since| (n, Some(entry(n, health, Duration::from_secs(since))));
+        let mut seen = BTreeSet::new();
+        for (n, entry) in [
+            at(2, Health::Alive, 0),
+            at(3, Health::Alive, 1),
+            at(4, Health::Dead, 2),
+            at(5, Health::Alive, 3),
+            at(5, Health::Suspected, 3),
+            (3, Some(moved)),
+            at(3, Health::Alive, 5),
+            at(4, Health::Alive, 6),
+            at(5, Health::Alive, 7),
+            (5, None),
+            at(2, Health::Leaving, 8),
+        ] {
+            members.set(info(n).id, entry);
+            let view = View {
+                layout: &layout,
+                members: &members,
+                foreign: &foreign,
+                config: &config,
+                now: Duration::from_secs(30),
+                started: Duration::from_secs(20),
+            };
+            let outlook = Outlook::after(kept.take(), &view);
+            let new = Outlook::after(None, &view);
+            assert_eq!(
+                (&outlook.differing, &outlook.moments, outlook.soonest),
+                (&new.differing, &new.moments, new.soonest)
+            );
+            seen.insert((outlook.soonest, outlook.differing.len()));
+            kept = Some(outlook);
+        }
+        assert!(seen.len() > 4, "{seen:?}");
+    }
+
     #[test]
     fn the_smallest_live_members_come_first() {
         let layout = Layout {
@@ -211,7 +326,7 @@ mod tests {
         };
         let health = |n| if n == 3 { Health::Dead } else { Health::Alive };
         let entries = (1..=5).map(|n| (info(n).id, entry(n, health(n), Duration::ZERO))).collect();
-        let members = MemberTable { entries, refusals: vec![] };
+        let members = MemberTable { entries, ..MemberTable::default() };
         let turns: Vec<u64> = (1..=5).map(|n| turn(&layout, info(n).id, &members, 9)).collect();
         assert_eq!(turns, [0, 1, 2, 2, 3]);
         assert_eq!(turn(&layout, info(5).id, &members, 2), 2);

@@ -23,11 +23,13 @@ impl State {
 
     /// Tells one peer at random which layout is known here.
     pub(super) fn hint_somebody(&self) {
-        let random = self.context.random();
+        let mut point = [0; 32];
+        self.context.ports.rng.fill(&mut point);
+        let point = PeerId::from_bytes(point);
+        // Ids are spread evenly: whoever comes after any point may be anybody.
         let somebody = self.context.members.look(|members| {
-            let chosen = (random % members.entries.len().max(1) as u64) as usize;
-            let (before, after) = (members.entries.iter().take(chosen), members.entries.iter().skip(chosen));
-            after.chain(before).find(|(_, entry)| entry.linked).map(|(peer, _)| *peer)
+            let mut from_there = members.entries.range(point..).chain(members.entries.range(..point));
+            from_there.find(|(_, entry)| entry.linked).map(|(peer, _)| *peer)
         });
         if let Some(peer) = somebody {
             self.hint(peer);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use shoal_types::{Health, Member, PeerId, PeerInfo};
 
+use super::changes::Changes;
+
 /// Another peer, as this one sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MemberEntry {
@@ -30,11 +32,26 @@ impl MemberEntry {
 #[derive(Debug, Default)]
 pub(crate) struct MemberTable {
     pub(crate) entries: BTreeMap<PeerId, MemberEntry>,
+    /// Whose entries have changed.
+    pub(crate) changes: Changes,
     /// Who was not admitted lately, and why.
     pub(crate) refusals: Vec<(String, String)>,
 }
 
 impl MemberTable {
+    /// Enters a peer, or removes it; whether that is a change.
+    pub(crate) fn set(&mut self, peer: PeerId, entry: Option<MemberEntry>) -> bool {
+        let is_change = self.entries.get(&peer) != entry.as_ref();
+        if is_change {
+            self.changes.note(peer);
+            match entry {
+                Some(entry) => self.entries.insert(peer, entry),
+                None => self.entries.remove(&peer),
+            };
+        }
+        is_change
+    }
+
     pub(crate) fn is_live(&self, peer: PeerId) -> bool {
         self.entries.get(&peer).is_some_and(MemberEntry::is_live)
     }

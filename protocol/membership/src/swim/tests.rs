@@ -192,7 +192,9 @@ fn only_what_changes_nothing_is_old_news() {
             let changed = !swim.take_changed().is_empty();
             // The same once more is passed on once more, and changes nothing.
             if known != heard {
-                assert_eq!(changed, !news::is_old(known, heard), "{known:?} then {heard:?}");
+                let bytes = postcard::to_stdvec(heard).unwrap();
+                let in_packet: Member<Heard<'_>> = postcard::from_bytes(&bytes).unwrap();
+                assert_eq!(changed, !news::is_old(known, &in_packet), "{known:?} then {heard:?}");
             } else {
                 assert!(!changed);
             }
@@ -216,10 +218,17 @@ fn a_feed_of_those_who_are_known_is_empty_news() {
     assert!(packet.len() > 1_000);
     let known = &world.peers[3].known;
     let is_known =
-        |heard: &Member<Identity>| known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, heard));
-    let short = news::news(&packet, is_known);
+        |heard: &Member<Heard<'_>>| known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, heard));
+    assert_eq!(news::news(&packet, is_known), None);
+    assert_eq!(news::news(&packet, |_| false).unwrap()[..], packet[..]);
+    // One whose sender is not known is for foca to see.
+    let from_stranger = |heard: &Member<Heard<'_>>| heard.id().peer != asked.peer && is_known(heard);
+    let short = news::news(&packet, from_stranger).unwrap();
     assert!(short.len() < 200, "{} bytes of {}", short.len(), packet.len());
-    assert_eq!(news::news(&packet, |_| false)[..], packet[..]);
+    // So is one that wants an answer.
+    let probes = world.peers[7].act(|foca, actions| foca.announce(asking.clone(), actions));
+    let Some(Action::Send { packet, .. }) = probes.into_iter().next() else { panic!("no announcement") };
+    assert_eq!(news::news(&packet, |_| true).unwrap()[..], packet[..]);
 }
 
 #[test]
