@@ -28,6 +28,7 @@ impl Default for NetworkConditions {
 enum Due {
     Packet { from: usize, packet: Bytes },
     TellDead { from: usize, incarnation: u64 },
+    TellOutdated { from: usize, incarnation: u64 },
     Timer(Timer),
 }
 
@@ -95,6 +96,7 @@ impl SwimWorld {
                     self.peers[to].packet(identity(from).peer, &packet)
                 }
                 Due::TellDead { from, incarnation } => self.peers[to].declared_dead(incarnation, identity(from)),
+                Due::TellOutdated { from, incarnation } => self.peers[to].outdated(incarnation, identity(from)),
                 Due::Timer(timer) => self.peers[to].timer(timer),
             };
             self.perform(to, actions);
@@ -116,6 +118,7 @@ impl SwimWorld {
             match action {
                 Action::Send { to, packet } => self.send(to, Due::Packet { from, packet }),
                 Action::TellDead { to, incarnation } => self.send(to, Due::TellDead { from, incarnation }),
+                Action::TellOutdated { to, incarnation } => self.send(to, Due::TellOutdated { from, incarnation }),
                 Action::After { delay, timer } => {
                     self.heap.push(delay, (from, Due::Timer(timer)));
                 }

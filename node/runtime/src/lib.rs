@@ -42,6 +42,7 @@ mod tests;
 
 pub use config::{Bounds, PeerConfig, Timing};
 pub use gauges::Gauge;
+pub use members::next_incarnation;
 pub use peer::{Answer, Peer, PutCondition, Update};
 pub use planted::{Planted, UnknownBug};
 pub use supervisor::Stopped;

@@ -2,6 +2,7 @@
 
 mod book;
 mod changes;
+mod incarnation;
 mod reach;
 mod table;
 mod turns;
@@ -19,6 +20,7 @@ use crate::gauges;
 use crate::layouts::LayoutMsg;
 use crate::planted::Planted;
 use book::AddressBook;
+pub use incarnation::next_incarnation;
 pub(crate) use table::{MemberEntry, MemberTable};
 use turns::Turns;
 
@@ -36,6 +38,7 @@ pub(crate) enum MembersMsg {
     Down { peer: PeerId },
     Swim { from: PeerId, packet: Bytes },
     Dead { from: PeerId, incarnation: u64 },
+    Outdated { from: PeerId, incarnation: u64 },
     Leaving { from: PeerId, incarnation: u64 },
     Refused { address: String, why: String },
     Found { address: String },
@@ -61,6 +64,8 @@ pub(crate) struct State {
     links: usize,
     /// Incarnations that said that they go.
     leaving: BTreeMap<PeerId, u64>,
+    /// Our last incarnation that is on disk.
+    kept_incarnation: u64,
     /// About whom something else than their health may have changed.
     touched: BTreeSet<PeerId>,
     /// Linked, but no members yet.
@@ -106,6 +111,7 @@ impl Actor for Members {
             }
             MembersMsg::Swim { from, packet } => state.swim.packet(from, &packet),
             MembersMsg::Dead { from, incarnation } => state.declared_dead(from, incarnation),
+            MembersMsg::Outdated { from, incarnation } => state.outdated(from, incarnation),
             MembersMsg::Leaving { from, incarnation } => {
                 state.leaving.insert(from, incarnation);
                 state.touched.insert(from);
@@ -157,6 +163,7 @@ impl State {
             met: BTreeMap::new(),
             links: 0,
             leaving: BTreeMap::new(),
+            kept_incarnation: context.config.info.incarnation,
             touched: BTreeSet::new(),
             strangers: turns(),
             unlinked: turns(),
@@ -214,8 +221,37 @@ impl State {
     fn declared_dead(&mut self, teller: PeerId, incarnation: u64) -> Vec<Action> {
         match self.met.get(&teller).filter(|met| met.linked) {
             Some(_) if self.context.has_planted(Planted::DeafToDeath) => vec![],
-            Some(met) => self.swim.declared_dead(incarnation, Identity::of(&met.info)),
+            Some(met) => {
+                let actions = self.swim.declared_dead(incarnation, Identity::of(&met.info));
+                self.keep_incarnation();
+                actions
+            }
             None => vec![],
+        }
+    }
+
+    fn outdated(&mut self, teller: PeerId, incarnation: u64) -> Vec<Action> {
+        match self.met.get(&teller).filter(|met| met.linked) {
+            Some(met) => {
+                let actions = self.swim.outdated(incarnation, Identity::of(&met.info));
+                self.keep_incarnation();
+                actions
+            }
+            None => vec![],
+        }
+    }
+
+    /// For the next start, which has to be a later one.
+    fn keep_incarnation(&mut self) {
+        let incarnation = self.swim.identity().incarnation;
+        if incarnation > self.kept_incarnation {
+            self.kept_incarnation = incarnation;
+            let store = self.context.ports.store.clone();
+            self.context.ports.spawner.blocking(Box::new(move || {
+                if let Err(error) = incarnation::keep(&*store, incarnation) {
+                    tracing::warn!(%error, "cannot remember its incarnation");
+                }
+            }));
         }
     }
 
@@ -282,6 +318,7 @@ impl State {
             match action {
                 Action::Send { to, packet } => self.gossip(to, &Gossip::Swim(packet)),
                 Action::TellDead { to, incarnation } => self.gossip(to, &Gossip::Dead { incarnation }),
+                Action::TellOutdated { to, incarnation } => self.gossip(to, &Gossip::Outdated { incarnation }),
                 Action::After { delay, timer } => {
                     let (context, myself) = (self.context.clone(), myself.clone());
                     self.context.spawn("swim timer", async move {

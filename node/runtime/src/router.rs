@@ -59,6 +59,7 @@ fn route(context: &Arc<Context>, actors: &Actors, event: Inbound) {
         Inbound::Gossip { from, frame } => match wire::decode::<Gossip>(&frame) {
             Ok(Gossip::Swim(packet)) => actors.members.cast(MembersMsg::Swim { from, packet }),
             Ok(Gossip::Dead { incarnation }) => actors.members.cast(MembersMsg::Dead { from, incarnation }),
+            Ok(Gossip::Outdated { incarnation }) => actors.members.cast(MembersMsg::Outdated { from, incarnation }),
             Ok(Gossip::Leaving { incarnation }) => actors.members.cast(MembersMsg::Leaving { from, incarnation }),
             Ok(Gossip::Layout { mesh, version }) => {
                 let _ = actors.layouts.cast(LayoutMsg::Hint { from, mesh, version });

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests run in real time")]
 
-mod ports;
+pub(crate) mod ports;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

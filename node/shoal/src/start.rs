@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use shoal_engine::{Engine, EngineConfig};
 use shoal_net::{NetConfig, Secret};
-use shoal_ports::{Clock, Compute, Disk, Inbound, LocalFiles, Ports, Store, Transport};
-use shoal_runtime::{Peer, PeerConfig};
+use shoal_ports::{Compute, Disk, Inbound, LocalFiles, Ports, Store, Transport};
+use shoal_runtime::{Peer, PeerConfig, next_incarnation};
 use shoal_store::{LocalDisk, LocalStore, StoreConfig};
 use shoal_types::{PeerId, PeerInfo, Result};
 use tokio::sync::mpsc;
@@ -92,7 +92,8 @@ pub(crate) fn open_store(disk: Arc<dyn Disk>, peer: PeerId) -> Result<Arc<dyn St
 async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {
     let id = parts.network.peer();
     let clock = SystemClock::new();
-    let mut info = PeerInfo { id, incarnation: clock.wall_ms(), ..parts.info };
+    let incarnation = next_incarnation(&*parts.store, &clock)?;
+    let mut info = PeerInfo { id, incarnation, ..parts.info };
     let engine: Arc<dyn Compute> = Engine::new(parts.engine, id)?;
     let rng = Arc::new(OsRng::new()?);
     let (transport, inbound) = connect(parts.network, &info).await?;

@@ -27,18 +27,31 @@ impl Heard<'_> {
     }
 }
 
+/// What there is in a packet.
+pub(crate) struct News<'a> {
+    /// Who sent it, and as which incarnation; `None` where it does not decode.
+    pub(crate) sender: Option<(PeerId, u64)>,
+    /// What foca is to see of it, if anything.
+    pub(crate) packet: Option<Cow<'a, [u8]>>,
+}
+
 /// The packet without the members of which `is_known` says that they are no
-/// news, or `None` if nothing is left that foca would act upon. Foca looks for
+/// news, or nothing if nothing is left that foca would act upon. Foca looks for
 /// each member that it hears of, and for each sender, among all that it knows;
 /// most of what gossip and feeds say has been said before, and in a mesh of
 /// thousands that would be nearly all the work there is.
-pub(crate) fn news<'a>(packet: &'a [u8], is_known: impl Fn(&Member<Heard<'a>>) -> bool) -> Option<Cow<'a, [u8]>> {
-    match without(packet, is_known) {
+pub(crate) fn news<'a>(packet: &'a [u8], is_known: impl Fn(&Member<Heard<'a>>) -> bool) -> News<'a> {
+    let Ok((header, members)) = postcard::take_from_bytes::<Header<Heard<'a>>>(packet) else {
+        return News { sender: None, packet: Some(Cow::Borrowed(packet)) };
+    };
+    let sender = Some((header.src.peer, header.src.incarnation));
+    let packet = match without(packet, header, members, is_known) {
         Some(Rest { says_nothing: true, .. }) => None,
         Some(Rest { packet, .. }) => Some(packet),
         // No packet that lists members.
         None => Some(Cow::Borrowed(packet)),
-    }
+    };
+    News { sender, packet }
 }
 
 struct Rest<'a> {
@@ -47,8 +60,13 @@ struct Rest<'a> {
     says_nothing: bool,
 }
 
-fn without<'a>(packet: &'a [u8], is_known: impl Fn(&Member<Heard<'a>>) -> bool) -> Option<Rest<'a>> {
-    let (header, mut rest): (Header<Heard<'a>>, _) = postcard::take_from_bytes(packet).ok()?;
+/// `rest` is what follows the header.
+fn without<'a>(
+    packet: &'a [u8],
+    header: Header<Heard<'a>>,
+    mut rest: &'a [u8],
+    is_known: impl Fn(&Member<Heard<'a>>) -> bool,
+) -> Option<Rest<'a>> {
     if matches!(header.message, Message::Announce | Message::Broadcast | Message::TurnUndead) {
         return None;
     }

@@ -67,6 +67,10 @@ pub enum Action {
     /// A peer that was declared dead still speaks: tell it, so that it calls
     /// [`Swim::declared_dead`] and comes back as a later incarnation.
     TellDead { to: PeerId, incarnation: u64 },
+    /// A peer speaks as an earlier incarnation than the one known, as if the
+    /// clock that it took it from had been set back, and nobody listens: tell
+    /// it, so that it calls [`Swim::outdated`] and becomes a later one.
+    TellOutdated { to: PeerId, incarnation: u64 },
 }
 
 /// A member as this peer sees it.
@@ -111,7 +115,8 @@ impl Swim {
         let is_known = |heard: &Member<Heard<'_>>| {
             self.known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, heard))
         };
-        let mut actions = match news::news(packet, is_known) {
+        let news::News { sender, packet: news } = news::news(packet, is_known);
+        let mut actions = match news {
             Some(news) => self.act(|foca, actions| foca.handle_data(&news, actions)),
             None if self.is_active => Vec::new(),
             None => self.act(|foca, actions| foca.handle_data(packet, actions)),
@@ -120,6 +125,10 @@ impl Swim {
         // refuted the suspicion, and healthy ones renew their identity.
         if let Some(dead) = self.known.get(&from).filter(|member| member.state() == State::Down) {
             actions.push(Action::TellDead { to: from, incarnation: dead.id().incarnation });
+        } else if let Some((_, spoken)) = sender.filter(|(peer, _)| *peer == from)
+            && let Some(known) = self.known.get(&from).filter(|known| spoken < known.id().incarnation)
+        {
+            actions.push(Action::TellOutdated { to: from, incarnation: known.id().incarnation });
         }
         actions
     }
@@ -127,11 +136,23 @@ impl Swim {
     /// Somebody holds this incarnation of ours to be dead. If it is the
     /// present one we become a later one, and tell `teller`.
     pub fn declared_dead(&mut self, incarnation: u64, teller: Identity) -> Vec<Action> {
-        let identity = self.foca.identity().clone();
-        if incarnation < identity.incarnation {
-            return Vec::new();
+        match self.identity().incarnation {
+            ours if incarnation < ours => Vec::new(),
+            _ => self.renew_beyond(incarnation, teller),
         }
-        let renewed = Identity { incarnation: incarnation.saturating_add(1), ..identity };
+    }
+
+    /// Somebody knows this incarnation of ours. If it is later than the
+    /// present one we become one that is later still, and tell `teller`.
+    pub fn outdated(&mut self, incarnation: u64, teller: Identity) -> Vec<Action> {
+        match self.identity().incarnation {
+            ours if incarnation <= ours => Vec::new(),
+            _ => self.renew_beyond(incarnation, teller),
+        }
+    }
+
+    fn renew_beyond(&mut self, incarnation: u64, teller: Identity) -> Vec<Action> {
+        let renewed = Identity { incarnation: incarnation.saturating_add(1), ..self.foca.identity().clone() };
         let mut actions = self.act(|foca, actions| foca.change_identity(renewed, actions));
         self.is_active = false;
         actions.extend(self.announce(teller));
@@ -202,7 +223,11 @@ impl Swim {
         // A dead incarnation may replace a dead one: nobody has come.
         actions.list.retain(|action| match action {
             Action::Up(identity) => self.is_member(identity.peer),
-            Action::Down(_) | Action::Send { .. } | Action::After { .. } | Action::TellDead { .. } => true,
+            Action::Down(_)
+            | Action::Send { .. }
+            | Action::After { .. }
+            | Action::TellDead { .. }
+            | Action::TellOutdated { .. } => true,
         });
         actions.list
     }

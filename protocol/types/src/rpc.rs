@@ -16,6 +16,9 @@ pub enum Gossip {
     Swim(Bytes),
     /// This incarnation of the receiver is held to be dead.
     Dead { incarnation: u64 },
+    /// This incarnation of the receiver is known, which is later than the one
+    /// that it speaks as.
+    Outdated { incarnation: u64 },
     /// This incarnation of the sender goes, on purpose.
     Leaving { incarnation: u64 },
     /// The layout that the sender knows.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shoal_ports::{Inbound, Ports, Store};
-use shoal_runtime::{Peer, PeerConfig};
+use shoal_runtime::{Peer, PeerConfig, next_incarnation};
 use shoal_store::{LocalStore, StoreConfig};
 use shoal_types::PeerInfo;
 use tokio::sync::mpsc;
@@ -116,6 +116,14 @@ impl World {
             }
         };
         let clock = Arc::new(ClockPort::new(self.clone(), id, number));
+        let born_as = match next_incarnation(&*store, &*clock) {
+            Ok(incarnation) => incarnation,
+            Err(error) => {
+                self.tell(Some(id), format!("its store does not work: {error}"));
+                self.start_again(id, number);
+                return None;
+            }
+        };
         let compute_config = ComputeConfig {
             seed: self.random(&[1, u64::from(id.0), number]).next_u64(),
             chunk_bytes: self.config().chunk_bytes,
@@ -137,7 +145,7 @@ impl World {
         let mut state = self.state();
         let now = state.heap.now();
         let host = &mut state.hosts[id.index()];
-        let info = host.info(id, now);
+        let info = host.info(id, born_as);
         let mut config = PeerConfig::new(info.clone());
         config.replicas = self.config().replicas;
         config.timing = self.config().timing.clone();
@@ -298,7 +306,7 @@ impl World {
 }
 
 impl Host {
-    fn info(&self, id: HostId, now: Duration) -> PeerInfo {
+    fn info(&self, id: HostId, incarnation: u64) -> PeerInfo {
         PeerInfo {
             id: self.id,
             name: id.name(),
@@ -306,8 +314,7 @@ impl Host {
             weight: self.weight,
             addresses: vec![id.address()],
             version: "simulated".into(),
-            // As in the binary: by its wall clock, whatever that shows.
-            incarnation: self.clock.wall_ms(now),
+            incarnation,
             machine: u64::from(id.0),
             pid: 1,
             slots: self.slots,

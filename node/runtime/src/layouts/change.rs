@@ -125,8 +125,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The joint layout that should follow, if any should.
+    /// The joint layout that should follow, if any should. Whoever sees less
+    /// than a majority of the members has none to propose: it may be linked to
+    /// acceptors that would agree and know nothing of who is there, while those
+    /// whom it would drop are well and keep the data.
     pub(super) fn next(&self) -> Option<Layout> {
+        if !self.sees_majority() {
+            return None;
+        }
         let mut wanted: Vec<Member> = Vec::new();
         for (member, entry) in self.members.beside(&self.layout.members) {
             let fate = self.fate(member, entry);
@@ -137,6 +143,13 @@ impl<'a> View<'a> {
         wanted.extend(self.newcomers().filter(|(_, moment)| *moment <= self.now).map(|(info, _)| member_of(info)));
         wanted.sort_by_key(|member| member.id);
         (wanted != self.layout.members).then(|| self.layout.replaced_by(wanted))
+    }
+
+    fn sees_majority(&self) -> bool {
+        let me = self.config.info.id;
+        let members = self.members.beside(&self.layout.members);
+        let seen = members.filter(|(member, entry)| member.id == me || entry.is_some_and(MemberEntry::is_live));
+        seen.count() > self.layout.members.len() / 2
     }
 
     fn fate(&self, member: &Member, entry: Option<&'a MemberEntry>) -> Fate<'a> {
@@ -234,8 +247,12 @@ mod tests {
         };
         let next = view.next();
         let outlook = Outlook::after(None, &view);
-        assert_eq!(outlook.is_change_wanted(view.now), next.is_some());
-        if next.is_none() {
+        if !view.sees_majority() {
+            assert!(next.is_none());
+        } else if next.is_some() {
+            assert!(outlook.is_change_wanted(view.now));
+        } else {
+            assert!(!outlook.is_change_wanted(view.now));
             // Nothing is missed before that moment, and something happens then.
             let at = |now| View { now, ..view }.next().is_some();
             let moments = (now_s..now_s + 200).map(Duration::from_secs);
@@ -262,6 +279,13 @@ mod tests {
         check(&[(2, Health::Alive), (3, Health::Dead)], 61, Some(&[1, 2]));
         check(&[(2, Health::Alive)], 30, None);
         check(&[(2, Health::Alive)], 61, Some(&[1, 2]));
+    }
+
+    #[test]
+    fn a_minority_drops_nobody() {
+        check(&[], 1000, None);
+        check(&[(2, Health::Dead), (3, Health::Dead)], 1000, None);
+        check(&[(4, Health::Alive), (5, Health::Alive)], 1000, None);
     }
 
     /// A look at what has changed shows what a look at all of it does.

@@ -73,7 +73,7 @@ impl Transport for Network {
 
 /// A store in memory.
 #[derive(Default)]
-pub(super) struct Store {
+pub(crate) struct Store {
     chunks: Mutex<BTreeMap<ChunkId, Bytes>>,
     registers: Mutex<BTreeMap<RegisterKey, RegisterEntry>>,
     notes: Mutex<BTreeMap<String, Bytes>>,
@@ -177,22 +177,31 @@ impl Cutter for Whole {
     }
 }
 
-/// The real time.
-pub(super) struct Time(tokio::time::Instant);
+/// The real time, by a wall clock that stands still.
+pub(crate) struct Time {
+    started: tokio::time::Instant,
+    wall_ms: u64,
+}
+
+impl Time {
+    pub(crate) fn at(wall_ms: u64) -> Self {
+        Self { started: tokio::time::Instant::now(), wall_ms }
+    }
+}
 
 impl Default for Time {
     fn default() -> Self {
-        Self(tokio::time::Instant::now())
+        Self::at(0)
     }
 }
 
 impl Clock for Time {
     fn now(&self) -> Duration {
-        self.0.elapsed()
+        self.started.elapsed()
     }
 
     fn wall_ms(&self) -> u64 {
-        0
+        self.wall_ms
     }
 
     fn sleep(&self, delay: Duration) -> BoxFuture<'static, ()> {

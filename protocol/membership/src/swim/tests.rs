@@ -12,6 +12,7 @@ struct World {
 enum Due {
     Packet(PeerId, Bytes),
     TellDead(PeerId, u64),
+    TellOutdated(PeerId, u64),
     Timer(Timer),
 }
 
@@ -54,6 +55,9 @@ impl World {
                 Action::TellDead { to, incarnation } => {
                     (Duration::from_millis(1), index(to), Due::TellDead(identity(from).peer, incarnation))
                 }
+                Action::TellOutdated { to, incarnation } => {
+                    (Duration::from_millis(1), index(to), Due::TellOutdated(identity(from).peer, incarnation))
+                }
                 Action::After { delay, timer } => (delay, from, Due::Timer(timer)),
                 Action::Up(_) | Action::Down(_) => continue,
             };
@@ -75,6 +79,7 @@ impl World {
             let actions = match due {
                 Due::Packet(from, packet) => self.peers[to].packet(from, &packet),
                 Due::TellDead(from, incarnation) => self.peers[to].declared_dead(incarnation, identity(index(from))),
+                Due::TellOutdated(from, incarnation) => self.peers[to].outdated(incarnation, identity(index(from))),
                 Due::Timer(timer) => self.peers[to].timer(timer),
             };
             self.peers[to].check_known();
@@ -127,6 +132,35 @@ fn a_peer_that_was_only_silent_for_a_while_comes_back_as_a_later_incarnation() {
     world.run_until(Duration::from_secs(60));
     assert_eq!(world.health(0, 3), Some(Health::Alive));
     assert!(world.peers[3].identity().incarnation > 1);
+}
+
+#[test]
+fn a_peer_that_starts_again_as_an_earlier_incarnation_becomes_a_later_one() {
+    let mut world = World::of(4);
+    for (n, peer) in world.peers.iter_mut().enumerate() {
+        *peer = Swim::new(Identity { incarnation: 9, ..identity(n) }, &SwimConfig::default(), n as u64);
+    }
+    for n in 1..4 {
+        let actions = world.peers[n].announce(identity(0));
+        world.perform(n, actions);
+    }
+    world.run_until(Duration::from_secs(5));
+    // Its clock was set back while it was away for a moment.
+    let moved = Identity { incarnation: 3, addresses: ["elsewhere:1".to_owned()].into(), ..identity(3) };
+    world.peers[3] = Swim::new(moved, &SwimConfig::default(), 7);
+    world.due.retain(|_, (to, due)| *to != 3 || !matches!(due, Due::Timer(_)));
+    let actions = world.peers[3].announce(identity(0));
+    world.perform(3, actions);
+    world.run_until(Duration::from_secs(6));
+    assert_eq!(world.peers[3].identity().incarnation, 10);
+    world.run_until(Duration::from_secs(8));
+    for n in 0..3 {
+        assert_eq!(world.health(3, n), Some(Health::Alive));
+        let (seen, health) = world.peers[n].get(identity(3).peer).unwrap();
+        assert_eq!((seen, health), (world.peers[3].identity(), Health::Alive));
+    }
+    // What it said as an earlier one, and arrives late, does not make it a later one once more.
+    assert!(world.peers[3].outdated(10, identity(0)).is_empty());
 }
 
 #[test]
@@ -219,16 +253,16 @@ fn a_feed_of_those_who_are_known_is_empty_news() {
     let known = &world.peers[3].known;
     let is_known =
         |heard: &Member<Heard<'_>>| known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, heard));
-    assert_eq!(news::news(&packet, is_known), None);
-    assert_eq!(news::news(&packet, |_| false).unwrap()[..], packet[..]);
+    assert_eq!(news::news(&packet, is_known).packet, None);
+    assert_eq!(news::news(&packet, |_| false).packet.unwrap()[..], packet[..]);
     // One whose sender is not known is for foca to see.
     let from_stranger = |heard: &Member<Heard<'_>>| heard.id().peer != asked.peer && is_known(heard);
-    let short = news::news(&packet, from_stranger).unwrap();
+    let short = news::news(&packet, from_stranger).packet.unwrap();
     assert!(short.len() < 200, "{} bytes of {}", short.len(), packet.len());
     // So is one that wants an answer.
     let probes = world.peers[7].act(|foca, actions| foca.announce(asking.clone(), actions));
     let Some(Action::Send { packet, .. }) = probes.into_iter().next() else { panic!("no announcement") };
-    assert_eq!(news::news(&packet, |_| true).unwrap()[..], packet[..]);
+    assert_eq!(news::news(&packet, |_| true).packet.unwrap()[..], packet[..]);
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     for gossip in [
         Gossip::Swim(Bytes::from_static(b"packet")),
         Gossip::Dead { incarnation: 1 },
+        Gossip::Outdated { incarnation: 1 },
         Gossip::Leaving { incarnation: 1 },
         Gossip::Layout { mesh: MeshId::from_bytes([1; 16]), version: 3 },
         Gossip::Homeless,

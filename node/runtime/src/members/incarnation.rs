@@ -1,0 +1,42 @@
+//! Which life of a peer this is, counted so that a later one has a larger number.
+
+use shoal_ports::{Clock, Store};
+use shoal_types::{Result, wire};
+
+/// The note in which the last incarnation is remembered.
+const NOTE: &str = "incarnation";
+
+/// The incarnation as which a peer starts: the time by its wall clock in ms,
+/// and always later than any before, even where that clock was set back since.
+/// An earlier one would not be listened to. To be called once a start, before
+/// the peer speaks to anybody; waits for the disk.
+///
+/// # Errors
+/// Those of the store.
+pub fn next_incarnation(store: &dyn Store, clock: &dyn Clock) -> Result<u64> {
+    let last = store.note_get(NOTE)?.map(|note| wire::decode::<u64>(&note)).transpose()?;
+    let next = last.map_or(0, |last| last.saturating_add(1)).max(clock.wall_ms());
+    keep(store, next)?;
+    Ok(next)
+}
+
+/// Remembers an incarnation that a peer has become while it ran.
+pub(super) fn keep(store: &dyn Store, incarnation: u64) -> Result<()> {
+    store.note_put(NOTE, &wire::encode(&incarnation)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::ports::{Store as Notes, Time};
+
+    #[test]
+    fn every_start_is_a_later_one_whatever_the_clock_shows() {
+        let (store, clock) = (Notes::default(), Time::at(1_000));
+        assert_eq!(next_incarnation(&store, &clock).unwrap(), 1_000);
+        assert_eq!(next_incarnation(&store, &Time::at(2_000)).unwrap(), 2_000);
+        assert_eq!(next_incarnation(&store, &clock).unwrap(), 2_001);
+        keep(&store, 5_000).unwrap();
+        assert_eq!(next_incarnation(&store, &clock).unwrap(), 5_001);
+    }
+}
