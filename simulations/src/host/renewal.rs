@@ -55,8 +55,11 @@ impl World {
             hosts.filter(|(other, host)| *other != id && is_fit(host)).map(|(other, _)| other).collect()
         };
         let up = others(|host| host.is_up());
-        // Nobody there: some who will be.
-        let candidates = if up.is_empty() { others(|host| host.held == 0) } else { up };
+        // Nobody there: some who will be. Nobody at all would make it form a mesh of its own.
+        let mut candidates = if up.is_empty() { others(|host| host.held == 0) } else { up };
+        if candidates.is_empty() {
+            candidates = others(|_| true);
+        }
         let join = random.sample(&candidates, CONTACTS);
         let host = &mut state.hosts[id.index()];
         host.forms = false;

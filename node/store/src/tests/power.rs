@@ -1,4 +1,4 @@
-//! The power is cut after any operation: what was acknowledged is there, the
+//! The power is cut, or the process killed, after any operation: what was acknowledged is there, the
 //! rest is there or not, and the store opens.
 
 use std::collections::BTreeMap;
@@ -21,20 +21,23 @@ impl Random {
     }
 }
 
-/// Writes until the power goes, three times over; what was lost, if anything.
+/// Writes until the power or the process goes, several times over; what was lost, if anything.
 fn run(seed: u64, left_out: LeftOut) -> Result<(), String> {
     let mut random = Random(seed);
     let mut disk = PowerCut::new(random.below(220), left_out);
     let mut chunks = Vec::new();
     // Per register the last change that was acknowledged, and the last one tried.
     let mut registers: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for cut in 0..4u64 {
+    // The chunk whose put failed.
+    let mut doubtful = None;
+    for cut in 0..6u64 {
         let opened = LocalStore::open(Arc::new(disk.clone()), config());
         if let Ok(store) = &opened {
             verify(store, &chunks, &registers).map_err(|lost| format!("seed {seed}, after {cut} cuts: {lost}"))?;
             for step in 1.. {
                 let counter = cut * 1000 + step;
-                let (name, n) = (random.below(5), random.below(40));
+                let name = random.below(5);
+                let n = doubtful.take().unwrap_or_else(|| random.below(400));
                 let known = registers.entry(name).or_default();
                 known.1 = counter;
                 let written = store.register_put(&[entry(&name.to_string(), counter)]);
@@ -42,8 +45,9 @@ fn run(seed: u64, left_out: LeftOut) -> Result<(), String> {
                     known.0 = counter;
                 }
                 let kept = store.chunk_put(chunk(n).0, &chunk(n).1);
-                if kept.is_ok() {
-                    chunks.push(n);
+                match kept {
+                    Ok(()) => chunks.push(n),
+                    Err(_) => doubtful = Some(n),
                 }
                 if written.is_err() && kept.is_err() {
                     break;
@@ -52,7 +56,10 @@ fn run(seed: u64, left_out: LeftOut) -> Result<(), String> {
         }
         drop(opened);
         let operations = random.below(300);
-        disk = disk.restarted(operations, |bound| random.below(bound));
+        disk = match random.below(3) {
+            0 => disk.reopened(operations),
+            _ => disk.restarted(operations, |bound| random.below(bound)),
+        };
     }
     let disk = disk.restarted(u64::MAX, |bound| random.below(bound));
     let store = LocalStore::open(Arc::new(disk), config()).map_err(|error| format!("seed {seed}: {error}"))?;
@@ -77,7 +84,7 @@ fn verify(store: &LocalStore, chunks: &[u64], registers: &BTreeMap<u64, (u64, u6
 
 #[test]
 fn what_was_acknowledged_survives_a_power_cut_at_any_moment() {
-    for seed in 0..60 {
+    for seed in 0..200 {
         run(seed, LeftOut::Nothing).unwrap();
     }
 }

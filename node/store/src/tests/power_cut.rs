@@ -117,6 +117,13 @@ impl PowerCut {
         restarted
     }
 
+    /// The same disk after the process alone has ended: nothing is lost by that,
+    /// and nothing synced.
+    pub(super) fn reopened(&self, operations: u64) -> Self {
+        self.state().operations_left = operations;
+        self.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
