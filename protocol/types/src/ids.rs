@@ -21,7 +21,10 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $len:literal, $kind:literal, $alphabet:literal, $encode:expr, $decode:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub struct $name([u8; $len]);
+        pub struct $name(
+            // In one piece rather than byte by byte.
+            #[serde(with = "serde_bytes")] [u8; $len],
+        );
 
         impl Ord for $name {
             /// By the bytes. Nearly always the first word decides, and looking
