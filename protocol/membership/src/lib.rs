@@ -9,8 +9,10 @@
 //! What it says is a hint that drives retries and takeover. It moves no data.
 
 mod codec;
+mod digest;
 mod identity;
 mod news;
+mod packet;
 mod swim;
 
 pub use identity::Identity;

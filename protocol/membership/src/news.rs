@@ -1,10 +1,12 @@
 //! What a packet says that is not known yet.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Buf;
 use foca::{Header, Member, Message, State};
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use shoal_types::PeerId;
 
 use crate::Identity;
@@ -13,17 +15,53 @@ use crate::Identity;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Heard<'a> {
     pub(crate) peer: PeerId,
-    incarnation: u64,
+    pub(crate) incarnation: u64,
     #[serde(borrow)]
-    addresses: Vec<&'a str>,
+    addresses: Addresses<'a>,
+}
+
+/// Most peers have one address, and for that nothing is allocated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Addresses<'a> {
+    first: Option<&'a str>,
+    others: Vec<&'a str>,
+}
+
+impl<'a> Addresses<'a> {
+    fn iter(&self) -> impl Iterator<Item = &'a str> {
+        self.first.into_iter().chain(self.others.iter().copied())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Addresses<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Addresses<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("addresses")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Addresses<'de>, A::Error> {
+                let first = seq.next_element()?;
+                let mut others = Vec::new();
+                while let Some(address) = seq.next_element()? {
+                    others.push(address);
+                }
+                Ok(Addresses { first, others })
+            }
+        }
+
+        deserializer.deserialize_seq(InOrder)
+    }
 }
 
 impl Heard<'_> {
     fn is(&self, known: &Identity) -> bool {
         let addresses = || known.addresses.iter().map(String::as_str);
-        self.incarnation == known.incarnation
-            && self.peer == known.peer
-            && addresses().eq(self.addresses.iter().copied())
+        self.incarnation == known.incarnation && self.peer == known.peer && addresses().eq(self.addresses.iter())
     }
 }
 

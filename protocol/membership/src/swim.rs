@@ -1,3 +1,5 @@
+mod compare;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::sync::mpsc::{self, Receiver};
@@ -11,7 +13,9 @@ use shoal_types::{Health, PeerId};
 
 use crate::Identity;
 use crate::codec::TellingCodec;
+use crate::digest::Digest;
 use crate::news::{self, Heard};
+use crate::packet::Packet;
 
 /// How patient the failure detector is.
 #[derive(Debug, Clone)]
@@ -27,10 +31,10 @@ pub struct SwimConfig {
     pub suspect_to_down: Duration,
     /// After this a dead member is forgotten. Minutes to days.
     pub forget_down_after: Duration,
-    /// Every so often one member is asked for all that it knows, so that
-    /// nothing that got lost stays unknown. In a large mesh that is most of
-    /// what gossip costs. 5–60 s.
-    pub announce_period: Duration,
+    /// Every so often, more or less, what is known is compared with what
+    /// another member knows, so that nothing that got lost stays unknown.
+    /// Costs about 1 KiB each time. 5–60 s.
+    pub compare_period: Duration,
     /// The longest gossip packet, in bytes. Large packets make mass joins
     /// fast: with 1,400 bytes a thousand took minutes, with these two seconds.
     pub packet_bytes_max: usize,
@@ -43,7 +47,7 @@ impl Default for SwimConfig {
             probe_rtt: Duration::from_millis(400),
             suspect_to_down: Duration::from_secs(4),
             forget_down_after: Duration::from_secs(24 * 3600),
-            announce_period: Duration::from_secs(10),
+            compare_period: Duration::from_secs(10),
             packet_bytes_max: 60_000,
         }
     }
@@ -51,7 +55,12 @@ impl Default for SwimConfig {
 
 /// A timer to give back to [`Swim::timer`] when it is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timer(foca::Timer<Identity>);
+pub enum Timer {
+    /// Of the failure detector.
+    Swim(foca::Timer<Identity>),
+    /// What is known is to be compared with somebody.
+    Compare,
+}
 
 /// What the owner of a [`Swim`] must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +96,14 @@ pub struct Swim {
     told: Receiver<Member<Identity>>,
     /// Everyone that foca knows, for looking up.
     known: BTreeMap<PeerId, Member<Identity>>,
+    /// Of those of them that live.
+    digest: Digest,
+    /// Chooses with whom to compare.
+    random: SmallRng,
+    compare_period: Duration,
+    /// Whether the timer for the next comparison runs.
+    is_comparing: bool,
+    packet_bytes_max: usize,
     /// Whether foca takes part in a cluster. If not, any packet may bring it back.
     is_active: bool,
     changed: BTreeSet<PeerId>,
@@ -96,8 +113,18 @@ impl Swim {
     /// `seed` makes the choice of probes repeatable.
     pub fn new(identity: Identity, config: &SwimConfig, seed: u64) -> Self {
         let (tell, told) = mpsc::channel();
-        let foca = Foca::new(identity, foca_config(config), SmallRng::seed_from_u64(seed), TellingCodec(tell));
-        Self { foca, told, known: BTreeMap::new(), is_active: false, changed: BTreeSet::new() }
+        Self {
+            foca: Foca::new(identity, foca_config(config), SmallRng::seed_from_u64(seed), TellingCodec(tell)),
+            told,
+            known: BTreeMap::new(),
+            digest: Digest::new(),
+            random: SmallRng::seed_from_u64(!seed),
+            compare_period: config.compare_period,
+            is_comparing: false,
+            packet_bytes_max: config.packet_bytes_max,
+            is_active: false,
+            changed: BTreeSet::new(),
+        }
     }
 
     pub fn identity(&self) -> &Identity {
@@ -112,14 +139,11 @@ impl Swim {
 
     /// A packet from another peer. One that does not decode is ignored.
     pub fn packet(&mut self, from: PeerId, packet: &[u8]) -> Vec<Action> {
-        let is_known = |heard: &Member<Heard<'_>>| {
-            self.known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, heard))
-        };
-        let news::News { sender, packet: news } = news::news(packet, is_known);
-        let mut actions = match news {
-            Some(news) => self.act(|foca, actions| foca.handle_data(&news, actions)),
-            None if self.is_active => Vec::new(),
-            None => self.act(|foca, actions| foca.handle_data(packet, actions)),
+        let (mut actions, sender) = match Packet::from_bytes(packet) {
+            Some(Packet::Swim(packet)) => self.swim_packet(packet),
+            Some(Packet::Digest(digest)) => (self.compared(from, digest), None),
+            Some(Packet::Members { buckets, members, asks }) => (self.listed(from, buckets, members, asks), None),
+            None => (Vec::new(), None),
         };
         // Foca can say so itself, but then also says it to peers that have
         // refuted the suspicion, and healthy ones renew their identity.
@@ -131,6 +155,21 @@ impl Swim {
             actions.push(Action::TellOutdated { to: from, incarnation: known.id().incarnation });
         }
         actions
+    }
+
+    /// What is to be done about a packet of the failure detector, and who sent
+    /// it as which incarnation.
+    fn swim_packet(&mut self, packet: &[u8]) -> (Vec<Action>, Option<(PeerId, u64)>) {
+        let is_known = |heard: &Member<Heard<'_>>| {
+            self.known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, heard))
+        };
+        let news::News { sender, packet: news } = news::news(packet, is_known);
+        let actions = match news {
+            Some(news) => self.act(|foca, actions| foca.handle_data(&news, actions)),
+            None if self.is_active => Vec::new(),
+            None => self.act(|foca, actions| foca.handle_data(packet, actions)),
+        };
+        (actions, sender)
     }
 
     /// Somebody holds this incarnation of ours to be dead. If it is the
@@ -161,14 +200,19 @@ impl Swim {
 
     /// A timer that is due.
     pub fn timer(&mut self, timer: Timer) -> Vec<Action> {
-        let forgotten = match &timer.0 {
+        let timer = match timer {
+            Timer::Swim(timer) => timer,
+            Timer::Compare => return self.compare(),
+        };
+        let forgotten = match &timer {
             foca::Timer::RemoveDown(identity) => Some(identity.clone()),
             _ => None,
         };
-        let actions = self.act(|foca, actions| foca.handle_timer(timer.0, actions));
+        let actions = self.act(|foca, actions| foca.handle_timer(timer, actions));
         if let Some(identity) = forgotten
             && self.known.get(&identity.peer).is_some_and(|member| is_forgotten(member, &identity))
         {
+            // It did not count for the digest.
             self.known.remove(&identity.peer);
             self.changed.insert(identity.peer);
         }
@@ -216,7 +260,10 @@ impl Swim {
         for member in self.told.try_iter().filter(|member| member.id().peer != us) {
             let peer = member.id().peer;
             if self.known.get(&peer) != Some(&member) {
-                self.known.insert(peer, member);
+                self.digest.toggle(&member);
+                if let Some(before) = self.known.insert(peer, member) {
+                    self.digest.toggle(&before);
+                }
                 self.changed.insert(peer);
             }
         }
@@ -229,6 +276,7 @@ impl Swim {
             | Action::TellDead { .. }
             | Action::TellOutdated { .. } => true,
         });
+        self.keep_comparing(&mut actions.list);
         actions.list
     }
 }
@@ -265,11 +313,11 @@ impl foca::Runtime<Identity> for &mut Actions {
     }
 
     fn send_to(&mut self, to: Identity, data: &[u8]) {
-        self.list.push(Action::Send { to: to.peer, packet: Bytes::copy_from_slice(data) });
+        self.list.push(Action::Send { to: to.peer, packet: Packet::Swim(data).to_bytes() });
     }
 
     fn submit_after(&mut self, event: foca::Timer<Identity>, after: Duration) {
-        self.list.push(Action::After { delay: after, timer: Timer(event) });
+        self.list.push(Action::After { delay: after, timer: Timer::Swim(event) });
     }
 }
 
@@ -286,7 +334,8 @@ fn foca_config(config: &SwimConfig) -> Config {
         max_packet_size: NonZeroUsize::new(config.packet_bytes_max).unwrap_or(one),
         // `Swim::packet` tells them.
         notify_down_members: false,
-        periodic_announce: Some(PeriodicParams { frequency: config.announce_period, num_members: one }),
+        // Instead of all that is known only what differs is told, see `compare`.
+        periodic_announce: None,
         periodic_announce_to_down_members: Some(PeriodicParams {
             frequency: Duration::from_secs(15),
             num_members: three,

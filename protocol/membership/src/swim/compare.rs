@@ -1,0 +1,137 @@
+//! Nothing that got lost stays unknown: members compare what they know.
+//!
+//! ```text
+//!   one                                     other, one of the members at random
+//!      --- digest ------------------------->
+//!      <-- who lives in buckets that differ
+//!      --- whom the other did not know ---->
+//! ```
+//!
+//! Whoever lists somebody as living whom the other holds to be dead is told that.
+//!
+//! While all know the same that costs one digest per peer and period, however
+//! large the mesh is.
+
+use std::collections::BTreeMap;
+
+use foca::{Member, State};
+use rand::Rng;
+use shoal_types::PeerId;
+
+use super::{Action, Swim, Timer};
+use crate::Identity;
+use crate::digest::{Digest, bucket};
+use crate::news::{self, Heard};
+use crate::packet::Packet;
+
+impl Swim {
+    /// Sees to it that the next comparison comes, if this peer has anybody to compare with.
+    pub(super) fn keep_comparing(&mut self, actions: &mut Vec<Action>) {
+        if self.is_active && !self.is_comparing {
+            self.is_comparing = true;
+            // Not all at once, and not always the same two after each other.
+            let delay = self.compare_period.mul_f64(self.random.next_u32() as f64 / f64::from(u32::MAX) + 0.5);
+            actions.push(Action::After { delay, timer: Timer::Compare });
+        }
+    }
+
+    /// Begins a comparison with somebody.
+    pub(super) fn compare(&mut self) -> Vec<Action> {
+        self.is_comparing = false;
+        let mut actions = Vec::new();
+        if let Some(to) = self.somebody() {
+            let digest = self.digest.with(self.foca.identity()).to_bytes();
+            actions.push(Action::Send { to, packet: Packet::Digest(&digest).to_bytes() });
+        }
+        self.keep_comparing(&mut actions);
+        actions
+    }
+
+    /// A member that lives, the next one after a random place.
+    fn somebody(&mut self) -> Option<PeerId> {
+        let mut place = [0; 32];
+        self.random.fill_bytes(&mut place);
+        let place = PeerId::from_bytes(place);
+        let mut circle = self.known.range(place..).chain(self.known.range(..place));
+        circle.find(|(_, member)| member.state() != State::Down).map(|(peer, _)| *peer)
+    }
+
+    /// Somebody's digest.
+    pub(super) fn compared(&mut self, from: PeerId, digest: &[u8]) -> Vec<Action> {
+        let Some(theirs) = Digest::from_bytes(digest).filter(|_| self.is_member(from)) else {
+            return Vec::new();
+        };
+        let mut differing = theirs.differing(&self.digest.with(self.foca.identity()));
+        if !differing.is_empty() {
+            // What does not fit into a packet has its turn another time.
+            let first = self.random.next_u32() as usize % differing.len();
+            differing.rotate_left(first);
+        }
+        self.tell(from, &differing, true, |member| member.state() != State::Down)
+    }
+
+    /// Whom somebody knows in some buckets.
+    pub(super) fn listed(&mut self, from: PeerId, buckets: &[u8], members: &[u8], asks: bool) -> Vec<Action> {
+        if !self.is_member(from) {
+            return Vec::new();
+        }
+        let mut theirs: BTreeMap<PeerId, u64> = BTreeMap::new();
+        let mut news: Vec<Member<Identity>> = Vec::new();
+        let mut rest = members;
+        while !rest.is_empty() {
+            let Ok((heard, after)) = postcard::take_from_bytes::<Member<Heard<'_>>>(rest) else {
+                return Vec::new();
+            };
+            let is_old = self.known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, &heard));
+            if heard.state() != State::Down {
+                theirs.insert(heard.id().peer, heard.id().incarnation);
+            }
+            if !is_old && let Ok(member) = postcard::from_bytes(&rest[..rest.len() - after.len()]) {
+                news.push(member);
+            }
+            rest = after;
+        }
+        let mut actions = self.act(|foca, actions| foca.apply_many(news.into_iter(), true, actions));
+        let is_wanted = |member: &Member<Identity>| {
+            let (has, ours) = (theirs.get(&member.id().peer), member.id().incarnation);
+            match member.state() {
+                State::Down => has.is_some_and(|has| *has <= ours),
+                State::Alive | State::Suspect => asks && has.is_none_or(|has| *has < ours),
+            }
+        };
+        actions.extend(self.tell(from, buckets, false, is_wanted));
+        actions
+    }
+
+    /// Tells those in some buckets who are `wanted`, this peer too.
+    fn tell(&self, to: PeerId, buckets: &[u8], asks: bool, wanted: impl Fn(&Member<Identity>) -> bool) -> Vec<Action> {
+        let (mut told, mut members, mut some) = (Vec::new(), Vec::new(), false);
+        for this in buckets {
+            let before = members.len();
+            let us = Some(self.foca.identity()).filter(|us| bucket(us.peer) == *this);
+            let us = us.map(|us| Member::alive(us.clone()));
+            for member in self.in_bucket(*this).cloned().chain(us).filter(|member| wanted(member)) {
+                // Writing to memory does not fail.
+                members = postcard::to_extend(&member, members).unwrap_or_default();
+                some = true;
+            }
+            if !told.is_empty() && members.len() + told.len() > self.packet_bytes_max {
+                members.truncate(before);
+                break;
+            }
+            told.push(*this);
+        }
+        let packet = Packet::Members { buckets: &told, members: &members, asks };
+        match some || asks && !told.is_empty() {
+            true => vec![Action::Send { to, packet: packet.to_bytes() }],
+            false => Vec::new(),
+        }
+    }
+
+    fn in_bucket(&self, wanted: u8) -> impl Iterator<Item = &Member<Identity>> {
+        let mut first = [0; 32];
+        first[0] = wanted;
+        let from = self.known.range(PeerId::from_bytes(first)..);
+        from.map(|(_, member)| member).take_while(move |member| bucket(member.id().peer) == wanted)
+    }
+}
