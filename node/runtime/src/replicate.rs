@@ -33,6 +33,10 @@ const ASKED_AT_ONCE: usize = 16;
 /// chunk was or is theirs before its owners are found.
 const MOVED_MAX: usize = 32;
 
+/// Ticks between two looks under a settled layout: where many come or go at
+/// once, one pass is for several of them.
+const LOOK_TICKS: u32 = 5;
+
 /// Registers and chunks looked at in one step.
 const PAGE: usize = 1_000;
 
@@ -110,8 +114,12 @@ pub(crate) async fn run(context: Arc<Context>) {
         } else {
             next = clock.now() + timing.repair_interval;
         }
-        // Many changes come at once: one look in a tick is enough.
+        // Many changes come at once; only a joint layout waits for this peer.
         clock.sleep(timing.tick).await;
+        if context.layout.version() == seen.1 && context.layout().is_some_and(|layout| !layout.is_joint()) {
+            let layout = std::pin::pin!(context.layout.after(seen.1));
+            select(layout, clock.sleep(timing.tick * (LOOK_TICKS - 1))).await;
+        }
         let changed = std::pin::pin!(async {
             let members = std::pin::pin!(context.members.after(seen.0));
             let layout = std::pin::pin!(context.layout.after(seen.1));
