@@ -26,7 +26,7 @@ async fn main() -> Result<()> {
     let (one, _events) = peer(1).await?;
     let (other, events) = peer(2).await?;
     tokio::spawn(serve(events));
-    one.learn(other.local(), other.addresses());
+    one.learn(other.local(), &other.addresses());
 
     println!("calls of 64 bytes, idle:        {}", calls(&one, other.local()).await?);
 

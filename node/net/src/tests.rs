@@ -155,7 +155,7 @@ impl Peer {
     }
 
     fn learn(&self, other: &Peer) {
-        self.transport.learn(other.id, vec![other.address()]);
+        self.transport.learn(other.id, &[other.address()]);
     }
 
     async fn next(&mut self) -> Heard {

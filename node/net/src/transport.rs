@@ -123,8 +123,8 @@ impl Transport for Net {
         .boxed()
     }
 
-    fn learn(&self, peer: PeerId, addresses: Vec<String>) {
-        self.shared.links().learn(peer, &addresses);
+    fn learn(&self, peer: PeerId, addresses: &[String]) {
+        self.shared.links().learn(peer, addresses);
     }
 
     fn dial(&self, address: String) {

@@ -31,7 +31,7 @@ pub trait Transport: Send + Sync {
     fn open(&self, to: PeerId, header: Bytes) -> BoxFuture<'static, Result<Flow>>;
 
     /// Where `peer` may be reached. Tried when there is no link to it.
-    fn learn(&self, peer: PeerId, addresses: Vec<String>);
+    fn learn(&self, peer: PeerId, addresses: &[String]);
 
     /// Dials an address of which the peer is not known; it shows up as
     /// [`Inbound::Up`], or as [`Inbound::Refused`].

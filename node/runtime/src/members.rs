@@ -91,7 +91,7 @@ impl Actor for Members {
 
     async fn pre_start(&self, myself: ActorRef<Self::Msg>, state: State) -> Result<State, ActorProcessingErr> {
         for (peer, addresses) in state.book.iter() {
-            state.context.ports.transport.learn(peer, addresses.to_vec());
+            state.context.ports.transport.learn(peer, addresses);
         }
         myself.cast(MembersMsg::Tick)?;
         Ok(state)
@@ -182,7 +182,7 @@ impl State {
         if self.leaving.get(&peer).is_some_and(|gone| *gone < info.incarnation) {
             self.leaving.remove(&peer);
         }
-        self.context.ports.transport.learn(peer, info.addresses.clone());
+        self.context.ports.transport.learn(peer, &info.addresses);
         let known = self.swim.get(peer);
         let identity = match known {
             // One copy of its addresses is enough.
@@ -328,7 +328,7 @@ impl State {
                 }
                 Action::Up(identity) => {
                     tracing::info!(peer = %identity.peer.short(), "alive");
-                    self.context.ports.transport.learn(identity.peer, identity.addresses.to_vec());
+                    self.context.ports.transport.learn(identity.peer, &identity.addresses);
                     self.book.enter(identity.peer, &identity.addresses);
                 }
                 Action::Down(identity) => {
@@ -336,7 +336,7 @@ impl State {
                     self.context.ports.transport.forget(identity.peer);
                     self.link_down(identity.peer);
                     // It may come back where it was.
-                    self.context.ports.transport.learn(identity.peer, identity.addresses.to_vec());
+                    self.context.ports.transport.learn(identity.peer, &identity.addresses);
                 }
             }
         }

@@ -94,7 +94,7 @@ impl Transport for TransportPort {
         .boxed()
     }
 
-    fn learn(&self, peer: PeerId, addresses: Vec<String>) {
+    fn learn(&self, peer: PeerId, addresses: &[String]) {
         let mut state = self.world.state();
         let is_there = |host: &HostId| state.hosts.get(host.index()).is_some_and(|host| host.id == peer);
         let found = addresses.iter().filter_map(|address| HostId::at_address(address)).find(is_there);

@@ -63,7 +63,7 @@ async fn a_peer_that_dials_itself_notices() {
     assert!(why.contains("this peer itself"), "{why}");
     // Its own address under another's name is dropped.
     let nobody = peer_id(&[77; 32]);
-    a.transport.learn(nobody, vec![a.address()]);
+    a.transport.learn(nobody, &[a.address()]);
     let call = || a.transport.call(nobody, bytes::Bytes::new(), Duration::from_secs(10));
     assert!(call().await.is_err());
     tokio::time::sleep(Duration::from_millis(300)).await;

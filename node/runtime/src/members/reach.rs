@@ -73,7 +73,7 @@ impl State {
     /// Any message makes the transport try the addresses that it knows.
     pub(super) fn reach(&self, peer: PeerId, addresses: Option<&Arc<[String]>>) {
         if let Some(addresses) = addresses.filter(|addresses| !addresses.is_empty()) {
-            self.context.ports.transport.learn(peer, addresses.to_vec());
+            self.context.ports.transport.learn(peer, addresses);
         }
         if let Some(layout) = &self.layout.1 {
             self.gossip(peer, &Gossip::Layout { mesh: layout.mesh, version: layout.version });

@@ -55,7 +55,7 @@ impl Transport for Network {
         std::future::ready(Err(nobody(to))).boxed()
     }
 
-    fn learn(&self, _: PeerId, _: Vec<String>) {}
+    fn learn(&self, _: PeerId, _: &[String]) {}
 
     fn dial(&self, _: String) {}
 

@@ -46,7 +46,7 @@ impl Transport for Nobody {
         unreachable(to)
     }
 
-    fn learn(&self, _peer: PeerId, _addresses: Vec<String>) {}
+    fn learn(&self, _peer: PeerId, _addresses: &[String]) {}
 
     fn dial(&self, _address: String) {}
 
