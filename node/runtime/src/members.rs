@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use shoal_membership::{Action, Identity, Swim, Timer};
-use shoal_types::{Gossip, Health, Layout, PeerId, PeerInfo, wire};
+use shoal_types::{Gossip, Health, Layout, PeerId, PeerInfo, PeerMap, wire};
 
 use crate::context::Context;
 use crate::gauges;
@@ -60,7 +60,7 @@ struct Met {
 pub(crate) struct State {
     context: Arc<Context>,
     swim: Swim,
-    met: BTreeMap<PeerId, Met>,
+    met: PeerMap<Met>,
     links: usize,
     /// Incarnations that said that they go.
     leaving: BTreeMap<PeerId, u64>,
@@ -160,7 +160,7 @@ impl State {
         Ok(Self {
             context: context.clone(),
             swim,
-            met: BTreeMap::new(),
+            met: PeerMap::default(),
             links: 0,
             leaving: BTreeMap::new(),
             kept_incarnation: context.config.info.incarnation,

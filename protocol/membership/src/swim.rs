@@ -1,6 +1,6 @@
 mod compare;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use foca::{Config, Foca, Member, NoCustomBroadcast, Notification, PeriodicParams, State};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use shoal_types::{Health, PeerId};
+use shoal_types::{Health, PeerId, PeerMap};
 
 use crate::Identity;
 use crate::codec::TellingCodec;
@@ -95,7 +95,7 @@ pub struct Swim {
     /// Whom foca encodes: everyone that changes.
     told: Receiver<Member<Identity>>,
     /// Everyone that foca knows, for looking up.
-    known: BTreeMap<PeerId, Member<Identity>>,
+    known: PeerMap<Member<Identity>>,
     /// Of those of them that live.
     digest: Digest,
     /// Chooses with whom to compare.
@@ -116,7 +116,7 @@ impl Swim {
         Self {
             foca: Foca::new(identity, foca_config(config), SmallRng::seed_from_u64(seed), TellingCodec(tell)),
             told,
-            known: BTreeMap::new(),
+            known: PeerMap::default(),
             digest: Digest::new(),
             random: SmallRng::seed_from_u64(!seed),
             compare_period: config.compare_period,
@@ -213,7 +213,7 @@ impl Swim {
             && self.known.get(&identity.peer).is_some_and(|member| is_forgotten(member, &identity))
         {
             // It did not count for the digest.
-            self.known.remove(&identity.peer);
+            self.known.swap_remove(&identity.peer);
             self.changed.insert(identity.peer);
         }
         actions
@@ -240,7 +240,7 @@ impl Swim {
         self.get(peer).is_some_and(|(_, health)| health != Health::Dead)
     }
 
-    /// Everyone but ourselves, the dead too, by id.
+    /// Everyone but ourselves, the dead too, in any order.
     pub fn iter(&self) -> impl Iterator<Item = (&Identity, Health)> {
         self.known.values().map(|member| (member.id(), health(member)))
     }

@@ -16,6 +16,7 @@ mod job;
 mod layout;
 mod object;
 mod peer;
+mod peer_map;
 mod register;
 mod rpc;
 pub mod wire;
@@ -29,5 +30,6 @@ pub use job::{
 pub use layout::{Layout, Member};
 pub use object::{ChunkRef, Etag, Format, Manifest, NameValue, ObjectEntry, ObjectName};
 pub use peer::{Health, MemberStatus, PeerInfo, Status};
+pub use peer_map::{PeerIdHasher, PeerMap};
 pub use register::{AcceptReply, Ballot, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
 pub use rpc::{FlowHeader, Gossip, Request, Response};

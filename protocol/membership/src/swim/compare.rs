@@ -47,12 +47,11 @@ impl Swim {
         actions
     }
 
-    /// A member that lives, the next one after a random place.
+    /// A member that lives.
     fn somebody(&mut self) -> Option<PeerId> {
-        let mut place = [0; 32];
-        self.random.fill_bytes(&mut place);
-        let place = PeerId::from_bytes(place);
-        let mut circle = self.known.range(place..).chain(self.known.range(..place));
+        let place = self.random.next_u32() as usize % self.known.len().max(1);
+        let (before, after) = (self.known.get_range(..place)?, self.known.get_range(place..)?);
+        let mut circle = after.iter().chain(before);
         circle.find(|(_, member)| member.state() != State::Down).map(|(peer, _)| *peer)
     }
 
@@ -105,14 +104,19 @@ impl Swim {
 
     /// Tells those in some buckets who are `wanted`, this peer too.
     fn tell(&self, to: PeerId, buckets: &[u8], asks: bool, wanted: impl Fn(&Member<Identity>) -> bool) -> Vec<Action> {
+        let us = Member::alive(self.foca.identity().clone());
+        let mut told_of: BTreeMap<u8, Vec<&Member<Identity>>> = buckets.iter().map(|at| (*at, Vec::new())).collect();
+        for member in self.known.values().chain([&us]).filter(|member| wanted(member)) {
+            if let Some(bucket) = told_of.get_mut(&bucket(member.id().peer)) {
+                bucket.push(member);
+            }
+        }
         let (mut told, mut members, mut some) = (Vec::new(), Vec::new(), false);
         for this in buckets {
             let before = members.len();
-            let us = Some(self.foca.identity()).filter(|us| bucket(us.peer) == *this);
-            let us = us.map(|us| Member::alive(us.clone()));
-            for member in self.in_bucket(*this).cloned().chain(us).filter(|member| wanted(member)) {
+            for member in told_of.get(this).into_iter().flatten() {
                 // Writing to memory does not fail.
-                members = postcard::to_extend(&member, members).unwrap_or_default();
+                members = postcard::to_extend(member, members).unwrap_or_default();
                 some = true;
             }
             if !told.is_empty() && members.len() + told.len() > self.packet_bytes_max {
@@ -126,12 +130,5 @@ impl Swim {
             true => vec![Action::Send { to, packet: packet.to_bytes() }],
             false => Vec::new(),
         }
-    }
-
-    fn in_bucket(&self, wanted: u8) -> impl Iterator<Item = &Member<Identity>> {
-        let mut first = [0; 32];
-        first[0] = wanted;
-        let from = self.known.range(PeerId::from_bytes(first)..);
-        from.map(|(_, member)| member).take_while(move |member| bucket(member.id().peer) == wanted)
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// A mesh in virtual time: every packet takes a millisecond.
@@ -29,8 +31,7 @@ impl Swim {
     fn check_known(&self) {
         let us = self.identity().peer;
         let theirs = self.foca.iter_membership_state().filter(|member| member.id().peer != us);
-        let theirs: BTreeMap<PeerId, Member<Identity>> =
-            theirs.map(|member| (member.id().peer, member.clone())).collect();
+        let theirs: PeerMap<Member<Identity>> = theirs.map(|member| (member.id().peer, member.clone())).collect();
         assert_eq!(self.known, theirs);
     }
 }
