@@ -1,12 +1,22 @@
 //! The mesh in one process, in virtual time, from a seed.
 //!
-//! Here so far: the failure detector ([`SwimWorld`]), a whole mesh of it on a
-//! simulated network with latency and loss. Time is a number, the future is an
-//! [`EventHeap`], every choice comes from a seed: the same seed gives the same
-//! run, to the last event.
+//! The real runtime, its actors and its store run on a simulated network, disk,
+//! clock and randomness; engines that only count take the place of SQL. Time is
+//! a number, the future is an [`EventHeap`], every choice comes from a seed:
+//! the same build, scenario and seed give the same run, to the last event, and
+//! the same trace.
 //!
-//! The runtime's actors are written against ports so that they can live here
-//! too; their simulated network, disk and clock are the next to come.
+//! ```text
+//!   Scenario ── Simulation ──> World: hosts, network, disks, heap, trace
+//!      │                         │  faults strike, clients and jobs work
+//!      │                         │  invariants look while it runs
+//!      │                         v
+//!   Swarm: many seeds ──────> Report, or a Violation ── shrink ──> Replay
+//! ```
+//!
+//! [`Simulation`] runs one world; [`Swarm`] many of them, on all cores, until
+//! one breaks a promise; [`shrink()`] makes that one small, and a [`Replay`] is the
+//! line that runs it again. [`SwimWorld`] is a mesh of failure detectors alone.
 
 mod compute;
 mod disk;
