@@ -5,6 +5,7 @@
 //! task, and a peer that dies closes it.
 
 mod answer;
+mod release;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ use shoal_placement::{PlacementKey, layout_owners};
 use shoal_ports::TaskHandle;
 use shoal_types::{
     ChunkId, Error, Fingerprint, FragmentId, InputPin, JobEvent, JobId, JobPlan, JobState, JobSummary, OutputId,
-    PeerId, Query, Request, Result, StageId, TaskReport, TaskSpec,
+    PeerId, Query, Result, StageId, TaskReport, TaskSpec,
 };
 use tokio::sync::mpsc::Sender;
 
@@ -387,11 +388,7 @@ impl State {
                 continue;
             }
             let (context, job) = (self.context.clone(), self.id);
-            self.context.spawn("job release", async move {
-                if let Err(error) = context.call(peer, Request::JobRelease { job }).await {
-                    tracing::debug!(%error, peer = %peer.short(), "was not told that a job is over");
-                }
-            });
+            self.context.spawn("job release", async move { release::tell(&context, peer, job).await });
         }
         myself.stop(None);
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the tests run in real time")]
 
 pub(crate) mod ports;
+mod release;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -14,14 +15,11 @@ use shoal_types::{Format, ObjectName, PeerId, PeerInfo, Query};
 use tokio::sync::mpsc;
 
 use crate::{Peer, PeerConfig, PutCondition, Stopped};
-use ports::{Compute, Network, Numbers, Store, Tasks, Time};
+use ports::{Compute, Network, Numbers, Store, Tasks, Time, WAIT};
 
-/// A peer that is a mesh, has taken an object in and failed a query; and what
-/// goes away with the last thing of it.
-async fn peer() -> (Peer, Arc<Tasks>, Weak<Compute>) {
-    let id = PeerId::from_bytes([7; 32]);
+pub(crate) fn config() -> PeerConfig {
     let info = PeerInfo {
-        id,
+        id: PeerId::from_bytes([7; 32]),
         name: "alone".into(),
         zone: String::new(),
         weight: 100,
@@ -33,20 +31,33 @@ async fn peer() -> (Peer, Arc<Tasks>, Weak<Compute>) {
         slots: 2,
         gateway: None,
     };
-    let (events, inbound) = mpsc::channel(8);
-    let (tasks, compute) = (Arc::new(Tasks::default()), Arc::new(Compute));
-    let gone = Arc::downgrade(&compute);
-    let ports = Ports {
-        transport: Arc::new(Network::new(id, events)),
-        store: Arc::new(Store::default()),
-        compute,
-        clock: Arc::new(Time::default()),
-        rng: Arc::new(Numbers::default()),
-        spawner: tasks.clone(),
-        files: None,
-    };
     let mut config = PeerConfig { form: true, ..PeerConfig::new(info) };
     config.timing.tick = Duration::from_millis(20);
+    config
+}
+
+/// Ports to somewhere, of which the others are as they usually are.
+pub(crate) fn ports(transport: Arc<Network>) -> Ports {
+    Ports {
+        transport,
+        store: Arc::new(Store::default()),
+        compute: Arc::new(Compute::default()),
+        clock: Arc::new(Time::default()),
+        rng: Arc::new(Numbers::default()),
+        spawner: Arc::new(Tasks::default()),
+        files: None,
+    }
+}
+
+/// A peer that is a mesh, has taken an object in and failed a query; and what
+/// goes away with the last thing of it.
+async fn peer() -> (Peer, Arc<Tasks>, Weak<Compute>) {
+    let config = config();
+    let (events, inbound) = mpsc::channel(8);
+    let (tasks, compute) = (Arc::new(Tasks::default()), Arc::new(Compute::default()));
+    let gone = Arc::downgrade(&compute);
+    let network = Arc::new(Network::new(config.info.id, events));
+    let ports = Ports { compute, spawner: tasks.clone(), ..ports(network) };
     let peer = Peer::start(config, ports, inbound).await.unwrap();
     let body = stream::iter([Ok(Bytes::from("text"))]).boxed();
     peer.put(ObjectName::new("a/b").unwrap(), Format::Bytes, PutCondition::Always, body).await.unwrap();
@@ -79,7 +90,7 @@ async fn a_peer_that_stopped_leaves_nothing_behind() {
 async fn a_peer_that_was_killed_says_nothing_and_leaves_nothing_behind() {
     let (peer, tasks, left) = peer().await;
     // A job that will never be planned goes with it.
-    let waiting = peer.query(Query::new("wait")).await.unwrap();
+    let waiting = peer.query(Query::new(WAIT)).await.unwrap();
     peer.kill();
     tasks.abort_all();
     assert!(matches!(peer.stopped().await, Stopped::Failed(_)));
@@ -94,7 +105,7 @@ async fn gauges_say_what_is_held_and_no_more_than_may_be() {
     let now = |name| gauges.iter().find(|gauge| gauge.name == name).unwrap().now;
     assert!(gauges.iter().all(|gauge| gauge.now <= gauge.bound), "{gauges:?}");
     assert_eq!((now("running jobs"), now("finished jobs")), (0, 1));
-    let waiting = peer.query(Query::new("wait")).await.unwrap();
+    let waiting = peer.query(Query::new(WAIT)).await.unwrap();
     assert_eq!(peer.gauges()[0].now, 1);
     drop(waiting);
     assert!(peer.layout().is_some_and(|layout| layout.involves(peer.id())));

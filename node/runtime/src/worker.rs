@@ -2,8 +2,10 @@
 
 mod io;
 mod kept;
+mod slots;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ use crate::serve;
 pub(crate) use io::{Io, fetch_output};
 pub(crate) use kept::Word;
 use kept::{Fate, Kept};
+use slots::{Slot, Slots};
 
 /// The longest plan fragment that a worker takes, in bytes.
 const FRAGMENT_BYTES_MAX: u32 = 64 << 20;
@@ -42,13 +45,13 @@ pub(crate) enum WorkerMsg {
     Run { from: PeerId, spec: TaskSpec, flow: Flow },
     /// A task of a job coordinated here. Dropping the receiver cancels it.
     RunHere { spec: TaskSpec, fragment: Bytes, report: oneshot::Sender<Result<TaskReport>> },
-    /// A task of the job has ended, and its slot is free.
-    Ended(JobId),
+    /// A task has ended, and its slot is free.
+    Ended(Slot),
     /// Time to ask after jobs of which nothing is heard.
     Look,
     /// What came of that.
     Heard(JobId, Word),
-    /// A job is over.
+    /// A job is over: nothing runs or is kept for it any more.
     Release(JobId),
 }
 
@@ -57,12 +60,24 @@ enum Waiting {
     Here { spec: TaskSpec, fragment: Bytes, report: oneshot::Sender<Result<TaskReport>> },
 }
 
+impl Waiting {
+    fn spec(&self) -> &TaskSpec {
+        match self {
+            Self::There { spec, .. } | Self::Here { spec, .. } => spec,
+        }
+    }
+
+    fn job(&self) -> JobId {
+        self.spec().output.task.job
+    }
+}
+
 pub(crate) struct Worker;
 
 pub(crate) struct State {
     context: Arc<Context>,
     fragments: Arc<Fragments>,
-    running: u32,
+    running: Slots,
     waiting: VecDeque<Waiting>,
     released: VecDeque<JobId>,
     kept: Kept,
@@ -88,9 +103,10 @@ impl Actor for Worker {
         match message {
             WorkerMsg::Run { from, spec, flow } => state.admit(Waiting::There { from, spec, flow }),
             WorkerMsg::RunHere { spec, fragment, report } => state.admit(Waiting::Here { spec, fragment, report }),
-            WorkerMsg::Ended(job) => {
-                state.running = state.running.saturating_sub(1);
-                state.kept.ended(job, state.context.ports.clock.now());
+            WorkerMsg::Ended(slot) => {
+                if let Some(job) = state.running.free(slot) {
+                    state.kept.ended(job, state.context.ports.clock.now());
+                }
             }
             WorkerMsg::Look => {
                 state.looks = false;
@@ -111,14 +127,13 @@ impl Actor for Worker {
             WorkerMsg::Release(job) => state.release(job),
         }
         state.look_later(&myself);
-        while state.running < state.context.config.info.slots.max(1) {
+        while state.running.taken() < state.context.config.info.slots.max(1) as usize {
             let Some(next) = state.waiting.pop_front() else {
                 break;
             };
-            state.running += 1;
             state.start(&myself, next);
         }
-        gauges::note(&state.context.levels.running_tasks, state.running as usize);
+        gauges::note(&state.context.levels.running_tasks, state.running.taken());
         gauges::note(&state.context.levels.waiting_tasks, state.waiting.len());
         Ok(())
     }
@@ -129,7 +144,7 @@ impl State {
         Self {
             context: context.clone(),
             fragments: Arc::default(),
-            running: 0,
+            running: Slots::default(),
             waiting: VecDeque::new(),
             released: VecDeque::new(),
             kept: Kept::default(),
@@ -138,8 +153,15 @@ impl State {
     }
 
     fn release(&mut self, job: JobId) {
+        // The end of a task's flow would stop it too, but waits behind all the
+        // bytes that are on their way here.
+        self.waiting.retain(|task| task.job() != job);
+        self.running.cancel(job);
         self.context.ports.compute.release(job);
         self.kept.released(job);
+        if self.released.contains(&job) {
+            return;
+        }
         if self.released.len() >= RELEASED_MAX {
             self.released.pop_front();
         }
@@ -175,10 +197,7 @@ impl State {
     }
 
     fn admit(&mut self, task: Waiting) {
-        let spec = match &task {
-            Waiting::There { spec, .. } | Waiting::Here { spec, .. } => spec,
-        };
-        let (job, coordinator) = (spec.output.task.job, spec.coordinator);
+        let (job, coordinator) = (task.job(), task.spec().coordinator);
         let context = &self.context;
         let is_full = self.waiting.len() >= context.config.bounds.waiting_tasks;
         let refusal = if self.released.contains(&job) && !context.has_planted(Planted::RunsReleasedTasks) {
@@ -208,24 +227,27 @@ impl State {
         }
     }
 
-    fn start(&self, myself: &ActorRef<WorkerMsg>, task: Waiting) {
+    fn start(&mut self, myself: &ActorRef<WorkerMsg>, task: Waiting) {
         let (context, fragments, myself) = (self.context.clone(), self.fragments.clone(), myself.clone());
-        let job = match &task {
-            Waiting::There { spec, .. } | Waiting::Here { spec, .. } => spec.output.task.job,
-        };
+        let (slot, cancelled) = self.running.take(task.job());
         self.context.spawn("task", async move {
-            match task {
-                Waiting::There { from, spec, flow } => run_there(&context, &fragments, from, spec, flow).await,
-                Waiting::Here { spec, fragment, mut report } => {
-                    let work = std::pin::pin!(run(&context, spec, fragment));
-                    let gone = std::pin::pin!(std::future::poll_fn(|cx| report.poll_canceled(cx)));
-                    if let Either::Left((result, _)) = select(work, gone).await {
-                        let _ = report.send(result);
-                    }
+            let work = async {
+                match task {
+                    Waiting::There { from, spec, flow } => run_there(&context, &fragments, from, spec, flow).await,
+                    Waiting::Here { spec, fragment, report } => run_here(&context, spec, fragment, report).await,
                 }
-            }
-            let _ = myself.cast(WorkerMsg::Ended(job));
+            };
+            unless(cancelled, work).await;
+            let _ = myself.cast(WorkerMsg::Ended(slot));
         });
+    }
+}
+
+/// Does the work, or gives it up when it is cancelled.
+async fn unless(cancelled: oneshot::Receiver<()>, work: impl Future<Output = ()>) {
+    let work = std::pin::pin!(work);
+    if let Either::Right(_) = select(work, cancelled).await {
+        tracing::debug!("a task was stopped, its job is over");
     }
 }
 
@@ -238,6 +260,19 @@ async fn run(context: &Arc<Context>, spec: TaskSpec, fragment: Bytes) -> Result<
         tracing::info!(%output, job = %output.task.job, %error, "a task failed");
     }
     result
+}
+
+async fn run_here(
+    context: &Arc<Context>,
+    spec: TaskSpec,
+    fragment: Bytes,
+    mut report: oneshot::Sender<Result<TaskReport>>,
+) {
+    let work = std::pin::pin!(run(context, spec, fragment));
+    let gone = std::pin::pin!(std::future::poll_fn(|cx| report.poll_canceled(cx)));
+    if let Either::Left((result, _)) = select(work, gone).await {
+        let _ = report.send(result);
+    }
 }
 
 async fn run_there(context: &Arc<Context>, fragments: &Fragments, from: PeerId, spec: TaskSpec, flow: Flow) {

@@ -102,7 +102,13 @@ impl Kept {
         }
         match word {
             Word::Over => return Fate::Release,
-            Word::Runs | Word::None { is_live: true } => job.gone_since = None,
+            Word::Runs => {
+                job.gone_since = None;
+                job.idle_since = now;
+            }
+            // No word came: it is asked again at the next look, as the job may
+            // have been over for long.
+            Word::None { is_live: true } => job.gone_since = None,
             Word::None { is_live: false } => {
                 let since = *job.gone_since.get_or_insert(now);
                 if now.saturating_sub(since) >= GONE {
@@ -110,7 +116,6 @@ impl Kept {
                 }
             }
         }
-        job.idle_since = now;
         Fate::Keep
     }
 }
@@ -155,6 +160,24 @@ mod tests {
         }
         assert_eq!(kept.due(16 * S).len(), 1);
         assert_eq!(kept.heard(job(), Word::None { is_live: false }, 16 * S), Fate::Forget);
+    }
+
+    // A question that was asked while its coordinator could not be reached took
+    // seconds to fail, and the next one came as late as after an answer: outputs
+    // of a job that was over were kept for long after all had healed.
+    #[test]
+    fn a_coordinator_that_gave_no_answer_is_asked_again_at_once() {
+        for is_live in [true, false] {
+            let mut kept = idle();
+            assert_eq!(kept.due(4 * S).len(), 1);
+            assert_eq!(kept.heard(job(), Word::None { is_live }, 7 * S), Fate::Keep);
+            assert_eq!(kept.due(7 * S).len(), 1, "live: {is_live}");
+            assert_eq!(kept.heard(job(), Word::Over, 7 * S), Fate::Release);
+        }
+        let mut kept = idle();
+        assert_eq!(kept.due(4 * S).len(), 1);
+        assert_eq!(kept.heard(job(), Word::Runs, 7 * S), Fate::Keep);
+        assert_eq!(kept.due(8 * S), [], "it has answered");
     }
 
     #[test]
