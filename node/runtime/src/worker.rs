@@ -1,12 +1,13 @@
 //! Tasks that this peer runs for coordinators, itself among them.
 
+mod fragments;
 mod io;
 mod kept;
 mod slots;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,25 +15,17 @@ use futures::channel::oneshot;
 use futures::future::{Either, select};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use shoal_ports::{Flow, FlowWriter};
-use shoal_types::{
-    Error, FlowHeader, FragmentId, JobId, PeerId, Request, Response, Result, TaskReport, TaskSpec, wire,
-};
+use shoal_types::{Error, JobId, PeerId, Request, Response, Result, TaskReport, TaskSpec, wire};
 
-use crate::chunks;
-use crate::context::{Context, lock};
+use crate::context::Context;
 use crate::gauges;
 use crate::planted::Planted;
 use crate::serve;
+use fragments::Fragments;
 pub(crate) use io::{Io, fetch_output};
 pub(crate) use kept::Word;
 use kept::{Fate, Kept};
 use slots::{Slot, Slots};
-
-/// The longest plan fragment that a worker takes, in bytes.
-const FRAGMENT_BYTES_MAX: u32 = 64 << 20;
-
-/// Fragments kept for the tasks to come.
-const FRAGMENTS_MAX: usize = 128;
 
 /// Jobs whose outputs were released; a task of theirs that comes late is refused.
 const RELEASED_MAX: usize = 1_024;
@@ -301,43 +294,4 @@ async fn run_there(context: &Arc<Context>, fragments: &Fragments, from: PeerId, 
 async fn tell(mut writer: Box<dyn FlowWriter>, report: &Result<TaskReport>) -> Result<()> {
     writer.send(wire::encode(report)?).await?;
     writer.finish().await
-}
-
-/// Plan fragments by name, fetched once from the coordinator.
-#[derive(Default)]
-pub(crate) struct Fragments {
-    kept: Mutex<(VecDeque<FragmentId>, BTreeMap<FragmentId, Bytes>)>,
-}
-
-impl Fragments {
-    async fn get(&self, context: &Arc<Context>, spec: &TaskSpec) -> Result<Bytes> {
-        if let Some(bytes) = lock(&self.kept).1.get(&spec.fragment) {
-            return Ok(bytes.clone());
-        }
-        let work = async {
-            let header = FlowHeader::FragmentGet { job: spec.output.task.job, fragment: spec.fragment };
-            let flow = context.ports.transport.open(spec.coordinator, wire::encode(&header)?).await?;
-            let Flow { writer, mut reader } = flow;
-            writer.finish().await?;
-            let length = chunks::first_frame::<u32>(&mut reader, spec.coordinator).await?;
-            if length > FRAGMENT_BYTES_MAX {
-                return Err(Error::BadFrame { what: format!("a plan fragment of {length} bytes") });
-            }
-            chunks::read_exactly(&mut reader, length).await
-        };
-        let bytes = context.timeout("fetching a plan", context.config.timing.chunk, work).await?;
-        if FragmentId::of(&bytes) != spec.fragment {
-            return Err(Error::BadFrame { what: "a plan fragment that is not what its name says".into() });
-        }
-        let (order, kept) = &mut *lock(&self.kept);
-        if kept.insert(spec.fragment, bytes.clone()).is_none() {
-            order.push_back(spec.fragment);
-            if order.len() > FRAGMENTS_MAX
-                && let Some(oldest) = order.pop_front()
-            {
-                kept.remove(&oldest);
-            }
-        }
-        Ok(bytes)
-    }
 }

@@ -15,7 +15,7 @@ use shoal_types::{
     ChunkId, Error, Format, JobId, JobPlan, OutputId, PeerId, Query, RegisterEntry, RegisterKey, Response, Result,
     TaskReport, TaskSpec, wire,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::context::lock;
@@ -27,8 +27,17 @@ pub(crate) struct Network {
     /// Calls that nobody answers, before all others are.
     unanswered: AtomicU32,
     answered: AtomicU32,
-    /// The plan fragment that everybody gives who is asked for one.
-    fragment: Mutex<Option<Bytes>>,
+    /// What comes of opening a flow, and how many were opened.
+    opening: watch::Sender<Opening>,
+    opened: AtomicU32,
+}
+
+#[derive(Clone)]
+enum Opening {
+    Fails,
+    Waits,
+    /// Everybody gives this plan fragment.
+    Fragment(Bytes),
 }
 
 impl Network {
@@ -38,7 +47,8 @@ impl Network {
             events: Mutex::new(Some(events)),
             unanswered: AtomicU32::new(u32::MAX),
             answered: AtomicU32::new(0),
-            fragment: Mutex::default(),
+            opening: watch::Sender::new(Opening::Fails),
+            opened: AtomicU32::new(0),
         }
     }
 
@@ -52,7 +62,20 @@ impl Network {
     }
 
     pub(crate) fn has_fragment(&self, fragment: &Bytes) {
-        *lock(&self.fragment) = Some(fragment.clone());
+        self.opening.send_replace(Opening::Fragment(fragment.clone()));
+    }
+
+    /// Has flows wait that are opened, until something else is said.
+    pub(crate) fn opens_when_told(&self) {
+        self.opening.send_replace(Opening::Waits);
+    }
+
+    pub(crate) fn opens_nothing(&self) {
+        self.opening.send_replace(Opening::Fails);
+    }
+
+    pub(crate) fn opened(&self) -> u32 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// Something comes from another peer.
@@ -93,11 +116,19 @@ impl Transport for Network {
     }
 
     fn open(&self, to: PeerId, _: Bytes) -> BoxFuture<'static, Result<Flow>> {
-        let flow = lock(&self.fragment).clone().ok_or_else(|| nobody(to)).and_then(|fragment| {
-            let length = wire::encode(&Ok::<u32, Error>(fragment.len() as u32))?;
-            Ok(Frames::flow([length, fragment]))
-        });
-        std::future::ready(flow).boxed()
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        let mut opening = self.opening.subscribe();
+        async move {
+            let told = opening.wait_for(|opening| !matches!(opening, Opening::Waits)).await;
+            match told.as_deref() {
+                Ok(Opening::Fragment(fragment)) => {
+                    let length = wire::encode(&Ok::<u32, Error>(fragment.len() as u32))?;
+                    Ok(Frames::flow([length, fragment.clone()]))
+                }
+                Ok(Opening::Fails | Opening::Waits) | Err(_) => Err(nobody(to)),
+            }
+        }
+        .boxed()
     }
 
     fn learn(&self, _: PeerId, _: &[String]) {}
