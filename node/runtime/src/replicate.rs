@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::future::select;
 use futures::{StreamExt, TryStreamExt, stream};
-use shoal_placement::{PlacementKey, is_beyond, owners};
+use shoal_placement::{PlacementKey, is_beyond, most_owners_among, owners};
 use shoal_register::Decision;
 use shoal_types::{ChunkId, Error, Layout, Member, PeerId, RegisterKey, Request, Response, Result};
 
@@ -286,8 +286,8 @@ async fn chunks(
 }
 
 /// Whether the old owners of a joint layout may be let go: every live member
-/// has brought over all that it holds, to everyone who is live now, and so few
-/// are away that no name was known to them alone.
+/// has brought over all that it holds, to everyone who is live now, and those
+/// who are away are so few, or in so few zones, that no name was known to them alone.
 ///
 /// Who was not ready when asked last, `unready`, is asked first.
 pub(crate) async fn may_settle(context: &Arc<Context>, layout: &Layout, unready: Option<PeerId>) -> Result<()> {
@@ -298,12 +298,12 @@ pub(crate) async fn may_settle(context: &Arc<Context>, layout: &Layout, unready:
     for group in layout.groups() {
         let acceptors = context.config.register_owners().min(group.len());
         let tolerated = acceptors.saturating_sub(1) / 2;
-        let missing = group.iter().filter(|member| away.contains(&member.id)).count();
+        let missing = most_owners_among(group, acceptors, |member| away.contains(&member.id));
         if missing > tolerated {
             return Err(Error::NoQuorum {
-                what: format!("letting go of layout {}", layout.version),
-                answered: (group.len() - missing) as u32,
-                needed: (group.len() - tolerated) as u32,
+                what: format!("some names, before letting go of layout {}", layout.version),
+                answered: (acceptors - missing) as u32,
+                needed: (acceptors - tolerated) as u32,
             });
         }
     }

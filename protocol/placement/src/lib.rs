@@ -11,10 +11,12 @@
 //! its last bit between two machines, and then so would the owners.
 
 mod beyond;
+mod most;
 mod rank;
 mod straw;
 
 pub use beyond::is_beyond;
+pub use most::most_owners_among;
 use rank::Ranked;
 use shoal_types::{ChunkId, Layout, Member, PeerId};
 

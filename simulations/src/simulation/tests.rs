@@ -25,3 +25,28 @@ fn a_quiet_mesh_does_its_work_and_the_same_seed_is_the_same_run() {
     assert_eq!(run(1).trace, report.trace);
     assert_ne!(run(2).trace, report.trace);
 }
+
+/// However many a zone has: no name had two of its owners there.
+#[test]
+fn a_mesh_that_lost_a_whole_zone_for_good_lets_go_of_it() {
+    let scenario = Scenario::parse(
+        r#"
+        title = "a zone goes"
+        peers = 20
+        zones = 5
+        duration = "15s"
+        heal = "2m"
+        [timing]
+        repair_delay = "5s"
+        [[fault]]
+        kind = "reclaim"
+        at = "2s"
+        peers = "20%"
+        "#,
+    )
+    .unwrap();
+    let report = Simulation::new(scenario, 1).run().unwrap();
+    assert_eq!(report.violations, [], "{}", report.to_table());
+    let last = report.samples.last().unwrap();
+    assert!(!last.layout_joint && last.layout_version == 3, "{last:?}");
+}
