@@ -1,5 +1,7 @@
 //! Jobs: a plan as a graph of stages, and the tasks that run it.
 
+mod pins;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -103,6 +105,7 @@ pub struct TaskSpec {
     pub buckets: u32,
     /// Per input of the stage, its producers' outputs by partition: the fixed
     /// order in which they are read.
+    #[serde(with = "pins")]
     pub inputs: Vec<Vec<InputPin>>,
     pub memory_bytes: u64,
 }
