@@ -170,19 +170,21 @@ impl World {
             let ours = state.hosts[at.index()].incarnations;
             let existing = state.network.links.links.get(at, from).map(|link| {
                 let same = link.lives[side(from, at)] == incarnation && link.lives[side(at, from)] == ours;
-                (link.epoch, same && link.up == [true, true], link.up[side(at, from)])
+                (link.epoch, same && link.up == [true, true])
             });
             match existing {
-                Some((epoch, true, _)) => {
+                Some((epoch, true)) => {
                     state.send(self.seed(), at, from, Kind::Signal, 1, Packet::Accept { from: at, epoch });
                     return;
                 }
-                Some((epoch, false, true)) => Some(epoch),
-                Some((_, false, false)) | None => None,
+                Some((epoch, false)) => Some(epoch),
+                None => None,
             }
         };
+        // Either end may hold the old one to be up, where dials were late or crossed.
         if let Some(epoch) = replaced {
             self.link_down(at, from, epoch);
+            self.link_down(from, at, epoch);
         }
         let mut state = self.state();
         let ours = state.hosts[at.index()].incarnations;

@@ -48,5 +48,5 @@ fn a_mesh_that_lost_a_whole_zone_for_good_lets_go_of_it() {
     let report = Simulation::new(scenario, 1).run().unwrap();
     assert_eq!(report.violations, [], "{}", report.to_table());
     let last = report.samples.last().unwrap();
-    assert!(!last.layout_joint && last.layout_version == 3, "{last:?}");
+    assert!(!last.layout_joint && last.layout_version > 1 && last.hosts_up == 16, "{last:?}");
 }
