@@ -227,8 +227,8 @@ async fn chunks(
     mine: bool,
 ) -> Result<()> {
     let replicas = context.config.replicas as usize;
-    let living_owners = |chunk, away: &BTreeSet<PeerId>| {
-        let living = layout.members.iter().filter(|member| !away.contains(&member.id));
+    let living_owners = |chunk, is_away: &dyn Fn(PeerId) -> bool| {
+        let living = layout.members.iter().filter(|member| !is_away(member.id));
         owners(PlacementKey::of_chunk(chunk), living, replicas)
     };
     let moved = before.map(|done| Moved::of(layout, away, &done.away, replicas));
@@ -245,11 +245,11 @@ async fn chunks(
             if moved.as_ref().is_some_and(|moved| moved.spares(chunk)) {
                 continue;
             }
-            let owners = living_owners(chunk, away);
+            let owners = living_owners(chunk, &|peer| away.contains(&peer));
             if mine && owners.first() != Some(&context.me) {
                 continue;
             }
-            if before.is_some_and(|done| living_owners(chunk, &done.away) == owners) {
+            if before.is_some_and(|done| living_owners(chunk, &|peer| done.away.contains(&peer)) == owners) {
                 continue;
             }
             for owner in owners.into_iter().filter(|owner| *owner != context.me) {
@@ -270,6 +270,15 @@ async fn chunks(
         }
         let mut sent = stream::iter(missing)
             .map(|(owner, chunk)| async move {
+                // Those whom it was to stand in for may have come back: a peer
+                // that has just started links to them one after the other.
+                let live = context.members.look(|table| {
+                    let is_live = |peer| peer == context.me || table.is_live(peer);
+                    living_owners(chunk, &|peer| !is_live(peer))
+                });
+                if context.is_live(owner) && !live.contains(&owner) {
+                    return Err(context.not_ready("members came back, it looks again"));
+                }
                 let store = context.ports.store.clone();
                 let Some(bytes) = context.blocking(move || store.chunk_get(chunk, None)).await? else {
                     // Found to be broken: another holder brings it, to us as well.
