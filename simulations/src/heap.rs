@@ -56,6 +56,11 @@ impl<E> EventHeap<E> {
         self.events.remove(&key)
     }
 
+    /// Takes back all events of a kind, in their order. Costs a look at every one that waits.
+    pub fn take_if(&mut self, mut wanted: impl FnMut(&E) -> bool) -> Vec<E> {
+        self.events.extract_if(.., |_, event| wanted(event)).map(|(_, event)| event).collect()
+    }
+
     /// Goes on to the next event, if there is one up to `end`; else to `end`.
     pub fn pop_until(&mut self, end: Duration) -> Option<E> {
         match self.events.first_entry() {

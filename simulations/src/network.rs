@@ -9,6 +9,7 @@ mod arrive;
 mod calls;
 mod conditions;
 mod flows;
+mod line;
 mod links;
 mod packet;
 mod path;
@@ -21,6 +22,7 @@ pub(crate) use calls::Calls;
 pub(crate) use conditions::{HostSet, LinkQuality};
 pub(crate) use conditions::{Rule, RuleId};
 pub(crate) use flows::Pipes;
+pub(crate) use line::Transfer;
 pub(crate) use links::Links;
 pub(crate) use packet::{Packet, Piece};
 pub(crate) use path::Kind;
@@ -58,6 +60,8 @@ pub(crate) struct Network {
     pub(crate) calls: Calls,
     pub(crate) pipes: Pipes,
     pub(crate) sent_bytes: u64,
+    /// How many things have ever waited for a line.
+    transfers: u64,
 }
 
 impl Network {
@@ -70,6 +74,7 @@ impl Network {
             calls: Calls::default(),
             pipes: Pipes::default(),
             sent_bytes: 0,
+            transfers: 0,
         }
     }
 
@@ -80,8 +85,8 @@ impl Network {
         RuleId(self.next_rule)
     }
 
-    pub(crate) fn remove_rule(&mut self, rule: RuleId) {
-        self.rules.remove(&rule);
+    pub(crate) fn remove_rule(&mut self, rule: RuleId) -> Option<Rule> {
+        self.rules.remove(&rule)
     }
 
     /// Rules that have ever been in force, and how many are.

@@ -92,10 +92,7 @@ impl ChaosKind {
             Self::Loss => FaultKind::Loss(Loss { share: share(random, 40), with }),
             Self::Duplicate => FaultKind::Duplicate(Duplicate { share: share(random, 60), with }),
             Self::Reorder => FaultKind::Reorder(Reorder { share: share(random, 60), with }),
-            // What is queued on a line keeps its pace when the fault ends: on slower ones for minutes.
-            Self::Bandwidth => {
-                FaultKind::Bandwidth(Bandwidth { bandwidth: Bytes(16_000_000 << random.below(4)), with })
-            }
+            Self::Bandwidth => FaultKind::Bandwidth(Bandwidth { bandwidth: Bytes(1_000_000 << random.below(6)), with }),
             Self::Partition => {
                 let direction = [Direction::Both, Direction::Both, Direction::Out, Direction::In];
                 let direction = random.pick(&direction).copied().unwrap_or_default();

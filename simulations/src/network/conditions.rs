@@ -76,6 +76,11 @@ impl Rule {
         }
     }
 
+    /// Whether lines are slower by it.
+    pub(crate) fn slows_lines(&self) -> bool {
+        matches!(self, Self::Worse { by: LinkQuality { bandwidth: Some(_), .. }, .. })
+    }
+
     pub(super) fn worsen(&self, a: HostId, b: HostId, quality: &mut LinkQuality) {
         let Self::Worse { between, and, by } = self else {
             return;

@@ -59,26 +59,18 @@ impl State {
         if overtaken && matches!(kind, Kind::Gossip | Kind::Call) {
             way += 4 * (quality.latency + fate.time_below(quality.jitter));
         }
-        let arrival = match kind {
-            Kind::Bulk => {
-                let line = self.network.config.bandwidth.min(quality.bandwidth.unwrap_or(u64::MAX));
-                let takes = transfer_time(bytes.saturating_mul(scale), line);
-                let sender = &mut self.hosts[from.index()];
-                let sent = sender.up_ready.max(now) + takes;
-                sender.up_ready = sent;
-                let receiver = &mut self.hosts[to.index()];
-                let received = receiver.down_ready.max(now + way) + takes;
-                receiver.down_ready = received;
-                received.max(sent + way)
-            }
-            Kind::Gossip | Kind::Call | Kind::Stream | Kind::Signal => now + way,
-        };
         let twice = matches!(packet, Packet::Gossip { .. } | Packet::Request { .. }) && fate.chance(quality.duplicate);
-        if twice {
-            let later = arrival + fate.time_below(10 * (quality.latency + quality.jitter));
-            self.heap.push_at(later, Event::Arrive { at: to, packet: packet.clone() });
+        let again = twice.then(|| (packet.clone(), fate.time_below(10 * (quality.latency + quality.jitter))));
+        let arrival = match kind {
+            Kind::Bulk => self.transfer(from, to, bytes.saturating_mul(scale), way, packet),
+            Kind::Gossip | Kind::Call | Kind::Stream | Kind::Signal => {
+                self.heap.push(way, Event::Arrive { at: to, packet });
+                now + way
+            }
+        };
+        if let Some((packet, later)) = again {
+            self.heap.push_at(arrival + later, Event::Arrive { at: to, packet });
         }
-        self.heap.push_at(arrival, Event::Arrive { at: to, packet });
     }
 
     /// Whether a packet that has come this far gets through. What belongs to a
@@ -98,9 +90,4 @@ impl State {
         }
         !blocked
     }
-}
-
-fn transfer_time(bytes: u64, bytes_per_second: u64) -> Duration {
-    let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(bytes_per_second.max(1));
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }

@@ -1,7 +1,7 @@
 use futures::channel::oneshot;
 
 use crate::host::HostId;
-use crate::network::Packet;
+use crate::network::{Packet, Transfer};
 use crate::world::World;
 
 /// Something that happens at a moment of virtual time.
@@ -10,6 +10,8 @@ pub(crate) enum Event {
     Awake { host: Option<HostId>, incarnation: u64, sleeper: oneshot::Sender<()> },
     /// Something has arrived at a host over the network.
     Arrive { at: HostId, packet: Packet },
+    /// Something has that had to wait for the line.
+    Transfer(Box<Transfer>),
     /// A host's disk gets to work that was asked of it.
     Disk { host: HostId, incarnation: u64, work: Box<dyn FnOnce() + Send> },
     /// The world itself acts: a fault, a client, a check.
@@ -22,6 +24,7 @@ impl Event {
         match self {
             Self::Awake { host, .. } => *host,
             Self::Arrive { at, .. } => Some(*at),
+            Self::Transfer(transfer) => Some(transfer.to),
             Self::Disk { host, .. } => Some(*host),
             Self::Act { .. } => None,
         }

@@ -45,6 +45,7 @@ impl World {
                 let _ = sleeper.send(());
             }
             Event::Arrive { at, packet } => self.arrive(at, packet),
+            Event::Transfer(transfer) => self.arrive(transfer.to, transfer.packet),
             Event::Disk { host, work, .. } => self.disk_works(host, work),
             Event::Act { act, .. } => act(self),
         }
@@ -70,7 +71,7 @@ impl State {
                 }
                 let stale = match &event {
                     Event::Awake { incarnation, .. } | Event::Disk { incarnation, .. } => !host.lives(*incarnation),
-                    Event::Arrive { .. } | Event::Act { .. } => false,
+                    Event::Arrive { .. } | Event::Transfer(_) | Event::Act { .. } => false,
                 };
                 if stale {
                     continue;
@@ -78,12 +79,13 @@ impl State {
             }
             let kind = match &event {
                 Event::Awake { .. } => 1,
-                Event::Arrive { .. } => 2,
+                Event::Arrive { .. } | Event::Transfer(_) => 2,
                 Event::Disk { .. } => 3,
                 Event::Act { .. } => 4,
             };
             let bytes: &[u8] = match &event {
                 Event::Arrive { packet, .. } => packet.bytes(),
+                Event::Transfer(transfer) => transfer.packet.bytes(),
                 Event::Act { what, .. } => what.as_bytes(),
                 Event::Awake { .. } | Event::Disk { .. } => &[],
             };

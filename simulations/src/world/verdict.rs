@@ -38,7 +38,11 @@ impl World {
     pub(crate) fn impose(&self, rule: Rule) -> RuleId {
         let mut state = self.state();
         let blocks = matches!(rule, Rule::Block { .. });
+        let slows_lines = rule.slows_lines();
         let id = state.network.add_rule(rule);
+        if slows_lines {
+            state.lines_changed();
+        }
         if blocks {
             let crossed: Vec<_> = state
                 .network
@@ -55,6 +59,9 @@ impl World {
     }
 
     pub(crate) fn lift(&self, rule: RuleId) {
-        self.state().network.remove_rule(rule);
+        let mut state = self.state();
+        if state.network.remove_rule(rule).is_some_and(|rule| rule.slows_lines()) {
+            state.lines_changed();
+        }
     }
 }

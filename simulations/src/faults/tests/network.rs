@@ -78,6 +78,35 @@ fn chunks_take_their_time_on_a_slow_line() {
 }
 
 #[test]
+fn what_waits_for_a_slow_line_goes_at_the_new_pace_once_that_is_over() {
+    trial(|trial| async move {
+        // A chunk stands for 16 MiB: one would take minutes.
+        trial.strike(Bandwidth { bandwidth: Nominal(100_000), with: Reach::All }, &[0], Some(2));
+        let (put, during) = trial.put(0, "t/during", 3 * 4096).await;
+        put.unwrap();
+        assert!(during > ms(1_900) && during < ms(3_000), "{during:?}");
+        // Nor is the line held by what was to be.
+        let (_, after) = trial.put(0, "t/after", 4097).await;
+        assert!(after < ms(1_000), "{after:?}");
+    });
+}
+
+#[test]
+fn what_is_on_a_line_slows_down_with_it() {
+    trial(|trial| async move {
+        let slow = |bandwidth| Bandwidth { bandwidth: Nominal(bandwidth), with: Reach::All };
+        trial.strike(slow(16 << 20), &[0], Some(60));
+        let put = trial.put(0, "t/during", 4097);
+        let ((_, during), ()) = futures::join!(put, async {
+            trial.pass(ms(500)).await;
+            trial.strike(slow(4 << 20), &[0], Some(60));
+        });
+        // Half of a chunk of 16 MiB in half a second, the other half in two.
+        assert!(during > ms(2_400), "{during:?}");
+    });
+}
+
+#[test]
 fn a_minority_cut_off_decides_nothing_and_is_held_dead() {
     trial(|trial| async move {
         trial.strike(Partition::default(), &[3, 4], Some(DEAD));
