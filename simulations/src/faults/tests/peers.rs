@@ -17,6 +17,26 @@ fn a_killed_peer_is_down_held_dead_and_comes_back_with_its_copies() {
 }
 
 #[test]
+fn one_that_comes_back_brings_no_copies_in_place_of_those_it_has_not_met_yet() {
+    let mut scenario = Scenario { peers: 12, ..scenario() };
+    scenario.workload.data = Nominal(4 << 30);
+    // It stays a member while it is away.
+    scenario.timing.repair_delay = Span(ms(600_000));
+    trial_of(scenario, |trial| async move {
+        let all = |trial: &Trial| (0..12).map(|host| trial.copies(host)).sum::<usize>();
+        let before = all(&trial);
+        trial.strike(Crash { by: Death::Kill, within_changes: 0 }, &[4], Some(30));
+        trial.seconds(29).await;
+        // Others stood in for it.
+        let without = all(&trial);
+        assert!(without > before, "{without} copies, {before} before");
+        trial.seconds(40).await;
+        assert!(trial.holds_alive(0, 4));
+        assert_eq!(all(&trial), without);
+    });
+}
+
+#[test]
 fn the_power_goes_in_the_middle_of_a_write() {
     trial(|trial| async move {
         let crash = Crash { by: Death::Power, within_changes: 6 };
