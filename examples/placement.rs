@@ -21,6 +21,7 @@ fn main() {
             zone: format!("rack-{}", n % 3),
             // The last machine has a disk twice as large.
             weight: if n == 6 { 200 } else { 100 },
+            revision: 0,
         })
         .collect();
     let before = place(&members);

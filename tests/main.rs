@@ -11,6 +11,7 @@ mod demo;
 mod dev;
 mod embedded;
 mod layering;
+mod membership;
 mod queries;
 mod simulation;
 mod storage;

@@ -69,6 +69,11 @@ impl Peer {
     /// SIGTERM; gives the exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.ended()
+    }
+
+    /// Waits until it has ended; gives the exit code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -7,7 +7,7 @@
 //! | the network | the peers | the disks |
 //! |---|---|---|
 //! | [`Latency`], [`Loss`], [`Duplicate`], [`Reorder`], [`Bandwidth`] | [`Crash`], [`Pause`], [`Clock`], [`SlowPeer`] | [`DiskFull`], [`DiskSlow`] |
-//! | [`Partition`], [`Cut`] | [`Reclaim`], [`Join`] | [`SyncFails`], [`Rot`], [`DiskLost`], [`SyncLies`] |
+//! | [`Partition`], [`Cut`] | [`Reclaim`], [`Join`], [`Role`] | [`SyncFails`], [`Rot`], [`DiskLost`], [`SyncLies`] |
 
 mod bandwidth;
 mod chaos;
@@ -29,6 +29,7 @@ mod plan;
 mod reach;
 mod reclaim;
 mod reorder;
+mod role;
 mod rot;
 mod slow_peer;
 mod strike;
@@ -63,6 +64,7 @@ pub(crate) use plan::plan;
 pub use reach::Reach;
 pub use reclaim::Reclaim;
 pub use reorder::Reorder;
+pub use role::Role;
 pub use rot::Rot;
 pub use slow_peer::SlowPeer;
 pub(crate) use strike::Strike;

@@ -52,8 +52,8 @@ pub use compute::{
 pub use disk::{DiskConfig, DiskCounters, Outage, SimDisk};
 pub use faults::{
     Bandwidth, Chaos, ChaosKind, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate, FaultEntry,
-    FaultKind, Join, Latency, Loss, Partition, Pause, Reach, Reclaim, Reorder, Rot, SlowPeer, SyncFails, SyncLies,
-    Victims,
+    FaultKind, Join, Latency, Loss, Partition, Pause, Reach, Reclaim, Reorder, Role, Rot, SlowPeer, SyncFails,
+    SyncLies, Victims,
 };
 pub use heap::EventHeap;
 pub use host::Death;

@@ -8,7 +8,7 @@ mod rows;
 use std::time::Duration;
 
 use reqwest::{Method, Url};
-use shoal_types::Query;
+use shoal_types::{Query, RoleChange};
 
 pub use error::ClientError;
 pub use objects::{Download, ListPage};
@@ -65,6 +65,13 @@ impl Client {
 
     pub async fn status(&self) -> Result<StatusView> {
         self.fetch(Method::GET, self.url(&["status"])).await
+    }
+
+    /// Has a member take another part in keeping the data: `self`, or one by
+    /// its name or the beginning of its id.
+    pub async fn change_role(&self, member: &str, change: &RoleChange) -> Result<()> {
+        let request = self.request(Method::POST, self.url(&["members", member, "role"])).timeout(ANSWER_TIME_MAX);
+        self.send(request.json(change)).await.map(drop)
     }
 
     /// Jobs, newest first, without their events.

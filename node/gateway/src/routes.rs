@@ -1,6 +1,7 @@
 //! Which request goes where.
 
 mod jobs;
+mod members;
 mod objects;
 mod read;
 mod sql;
@@ -20,10 +21,14 @@ use crate::{guard, reply};
 /// are written by programs; larger ones belong into a table.
 pub(crate) const SQL_BYTES_MAX: usize = 1 << 20;
 
+/// The longest change of a member's part, in bytes.
+const ROLE_BYTES_MAX: usize = 4 << 10;
+
 /// Everything that a gateway answers.
 pub(crate) fn router(peer: Peer) -> Router {
     Router::new()
         .route("/v1/status", get(status::status))
+        .route("/v1/members/{who}/role", post(members::change_role).layer(DefaultBodyLimit::max(ROLE_BYTES_MAX)))
         .route("/v1/objects", get(objects::list))
         .route("/v1/objects/{*name}", get(read::get).head(read::head).put(objects::put).delete(objects::remove))
         .route("/v1/manifests/{*name}", get(objects::manifest))

@@ -62,6 +62,8 @@ async fn peer(seed: u8) -> Result<(Arc<dyn Transport>, mpsc::Receiver<Inbound>)>
         pid: std::process::id(),
         slots: 1,
         gateway: None,
+        leaves: false,
+        revision: 0,
     };
     let mut config = NetConfig::new([seed; 32], Secret::from_text("only for this measurement")?, info);
     config.listen = vec![([127, 0, 0, 1], 0).into()];

@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) closes: mpsc::UnboundedSender<ConnectionId>,
     /// Tells the driver that somebody is to be dialed.
     pub(crate) dial_wanted: Notify,
-    info: PeerInfo,
+    info: Mutex<PeerInfo>,
     advertise: Vec<String>,
     listening: Mutex<Vec<SocketAddr>>,
     links: Mutex<Links>,
@@ -61,7 +61,7 @@ impl Shared {
             flow_room: Arc::new(Semaphore::new(limits.flows)),
             closes,
             dial_wanted: Notify::new(),
-            info: PeerInfo { id: local, ..info },
+            info: Mutex::new(PeerInfo { id: local, ..info }),
             advertise,
             listening: Mutex::default(),
             links: Mutex::new(Links::new(local, limits.clone())),
@@ -100,7 +100,12 @@ impl Shared {
 
     /// What this peer says of itself, as of now.
     pub(crate) fn info(&self) -> PeerInfo {
-        PeerInfo { addresses: self.addresses(), ..self.info.clone() }
+        let info = self.info.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        PeerInfo { addresses: self.addresses(), ..info }
+    }
+
+    pub(crate) fn present(&self, info: PeerInfo) {
+        *self.info.lock().unwrap_or_else(PoisonError::into_inner) = PeerInfo { id: self.local, ..info };
     }
 
     /// A link of this role, dialing the peer if need be. Waits while one is

@@ -58,6 +58,8 @@ fn config() -> NetConfig {
         pid: 1,
         slots: 1,
         gateway: None,
+        leaves: false,
+        revision: 0,
     };
     let mut config = NetConfig::new(identity, Secret::from_text(SECRET).unwrap(), info);
     config.listen = vec!["127.0.0.1:0".parse().unwrap()];

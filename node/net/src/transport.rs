@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use shoal_ports::{Flow, Inbound, Transport, TransportStats};
 use shoal_types::wire::{FRAME_BYTES_MAX, GOSSIP_BYTES_MAX};
-use shoal_types::{Error, PeerId, Result};
+use shoal_types::{Error, PeerId, PeerInfo, Result};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,10 @@ impl Transport for Net {
 
     fn addresses(&self) -> Vec<String> {
         self.shared.addresses()
+    }
+
+    fn present(&self, info: PeerInfo) {
+        self.shared.present(info);
     }
 
     fn gossip(&self, to: PeerId, frame: Bytes) {

@@ -17,6 +17,10 @@ pub trait Transport: Send + Sync {
     /// The addresses at which others can reach this peer, as `HOST:PORT`.
     fn addresses(&self) -> Vec<String>;
 
+    /// What this peer says of itself from now on, on links to come. Its id
+    /// and addresses are filled in.
+    fn present(&self, info: PeerInfo);
+
     /// Sends a small frame (at most [`shoal_types::wire::GOSSIP_BYTES_MAX`])
     /// without waiting. It may be lost.
     fn gossip(&self, to: PeerId, frame: Bytes);

@@ -8,6 +8,7 @@ use crate::planted::Planted;
 /// What a peer needs to know to start.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
+    /// What the peer says of itself when it starts.
     pub info: PeerInfo,
     /// Addresses (`HOST:PORT`) at which other peers may be.
     pub join: Vec<String>,

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures::future::{Either, FutureExt, select};
 use ractor::{ActorCell, ActorRef};
 use shoal_ports::{Ports, TaskHandle};
-use shoal_types::{Error, Layout, MeshId, PeerId, Request, Response, Result, wire};
-use tokio::sync::Semaphore;
+use shoal_types::{Error, Layout, MeshId, PeerId, PeerInfo, Request, Response, Result, wire};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::chunks::ChunkCache;
 use crate::config::PeerConfig;
@@ -20,6 +20,7 @@ use crate::members::{MemberTable, MembersMsg};
 use crate::published::Published;
 use crate::registers::RegistersMsg;
 use crate::serve;
+use crate::supervisor::SupervisorMsg;
 use crate::worker::WorkerMsg;
 
 /// The peer's core actors.
@@ -29,7 +30,7 @@ pub(crate) struct Actors {
     pub(crate) layouts: ActorRef<LayoutMsg>,
     pub(crate) registers: ActorRef<RegistersMsg>,
     pub(crate) worker: ActorRef<WorkerMsg>,
-    pub(crate) supervisor: ActorCell,
+    pub(crate) supervisor: ActorRef<SupervisorMsg>,
 }
 
 impl Actors {
@@ -44,6 +45,8 @@ impl Actors {
 pub(crate) struct Context {
     pub(crate) me: PeerId,
     pub(crate) config: PeerConfig,
+    /// When this peer started, by the monotonic clock.
+    pub(crate) started: Duration,
     pub(crate) ports: Ports,
     pub(crate) actors: OnceLock<Actors>,
     /// Everyone but this peer, as last seen.
@@ -58,6 +61,10 @@ pub(crate) struct Context {
     /// to the owners of that layout version.
     pub(crate) synced: Mutex<Option<(u64, Vec<PeerId>)>>,
     stranger: Mutex<Option<MeshId>>,
+    /// What this peer says of itself.
+    info: Mutex<Arc<PeerInfo>>,
+    /// Held while that is changed.
+    pub(crate) role_turn: AsyncMutex<()>,
 }
 
 /// The value behind a lock. What it guards is whole even if a holder panicked.
@@ -70,6 +77,7 @@ impl Context {
         let bounds = config.bounds.clone();
         Arc::new(Self {
             me: config.info.id,
+            started: ports.clock.now(),
             ports,
             actors: OnceLock::new(),
             members: Published::new(MemberTable::default()),
@@ -80,8 +88,19 @@ impl Context {
             levels: Levels::default(),
             synced: Mutex::new(None),
             stranger: Mutex::new(None),
+            info: Mutex::new(Arc::new(config.info.clone())),
+            role_turn: AsyncMutex::new(()),
             config,
         })
+    }
+
+    /// What this peer says of itself now.
+    pub(crate) fn info(&self) -> Arc<PeerInfo> {
+        lock(&self.info).clone()
+    }
+
+    pub(crate) fn set_info(&self, info: PeerInfo) {
+        *lock(&self.info) = Arc::new(info);
     }
 
     pub(crate) fn actors(&self) -> Result<&Actors> {

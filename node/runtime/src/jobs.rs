@@ -138,7 +138,7 @@ pub(crate) fn start(context: &Arc<Context>, work: Work) -> Result<Answer> {
     let (events, event_stream) = futures::channel::mpsc::unbounded();
     let (frames, frame_stream) = tokio::sync::mpsc::channel(FRAMES_MAX);
     let start = Start { context: context.clone(), id, work, events, frames };
-    let supervisor = context.actors()?.supervisor.clone();
+    let supervisor = context.actors()?.supervisor.get_cell();
     // It may finish at once: not before it is entered.
     let mut inner = lock(&context.jobs.inner);
     let (actor, _) = ActorRuntime::spawn_linked_instant(None, Coordinator, start, supervisor)

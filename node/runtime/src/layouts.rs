@@ -20,13 +20,15 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
 use shoal_register::Decision;
-use shoal_types::{Error, Layout, Member, MeshId, PeerId, PeerInfo, RegisterKey, Result, wire};
+use shoal_types::{Error, Layout, MeshId, PeerId, RegisterKey, Result, wire};
 
 use crate::context::Context;
 use crate::gauges;
 use crate::planted::Planted;
 use crate::registers::{self, Acceptors, RegistersMsg};
 use crate::replicate;
+use crate::role::{self, member_of};
+use crate::supervisor::SupervisorMsg;
 use change::{Outlook, View};
 
 /// The note in which the layout is kept.
@@ -59,6 +61,8 @@ pub(crate) enum LayoutMsg {
     Learn(Arc<Layout>),
     /// A peer has been asked for its layout.
     Fetched(Option<Layout>),
+    /// This peer says something else of itself than before.
+    Reconsider,
     /// An attempt to change it has ended.
     Proposed(Result<Layout>),
     Tick,
@@ -130,6 +134,7 @@ impl Actor for Layouts {
                     state.learn(Arc::new(layout)).await?;
                 }
             }
+            LayoutMsg::Reconsider => state.outlook = None,
             LayoutMsg::Proposed(result) => {
                 state.proposing = false;
                 gauges::note(&state.context.levels.proposals, 0);
@@ -188,7 +193,7 @@ impl State {
     async fn form(&mut self) -> Result<()> {
         let mut mesh = [0; 16];
         self.context.ports.rng.fill(&mut mesh);
-        let layout = Layout::first(MeshId::from_bytes(mesh), member_of(&self.context.config.info));
+        let layout = Layout::first(MeshId::from_bytes(mesh), member_of(&self.context.info()));
         tracing::info!(mesh = %layout.mesh.short(), "formed a mesh");
         self.adopt(Arc::new(layout), true).await
     }
@@ -211,6 +216,11 @@ impl State {
         self.unready = None;
         self.not_ours = None;
         self.wanted_ticks = 0;
+        if self.context.info().leaves && !self.involved {
+            tracing::info!("others keep its data now, it goes");
+            role::left(&self.context).await?;
+            let _ = self.context.actors()?.supervisor.send_message(SupervisorMsg::Left);
+        }
         Ok(())
     }
 
@@ -322,7 +332,8 @@ impl State {
 
     fn view<T>(&self, layout: &Layout, now: Duration, look: impl FnOnce(&View<'_>) -> T) -> T {
         let (config, foreign, started) = (&self.context.config, &self.foreign, self.started);
-        self.context.members.look(|members| look(&View { layout, members, foreign, config, now, started }))
+        let me = &*self.context.info();
+        self.context.members.look(|members| look(&View { layout, me, members, foreign, config, now, started }))
     }
 
     fn propose(&mut self, myself: &ActorRef<LayoutMsg>, current: Arc<Layout>, next: Layout) {
@@ -355,9 +366,4 @@ async fn decide(context: &Arc<Context>, current: &Layout, next: Layout) -> Resul
         registers::operate(context, RegisterKey::Layout(current.mesh, next.version), acceptors, None, change).await?;
     let bytes = outcome.value.ok_or_else(|| Error::bug("a layout was decided to be nothing"))?;
     wire::decode(&bytes)
-}
-
-/// A peer as a member of a layout.
-pub(crate) fn member_of(info: &PeerInfo) -> Member {
-    Member { id: info.id, name: info.name.clone(), zone: info.zone.clone(), weight: info.weight }
 }

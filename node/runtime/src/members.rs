@@ -34,14 +34,42 @@ pub(crate) const REFUSALS_MAX: usize = 16;
 const FOUND_MAX: usize = 256;
 
 pub(crate) enum MembersMsg {
-    Up { peer: PeerId, info: Arc<PeerInfo> },
-    Down { peer: PeerId },
-    Swim { from: PeerId, packet: Bytes },
-    Dead { from: PeerId, incarnation: u64 },
-    Outdated { from: PeerId, incarnation: u64 },
-    Leaving { from: PeerId, incarnation: u64 },
-    Refused { address: String, why: String },
-    Found { address: String },
+    Up {
+        peer: PeerId,
+        info: Arc<PeerInfo>,
+    },
+    Down {
+        peer: PeerId,
+    },
+    Swim {
+        from: PeerId,
+        packet: Bytes,
+    },
+    Dead {
+        from: PeerId,
+        incarnation: u64,
+    },
+    Outdated {
+        from: PeerId,
+        incarnation: u64,
+    },
+    Leaving {
+        from: PeerId,
+        incarnation: u64,
+    },
+    Info {
+        from: PeerId,
+        info: Box<PeerInfo>,
+    },
+    /// This peer says something else of itself than before.
+    Present,
+    Refused {
+        address: String,
+        why: String,
+    },
+    Found {
+        address: String,
+    },
     Due(Timer),
     Tick,
     Leave(RpcReplyPort<()>),
@@ -81,6 +109,10 @@ pub(crate) struct State {
     refusals: BTreeMap<String, (u64, String)>,
     refusals_changed: bool,
     found: Vec<String>,
+    /// How often all are still to be told what this peer says of itself.
+    presentations: u32,
+    /// Of what it said on its first links.
+    first_revision: u64,
     ticks: u64,
 }
 
@@ -115,6 +147,15 @@ impl Actor for Members {
             MembersMsg::Leaving { from, incarnation } => {
                 state.leaving.insert(from, incarnation);
                 state.touched.insert(from);
+                vec![]
+            }
+            MembersMsg::Info { from, info } => {
+                state.heard(from, *info);
+                vec![]
+            }
+            MembersMsg::Present => {
+                state.presentations = reach::PRESENTATIONS;
+                state.present();
                 vec![]
             }
             MembersMsg::Refused { address, why } => {
@@ -154,7 +195,7 @@ impl State {
         let store = context.ports.store.clone();
         let note = context.blocking(move || store.note_get(ADDRESSES_NOTE)).await?;
         let identity =
-            Identity { addresses: context.ports.transport.addresses().into(), ..Identity::of(&context.config.info) };
+            Identity { addresses: context.ports.transport.addresses().into(), ..Identity::of(&context.info()) };
         let swim = Swim::new(identity, &context.config.timing.swim, context.random());
         let turns = || Turns::after(context.me);
         Ok(Self {
@@ -173,6 +214,8 @@ impl State {
             refusals: BTreeMap::new(),
             refusals_changed: false,
             found: Vec::new(),
+            presentations: 0,
+            first_revision: context.info().revision,
             ticks: 0,
         })
     }
@@ -194,6 +237,8 @@ impl State {
         let is_news =
             known.is_none_or(|(known, health)| health == Health::Dead || known.incarnation < info.incarnation);
         self.book.enter(peer, &identity.addresses);
+        let before = self.met.get(&peer).filter(|met| is_later(&met.info, &info)).map(|met| met.info.clone());
+        let info = before.unwrap_or(info);
         let before = self.met.insert(peer, Met { info, linked: true });
         self.links += usize::from(before.is_none_or(|met| !met.linked));
         self.touched.insert(peer);
@@ -204,6 +249,16 @@ impl State {
         // Whoever knows the other already has heard of it from somebody, and
         // so has the other of us: in a large mesh that is how it is mostly.
         if is_news { self.swim.announce(identity) } else { vec![] }
+    }
+
+    /// What a peer says of itself, having changed that.
+    fn heard(&mut self, from: PeerId, info: PeerInfo) {
+        if info.id != from || !info.fits() {
+            tracing::warn!(from = %from.short(), "a peer says of itself what cannot be");
+        } else if let Some(met) = self.met.get_mut(&from).filter(|met| is_later(&info, &met.info)) {
+            met.info = Arc::new(info);
+            self.touched.insert(from);
+        }
     }
 
     fn link_down(&mut self, peer: PeerId) {
@@ -388,4 +443,9 @@ impl State {
         };
         table.set(peer, Some(entry))
     }
+}
+
+/// Whether a peer has said this of itself after that.
+fn is_later(info: &PeerInfo, than: &PeerInfo) -> bool {
+    (info.incarnation, info.revision) > (than.incarnation, than.revision)
 }

@@ -9,7 +9,7 @@ use ractor::{Actor, ActorRef, call};
 use shoal_ports::{Inbound, Ports};
 use shoal_types::{
     ChunkId, Error, Etag, Format, JobEvent, JobId, JobSummary, Layout, Manifest, ObjectEntry, ObjectName, PeerId,
-    Query, Request, Response, Result, Status,
+    Query, Request, Response, Result, RoleChange, Status,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -151,6 +151,18 @@ impl Peer {
     pub async fn cancel(&self, id: JobId) -> Result<()> {
         let job = self.job(id).await?;
         self.context.call(job.coordinator, Request::JobCancel { job: id }).await.map(|_| ())
+    }
+
+    /// Has a member take another part in keeping the data: another zone,
+    /// another weight, none any more. Returns once that member remembers it;
+    /// the layout follows by itself. A peer that has handed over everything
+    /// stops as [`Stopped::Left`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a part that nobody can take, or when nobody could
+    /// take over the data; [`Error::Unreachable`] when the member is.
+    pub async fn change_role(&self, member: PeerId, change: RoleChange) -> Result<()> {
+        self.context.call(member, Request::RoleChange(change)).await.map(|_| ())
     }
 
     /// Says goodbye and stops every actor. What is on disk stays.

@@ -61,6 +61,7 @@ fn route(context: &Arc<Context>, actors: &Actors, event: Inbound) {
             Ok(Gossip::Dead { incarnation }) => actors.members.cast(MembersMsg::Dead { from, incarnation }),
             Ok(Gossip::Outdated { incarnation }) => actors.members.cast(MembersMsg::Outdated { from, incarnation }),
             Ok(Gossip::Leaving { incarnation }) => actors.members.cast(MembersMsg::Leaving { from, incarnation }),
+            Ok(Gossip::Info(info)) => actors.members.cast(MembersMsg::Info { from, info }),
             Ok(Gossip::Layout { mesh, version }) => {
                 let _ = actors.layouts.cast(LayoutMsg::Hint { from, mesh, version });
                 return;

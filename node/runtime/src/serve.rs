@@ -12,6 +12,7 @@ use crate::context::{Context, lock};
 use crate::layouts::LayoutMsg;
 use crate::planted::Planted;
 use crate::registers;
+use crate::role;
 use crate::worker::WorkerMsg;
 
 /// Entries of one page of a register scan.
@@ -56,6 +57,7 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;
             Ok(Response::Has(has))
         }
+        Request::RoleChange(change) => role::change(context, &change).await.map(|()| Response::Done),
         Request::JobList => Ok(Response::Jobs(context.jobs.summaries().await)),
         Request::JobShow { job } => Ok(Response::Job(context.jobs.summary(job).await)),
         Request::JobRuns { job } => Ok(Response::Runs(context.jobs.runs(job))),

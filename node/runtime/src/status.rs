@@ -1,51 +1,57 @@
 //! What `shoal status` shows: the mesh as this peer sees it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use shoal_types::{Health, MemberStatus, PeerId, PeerInfo, Result, Status};
+use shoal_placement::{PlacementKey, owners};
+use shoal_types::{Health, Layout, MemberStatus, PeerId, PeerInfo, Result, Status};
 
 use crate::context::Context;
+use crate::members::MemberEntry;
+
+/// Keys by which the shares of members are found: enough for a part in a hundred.
+const KEYS: u64 = 4_096;
 
 pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     let layout = context.layout();
-    let members_of_layout: BTreeSet<PeerId> =
-        layout.iter().flat_map(|layout| &layout.members).map(|member| member.id).collect();
-    let in_layout = |peer: PeerId| members_of_layout.contains(&peer);
-    let ours = PeerInfo { addresses: context.ports.transport.addresses(), ..context.config.info.clone() };
-    let mut members = vec![MemberStatus {
-        id: context.me,
-        in_layout: in_layout(context.me),
-        info: ours,
-        health: Health::Alive,
-        is_self: true,
-    }];
+    let shares = match layout.clone() {
+        Some(layout) => {
+            let replicas = context.config.replicas as usize;
+            context.blocking(move || Ok(shares(&layout, replicas))).await?
+        }
+        None => BTreeMap::new(),
+    };
+    let (clock, members_of_layout) = (&context.ports.clock, layout.iter().flat_map(|layout| &layout.members));
+    let now = clock.now();
+    let since_ms = |since| u64::try_from(now.saturating_sub(since).as_millis()).unwrap_or(u64::MAX);
+    let member = |info: PeerInfo, health, since_ms| MemberStatus {
+        id: info.id,
+        in_layout: layout.as_ref().is_some_and(|layout| layout.member(info.id).is_some()),
+        share_ppm: shares.get(&info.id).copied().unwrap_or(0),
+        is_self: info.id == context.me,
+        health: if info.leaves && health == Health::Alive { Health::Leaving } else { health },
+        info,
+        since_ms,
+    };
+    let ours = PeerInfo { addresses: context.ports.transport.addresses(), ..(*context.info()).clone() };
+    let mut members = vec![member(ours, Health::Alive, since_ms(context.started))];
     let (others, refusals) = context.members.look(|table| {
-        let others = table.entries.iter().map(|(peer, entry)| MemberStatus {
-            id: *peer,
-            in_layout: in_layout(*peer),
-            info: match &entry.info {
+        let others = table.entries.iter().map(|(peer, entry)| {
+            let info = match &entry.info {
                 Some(info) => (**info).clone(),
-                None => unknown(*peer, &entry.addresses, entry.incarnation),
-            },
-            health: entry.health,
-            is_self: false,
+                None => unknown(*peer, entry),
+            };
+            member(info, entry.health, since_ms(entry.since))
         });
         (others.collect::<Vec<_>>(), table.refusals.clone())
     });
     members.extend(others);
-    let known: BTreeSet<PeerId> = members.iter().map(|member| member.id).collect();
     // Members of the layout that nobody has seen since this peer started.
-    for member in layout.iter().flat_map(|layout| &layout.members) {
-        if !known.contains(&member.id) {
-            let info = PeerInfo {
-                name: member.name.clone(),
-                zone: member.zone.clone(),
-                weight: member.weight,
-                ..unknown(member.id, &[], 0)
-            };
-            members.push(MemberStatus { id: member.id, info, health: Health::Dead, in_layout: true, is_self: false });
-        }
+    let seen: BTreeSet<PeerId> = members.iter().map(|member| member.id).collect();
+    for known in members_of_layout.filter(|known| !seen.contains(&known.id)) {
+        let (name, zone, weight) = (known.name.clone(), known.zone.clone(), known.weight);
+        let info = PeerInfo { name, zone, weight, ..nothing_of(known.id) };
+        members.push(member(info, Health::Dead, since_ms(context.started)));
     }
     members.sort_by(|a, b| a.info.name.cmp(&b.info.name).then(a.id.cmp(&b.id)));
     let store = context.ports.store.clone();
@@ -61,19 +67,41 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     })
 }
 
-fn unknown(id: PeerId, addresses: &[String], incarnation: u64) -> PeerInfo {
+/// What share of all copies each member has, in millionths: the same on every
+/// peer that has the layout.
+fn shares(layout: &Layout, replicas: usize) -> BTreeMap<PeerId, u32> {
+    let mut copies: BTreeMap<PeerId, u64> = BTreeMap::new();
+    for key in 0..KEYS {
+        // Spread evenly over all keys there are.
+        let key = PlacementKey::from_u64(key.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        for owner in owners(key, &layout.members, replicas) {
+            *copies.entry(owner).or_default() += 1;
+        }
+    }
+    let all: u64 = copies.values().sum::<u64>().max(1);
+    copies.into_iter().map(|(peer, copies)| (peer, (copies * 1_000_000 / all) as u32)).collect()
+}
+
+/// A peer of which SWIM has told, and to which there never was a link.
+fn unknown(id: PeerId, entry: &MemberEntry) -> PeerInfo {
+    PeerInfo { addresses: entry.addresses.to_vec(), incarnation: entry.incarnation, ..nothing_of(id) }
+}
+
+fn nothing_of(id: PeerId) -> PeerInfo {
     PeerInfo {
         id,
         name: id.short(),
         zone: String::new(),
         weight: 0,
-        addresses: addresses.to_vec(),
+        addresses: Vec::new(),
         version: String::new(),
-        incarnation,
+        incarnation: 0,
         machine: 0,
         pid: 0,
         slots: 0,
         gateway: None,
+        leaves: false,
+        revision: 0,
     }
 }
 
@@ -87,6 +115,9 @@ fn notices(context: &Context, members: &[MemberStatus], refusals: Vec<(String, S
             Health::Dead => notices.push(format!(
                 "{name} is dead; what it held is copied from the other holders once it has been dead for {delay} s"
             )),
+            Health::Leaving if member.info.leaves => {
+                notices.push(format!("{name} is leaving: it goes once others keep what it holds"));
+            }
             Health::Leaving => notices.push(format!("{name} has stopped; its data waits for it for {delay} s")),
             Health::Suspected => notices.push(format!("{name} does not answer")),
             Health::Alive => {}

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::context::{Actors, Context};
 use crate::layouts::{self, LayoutMsg, Layouts};
-use crate::members::{self, Members};
+use crate::members::{self, Members, MembersMsg};
 use crate::registers::{self, Registers};
 use crate::replicate;
 use crate::router::{self, Router};
@@ -19,12 +19,15 @@ use crate::worker::{self, Worker};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stopped {
     Asked,
+    /// It left the mesh, as was wished; others keep its data.
+    Left,
     /// Something in it broke, or its disk or network did.
     Failed(String),
 }
 
 pub(crate) enum SupervisorMsg {
     Stop,
+    Left,
 }
 
 /// Starts the core actors in the order in which they need each other, and
@@ -73,7 +76,7 @@ impl Actor for Supervisor {
             layouts: layouts.clone(),
             registers: registers.clone(),
             worker: worker.clone(),
-            supervisor: supervisor.clone(),
+            supervisor: myself.clone(),
         };
         if context.actors.set(actors).is_err() {
             return Err("the actors of a peer are started once".into());
@@ -101,10 +104,16 @@ impl Actor for Supervisor {
         &self,
         myself: ActorRef<SupervisorMsg>,
         message: SupervisorMsg,
-        _: &mut State,
+        state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SupervisorMsg::Stop => myself.stop(None),
+            SupervisorMsg::Left => {
+                state.reason = Stopped::Left;
+                // One that does not answer has stopped already.
+                let _ = call!(state.context.actors()?.members, MembersMsg::Leave);
+                myself.stop(None);
+            }
         }
         Ok(())
     }

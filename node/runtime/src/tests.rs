@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use crate::{Peer, PeerConfig, PutCondition, Stopped};
 use ports::{Compute, Network, Numbers, Store, Tasks, Time, WAIT};
 
-pub(crate) fn config() -> PeerConfig {
-    let info = PeerInfo {
-        id: PeerId::from_bytes([7; 32]),
+pub(crate) fn info(n: u8) -> PeerInfo {
+    PeerInfo {
+        id: PeerId::from_bytes([n; 32]),
         name: "alone".into(),
         zone: String::new(),
         weight: 100,
@@ -30,8 +30,13 @@ pub(crate) fn config() -> PeerConfig {
         pid: 1,
         slots: 2,
         gateway: None,
-    };
-    let mut config = PeerConfig { form: true, ..PeerConfig::new(info) };
+        leaves: false,
+        revision: 0,
+    }
+}
+
+pub(crate) fn config() -> PeerConfig {
+    let mut config = PeerConfig { form: true, ..PeerConfig::new(info(7)) };
     config.timing.tick = Duration::from_millis(20);
     config
 }

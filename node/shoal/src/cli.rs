@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, completions, demo, dev, generate, get, job, ls, put, rm, secret, sim, sql, stat, status, up,
+    bench, completions, demo, dev, generate, get, invite, job, leave, ls, put, rm, secret, sim, sql, stat, status, up,
+    weight, zone,
 };
 use crate::failure::Failure;
 
@@ -41,6 +42,10 @@ pub(crate) enum Command {
     Dev(dev::DevArgs),
     Demo(demo::DemoArgs),
     Status(status::StatusArgs),
+    Invite(invite::InviteArgs),
+    Leave(leave::LeaveArgs),
+    Weight(weight::WeightArgs),
+    Zone(zone::ZoneArgs),
     Sql(sql::SqlArgs),
     Put(put::PutArgs),
     Get(get::GetArgs),
@@ -62,6 +67,10 @@ impl Command {
             Self::Dev(args) => args.run().await,
             Self::Demo(args) => args.run().await,
             Self::Status(args) => args.run().await,
+            Self::Invite(args) => args.run(),
+            Self::Leave(args) => args.run().await,
+            Self::Weight(args) => args.run().await,
+            Self::Zone(args) => args.run().await,
             Self::Sql(args) => args.run().await,
             Self::Put(args) => args.run().await,
             Self::Get(args) => args.run().await,

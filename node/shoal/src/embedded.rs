@@ -10,7 +10,7 @@ mod nobody;
 use std::sync::Arc;
 
 use shoal_engine::EngineConfig;
-use shoal_types::{PeerId, PeerInfo, Result};
+use shoal_types::{PeerId, PeerInfo, Result, RoleChange};
 use tempfile::TempDir;
 
 use crate::start::{Network, Parts, Running};
@@ -47,6 +47,8 @@ impl Embedded {
             pid: std::process::id(),
             slots: u32::try_from(cores()).unwrap_or(1),
             gateway: None,
+            leaves: false,
+            revision: 0,
         };
         let parts = Parts {
             network: Network::Alone(peer),
@@ -54,6 +56,7 @@ impl Embedded {
             engine: EngineConfig::new(cores(), spill.path()),
             files: Some(Arc::new(SystemFiles)),
             info,
+            role: RoleChange::default(),
             join: Vec::new(),
             form: true,
             replicas: 1,

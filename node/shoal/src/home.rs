@@ -21,6 +21,7 @@ use shoal_net::Secret;
 use shoal_ports::Rng;
 
 use crate::failure::Failure;
+use crate::invite::Invite;
 use crate::system::OsRng;
 
 /// The environment variable that names the directory.
@@ -77,6 +78,11 @@ impl Home {
         &self.dir
     }
 
+    /// Whether commands look here if nothing is said.
+    pub(crate) fn is_default(&self) -> bool {
+        Self::locate(None).is_ok_and(|home| home.dir == self.dir)
+    }
+
     pub(crate) fn spill(&self) -> PathBuf {
         self.dir.join("spill")
     }
@@ -106,14 +112,15 @@ impl Home {
         read_secret(&self.secret_file())
     }
 
-    /// The mesh's secret: from the environment, a file that is named, or the
-    /// directory. It is kept in the directory, so that the next start needs
+    /// The mesh's secret: from the environment, a file that is named, an
+    /// invite, or the directory. It is kept in the directory, so that the next start needs
     /// nothing. Where there is none a new one is drawn, unless the peer is to
     /// `join` a mesh: that has one already.
-    pub(crate) fn secret(&self, file: Option<&Path>, joins: bool) -> Result<String, Failure> {
+    pub(crate) fn secret(&self, file: Option<&Path>, invite: Option<&Invite>, joins: bool) -> Result<String, Failure> {
         let kept = self.kept_secret()?;
         let given = match (std::env::var(SECRET_VAR).ok().filter(|secret| !secret.trim().is_empty()), file) {
             (Some(secret), _) => Some(secret.trim().to_owned()),
+            (None, None) if invite.is_some() => invite.map(|invite| invite.secret.clone()),
             (None, Some(file)) => Some(read_secret(file)?.ok_or_else(|| {
                 Failure::usage(
                     format!("there is no secret in '{}'", file.display()),
@@ -128,7 +135,7 @@ impl Home {
             (None, None) if joins => {
                 return Err(Failure::usage(
                     "to join a mesh, its secret is needed",
-                    "run 'shoal secret' where a peer of it runs, and pass it on: SHOAL_SECRET=… shoal up --join …",
+                    "run 'shoal invite' where a peer of it runs, and here: shoal up --invite",
                 ));
             }
             (None, None) => {
@@ -238,9 +245,9 @@ mod tests {
         let (_guard, home) = home();
         let identity = home.identity().unwrap();
         assert_eq!(home.identity().unwrap(), identity);
-        let secret = home.secret(None, false).unwrap();
+        let secret = home.secret(None, None, false).unwrap();
         assert!(secret.len() >= 32, "{} characters", secret.len());
-        assert_eq!(home.secret(None, true).unwrap(), secret);
+        assert_eq!(home.secret(None, None, true).unwrap(), secret);
         assert_eq!(mode(&home.secret_file()), 0o600);
         assert_eq!(mode(&home.dir().join("identity")), 0o600);
         assert_eq!(mode(home.dir()), 0o700);
@@ -249,7 +256,7 @@ mod tests {
     #[test]
     fn joining_without_a_secret_is_refused_rather_than_given_a_new_one() {
         let (_guard, home) = home();
-        assert!(matches!(home.secret(None, true), Err(Failure::Told { code: 2, .. })));
+        assert!(matches!(home.secret(None, None, true), Err(Failure::Told { code: 2, .. })));
         assert_eq!(home.kept_secret().unwrap(), None);
     }
 
@@ -258,7 +265,7 @@ mod tests {
         let (guard, home) = home();
         let file = guard.path().join("given");
         fs::write(&file, "  a secret of a mesh \n").unwrap();
-        assert_eq!(home.secret(Some(&file), true).unwrap(), "a secret of a mesh");
+        assert_eq!(home.secret(Some(&file), None, true).unwrap(), "a secret of a mesh");
         assert_eq!(home.kept_secret().unwrap().as_deref(), Some("a secret of a mesh"));
     }
 

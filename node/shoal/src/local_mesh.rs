@@ -59,7 +59,7 @@ impl LocalMesh {
         let deadline = tokio::time::Instant::now() + time;
         let secret = Home::locate(Some(&self.place.dir))?;
         secret.create()?;
-        secret.secret(None, false)?;
+        secret.secret(None, None, false)?;
         let share = u32::try_from(cores() / usize::from(options.peers)).unwrap_or(1).max(1);
         let shared = child::Options {
             secret_file: secret.secret_file(),

@@ -8,9 +8,9 @@ use std::time::Duration;
 use shoal_engine::{Engine, EngineConfig};
 use shoal_net::{NetConfig, Secret};
 use shoal_ports::{Compute, Disk, Inbound, LocalFiles, Ports, Store, Transport};
-use shoal_runtime::{Peer, PeerConfig, next_incarnation};
+use shoal_runtime::{Peer, PeerConfig, next_incarnation, remembered_role};
 use shoal_store::{LocalDisk, LocalStore, StoreConfig};
-use shoal_types::{PeerId, PeerInfo, Result};
+use shoal_types::{PeerId, PeerInfo, Result, RoleChange};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -47,6 +47,8 @@ pub(crate) struct Parts {
     pub(crate) files: Option<Arc<dyn LocalFiles>>,
     /// What the peer says of itself. Its id and addresses are filled in.
     pub(crate) info: PeerInfo,
+    /// What of its part in keeping the data is given at this start.
+    pub(crate) role: RoleChange,
     pub(crate) join: Vec<String>,
     /// Whether to form a new mesh at once where none is remembered.
     pub(crate) form: bool,
@@ -93,7 +95,8 @@ async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {
     let id = parts.network.peer();
     let clock = SystemClock::new();
     let incarnation = next_incarnation(&*parts.store, &clock)?;
-    let mut info = PeerInfo { id, incarnation, ..parts.info };
+    let configured = PeerInfo { id, incarnation, ..parts.info };
+    let mut info = remembered_role(&*parts.store, configured, &parts.role)?;
     let engine: Arc<dyn Compute> = Engine::new(parts.engine, id)?;
     let rng = Arc::new(OsRng::new()?);
     let (transport, inbound) = connect(parts.network, &info).await?;

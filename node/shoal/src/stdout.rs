@@ -19,6 +19,19 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     line(text)
 }
 
+/// Prints a value as JSON on one line.
+pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let text =
+        serde_json::to_string(value).map_err(|error| Failure::request(format!("cannot write JSON: {error}"), ""))?;
+    line(text)
+}
+
+/// Prints `text` as it is.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    told(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
 /// What became of writing to stdout.
 pub(crate) fn told(outcome: io::Result<()>) -> Result<(), Failure> {
     outcome.map_err(failure)

@@ -15,6 +15,14 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Seconds as people count them: `45 s`, `12 min`, `3 h`, `9 d`.
+pub(crate) fn age(seconds: f64) -> String {
+    const UNITS: [(f64, &str); 4] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s")];
+    // Two of a unit before it is used: 90 s, 119 min.
+    let (size, unit) = UNITS.into_iter().find(|(size, _)| seconds >= 2.0 * size).unwrap_or((1.0, "s"));
+    format!("{:.0} {unit}", (seconds / size).floor())
+}
+
 /// `1536`, `1.5KiB`, `2 GiB`, `64M` as bytes. `K`, `M`, `G`, `T` are powers of 1024.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();

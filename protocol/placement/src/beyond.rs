@@ -53,6 +53,7 @@ mod tests {
             name: String::new(),
             zone: format!("zone-{}", n % zones),
             weight: weights[usize::from(n) % weights.len()],
+            revision: 0,
         }
     }
 

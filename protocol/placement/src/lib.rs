@@ -126,6 +126,7 @@ mod tests {
                 name: format!("peer-{n}"),
                 zone: format!("zone-{}", n % zones),
                 weight: weight(n),
+                revision: 0,
             })
             .collect()
     }

@@ -15,6 +15,8 @@ pub struct Member {
     pub zone: String,
     /// Its share of the data relative to the others'. 0 holds none.
     pub weight: u32,
+    /// Of what the member said of itself, when this was taken from it.
+    pub revision: u64,
 }
 
 /// A version of the mesh's membership as far as data is concerned.

@@ -18,6 +18,7 @@ mod object;
 mod peer;
 mod peer_map;
 mod register;
+mod role;
 mod rpc;
 pub mod wire;
 
@@ -32,4 +33,5 @@ pub use object::{ChunkRef, Etag, Format, Manifest, NameValue, ObjectEntry, Objec
 pub use peer::{Health, MemberStatus, PeerInfo, Status};
 pub use peer_map::{PeerIdHasher, PeerMap};
 pub use register::{AcceptReply, Ballot, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
+pub use role::RoleChange;
 pub use rpc::{FlowHeader, Gossip, Request, Response};

@@ -25,11 +25,25 @@ pub struct PeerInfo {
     pub slots: u32,
     /// Where its HTTP gateway listens, if it does.
     pub gateway: Option<String>,
+    /// It hands its data over to others, and then goes for good.
+    pub leaves: bool,
+    /// Counts the changes of its name, zone, weight, and whether it leaves:
+    /// what it says later replaces what it said before, whoever says it on.
+    pub revision: u64,
 }
 
 impl PeerInfo {
     /// More addresses than this are cut off.
     pub const ADDRESSES_MAX: usize = 16;
+
+    /// No name, zone, version or address is longer, in bytes.
+    pub const WORD_BYTES_MAX: usize = 260;
+
+    /// Whether it is of a size to be believed when it comes from another peer.
+    pub fn fits(&self) -> bool {
+        let words = [&self.name, &self.zone, &self.version].into_iter().chain(&self.gateway).chain(&self.addresses);
+        self.addresses.len() <= Self::ADDRESSES_MAX && words.into_iter().all(|word| word.len() <= Self::WORD_BYTES_MAX)
+    }
 }
 
 /// Whether a member is there, as the observer believes.
@@ -63,6 +77,10 @@ pub struct MemberStatus {
     pub health: Health,
     /// Whether it is in the layout, i.e. holds a share of the data.
     pub in_layout: bool,
+    /// Its part of all copies by the layout's present members, in millionths.
+    pub share_ppm: u32,
+    /// For how long the observer has seen it in this health, in ms.
+    pub since_ms: u64,
     pub is_self: bool,
 }
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, FragmentId, JobId, JobSummary, Layout, MeshId, OutputId, PeerId, RegisterEntry, RegisterKey, RegisterOp,
-    RegisterReply, TaskSpec,
+    ChunkId, FragmentId, JobId, JobSummary, Layout, MeshId, OutputId, PeerId, PeerInfo, RegisterEntry, RegisterKey,
+    RegisterOp, RegisterReply, RoleChange, TaskSpec,
 };
 
 /// A hint: small, unanswered, sometimes lost. No truth about data or jobs
@@ -21,6 +21,8 @@ pub enum Gossip {
     Outdated { incarnation: u64 },
     /// This incarnation of the sender goes, on purpose.
     Leaving { incarnation: u64 },
+    /// What the sender says of itself since it changed that.
+    Info(Box<PeerInfo>),
     /// The layout that the sender knows.
     Layout { mesh: MeshId, version: u64 },
     /// The sender belongs to no mesh, and would be taken in.
@@ -55,6 +57,8 @@ pub enum Request {
     ChunkHas {
         chunks: Vec<ChunkId>,
     },
+    /// The receiver is to take another part in keeping the data.
+    RoleChange(RoleChange),
     /// Jobs that the receiver coordinates or coordinated lately.
     JobList,
     /// One of them, whole.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bandwidth, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate, FaultKind, Latency, Loss,
-    Partition, Pause, Reach, Reclaim, Reorder, Rot, SlowPeer, Strike, SyncFails,
+    Partition, Pause, Reach, Reclaim, Reorder, Role, Rot, SlowPeer, Strike, SyncFails,
 };
 use crate::host::{Death, HostId};
 use crate::random::Random;
@@ -49,6 +49,7 @@ pub enum ChaosKind {
     Pause,
     Clock,
     Reclaim,
+    Role,
     DiskFull,
     DiskSlow,
     SyncFails,
@@ -70,6 +71,7 @@ impl ChaosKind {
         Self::Pause,
         Self::Clock,
         Self::Reclaim,
+        Self::Role,
         Self::DiskFull,
         Self::DiskSlow,
         Self::SyncFails,
@@ -119,6 +121,10 @@ impl ChaosKind {
                 FaultKind::Clock(Clock { behind, ahead, drift_ppm, restarts: random.below(2) == 0 })
             }
             Self::Reclaim => FaultKind::Reclaim(Reclaim::default()),
+            Self::Role => FaultKind::Role(match random.below(2) {
+                0 => Role { leaves: true, ..Role::default() },
+                _ => Role { weight: Some(1 + random.below(400) as u32), ..Role::default() },
+            }),
             Self::DiskFull => FaultKind::DiskFull(DiskFull { free: Bytes(random.below(64) << 20) }),
             Self::DiskSlow => FaultKind::DiskSlow(DiskSlow { times: (2 + random.below(99)) as f64 }),
             Self::SyncFails => FaultKind::SyncFails(SyncFails::default()),

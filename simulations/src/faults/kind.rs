@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::{
     Bandwidth, Clock, Crash, Cut, DiskFull, DiskLost, DiskSlow, Duplicate, Fault, Join, Latency, Loss, Partition,
-    Pause, Reclaim, Reorder, Rot, SlowPeer, SyncFails, SyncLies,
+    Pause, Reclaim, Reorder, Role, Rot, SlowPeer, SyncFails, SyncLies,
 };
 
 macro_rules! kinds {
@@ -61,6 +61,7 @@ kinds! {
     "pause" => Pause,
     "clock" => Clock,
     "reclaim" => Reclaim,
+    "role" => Role,
     "join" => Join,
     "disk-full" => DiskFull,
     "disk-slow" => DiskSlow,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shoal_ports::{Inbound, Ports, Store};
-use shoal_runtime::{Peer, PeerConfig, next_incarnation};
+use shoal_runtime::{Peer, PeerConfig, next_incarnation, remembered_role};
 use shoal_store::{LocalStore, StoreConfig};
-use shoal_types::PeerInfo;
+use shoal_types::{PeerInfo, RoleChange};
 use tokio::sync::mpsc;
 
 use super::{Host, HostId, Incarnation, Running};
@@ -124,6 +124,15 @@ impl World {
                 return None;
             }
         };
+        let configured = self.state().hosts[id.index()].info(id, born_as);
+        let info = match remembered_role(&*store, configured, &RoleChange::default()) {
+            Ok(info) => info,
+            Err(error) => {
+                self.tell(Some(id), format!("its store does not work: {error}"));
+                self.start_again(id, number);
+                return None;
+            }
+        };
         let compute_config = ComputeConfig {
             seed: self.random(&[1, u64::from(id.0), number]).next_u64(),
             chunk_bytes: self.config().chunk_bytes,
@@ -145,7 +154,6 @@ impl World {
         let mut state = self.state();
         let now = state.heap.now();
         let host = &mut state.hosts[id.index()];
-        let info = host.info(id, born_as);
         let mut config = PeerConfig::new(info.clone());
         config.replicas = self.config().replicas;
         config.timing = self.config().timing.clone();
@@ -319,6 +327,8 @@ impl Host {
             pid: 1,
             slots: self.slots,
             gateway: None,
+            leaves: false,
+            revision: 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Either, select};
 use shoal_ports::{Flow, Transport, TransportStats};
 use shoal_types::wire::{FRAME_BYTES_MAX, GOSSIP_BYTES_MAX};
-use shoal_types::{Error, PeerId, Result};
+use shoal_types::{Error, PeerId, PeerInfo, Result};
 
 use crate::host::{HostId, Incarnation};
 use crate::world::World;
@@ -46,6 +46,14 @@ impl Transport for TransportPort {
 
     fn addresses(&self) -> Vec<String> {
         vec![self.here().address()]
+    }
+
+    fn present(&self, info: PeerInfo) {
+        let mut state = self.world.state();
+        let host = &mut state.hosts[self.here().index()];
+        if let Some(running) = host.running.as_mut().filter(|_| self.incarnation.is_alive()) {
+            running.info = Arc::new(PeerInfo { id: self.peer, addresses: vec![self.here().address()], ..info });
+        }
     }
 
     fn gossip(&self, to: PeerId, frame: Bytes) {

@@ -76,6 +76,7 @@ impl World {
                     name: HostId(n).name(),
                     zone: host.zone.clone(),
                     weight: host.weight,
+                    revision: 0,
                 })
                 .collect();
             members.sort_by_key(|member| member.id);

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use shoal_types::{Health, Layout, MemberStatus, Status};
 
 /// The mesh as one peer sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusView {
     /// The mesh's id; `null` while the peer has not found or formed one.
     pub mesh: Option<String>,
@@ -17,7 +17,7 @@ pub struct StatusView {
 }
 
 /// A peer, as the answering peer sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MemberView {
     pub id: String,
     pub name: String,
@@ -29,6 +29,10 @@ pub struct MemberView {
     #[serde(rename = "self")]
     pub is_self: bool,
     pub in_layout: bool,
+    /// Its part of all copies, 0–1, by the layout's present members.
+    pub share: f64,
+    /// For how long the answering peer has seen it in this state, in seconds.
+    pub since_seconds: f64,
     /// Its process, where it runs on the answering peer's machine.
     pub pid: Option<u32>,
     /// Where its gateway listens: on loopback of its own machine.
@@ -92,6 +96,8 @@ fn member_view(member: &MemberStatus, machine: Option<u64>) -> MemberView {
         version: info.version.clone(),
         is_self: member.is_self,
         in_layout: member.in_layout,
+        share: f64::from(member.share_ppm) / 1e6,
+        since_seconds: member.since_ms as f64 / 1e3,
         pid: (Some(info.machine) == machine).then_some(info.pid),
         gateway: info.gateway.clone(),
     }
@@ -134,9 +140,11 @@ mod tests {
             machine,
             pid: 40 + u32::from(byte),
             gateway: None,
+            leaves: false,
+            revision: 0,
             slots: 4,
         };
-        MemberStatus { id, info, health: Health::Alive, in_layout: true, is_self }
+        MemberStatus { id, info, health: Health::Alive, in_layout: true, share_ppm: 250_000, since_ms: 1_500, is_self }
     }
 
     #[test]
@@ -155,5 +163,6 @@ mod tests {
         let json = serde_json::to_value(&view).unwrap();
         assert_eq!(json["members"][0]["self"], true);
         assert_eq!(json["members"][1]["state"], "alive");
+        assert_eq!((&json["members"][1]["share"], &json["members"][1]["since_seconds"]), (&0.25.into(), &1.5.into()));
     }
 }

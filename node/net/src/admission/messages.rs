@@ -20,9 +20,6 @@ pub(super) const PROOF_BYTES: usize = 32;
 /// for names.
 pub(super) const BODY_BYTES_MAX: usize = 8 << 10;
 
-/// The longest name, zone, version or gateway that a peer may give itself.
-const WORD_BYTES_MAX: usize = 256;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hello {
     pub(super) version: u16,
@@ -132,9 +129,7 @@ impl Message {
 
 fn decode_info(bytes: &[u8]) -> Option<Box<PeerInfo>> {
     let (info, rest) = postcard::take_from_bytes::<PeerInfo>(bytes).ok()?;
-    let words = [&info.name, &info.zone, &info.version, info.gateway.as_ref().unwrap_or(&info.name)];
-    let fits = rest.is_empty() && words.iter().all(|word| word.len() <= WORD_BYTES_MAX);
-    fits.then(|| Box::new(info))
+    (rest.is_empty() && info.fits()).then(|| Box::new(info))
 }
 
 /// Everything that a proof binds together.
@@ -193,6 +188,8 @@ mod tests {
             pid: 99,
             slots: 2,
             gateway: None,
+            leaves: false,
+            revision: 0,
         }
     }
 

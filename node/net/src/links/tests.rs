@@ -37,6 +37,8 @@ impl Bench {
             pid: 0,
             slots: 1,
             gateway: None,
+            leaves: false,
+            revision: 0,
         };
         let connection = Connection {
             id: ConnectionId::new_unchecked(self.ids),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shoal_types::{Error, PeerId};
 
 use super::{Heard, config, peer, peer_of};
-use crate::{Secret, peer_id, start};
+use crate::{PROTOCOL, Secret, peer_id, start};
 
 fn refusal(heard: Heard) -> String {
     match heard {
@@ -34,11 +34,12 @@ async fn another_secret_is_refused_and_both_sides_know_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_protocol_version_is_refused_and_both_sides_know_which() {
     let mut other = config();
-    other.protocol = 2;
+    other.protocol = PROTOCOL + 1;
     let (mut a, mut b) = (peer_of(other).await, peer().await);
     a.dial(&b);
-    assert_eq!(refusal(a.next().await), "it speaks protocol 1, this peer 2");
-    assert_eq!(refusal(b.next().await), "it speaks protocol 2, this peer 1");
+    let (old, new) = (PROTOCOL, PROTOCOL + 1);
+    assert_eq!(refusal(a.next().await), format!("it speaks protocol {old}, this peer {new}"));
+    assert_eq!(refusal(b.next().await), format!("it speaks protocol {new}, this peer {old}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

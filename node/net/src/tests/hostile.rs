@@ -165,7 +165,9 @@ async fn a_stranger_that_says_nothing_is_turned_away_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_proves_nothing_to_who_has_not_proved_itself() {
     let mut a = strict().await;
-    let mut hello = b"shoaladm\x01\x00\x01".to_vec();
+    let mut hello = b"shoaladm".to_vec();
+    hello.extend_from_slice(&crate::PROTOCOL.to_le_bytes());
+    hello.push(1);
     hello.extend_from_slice(&[5; 32]);
     let mut guess = vec![0, 32, 0];
     guess.extend_from_slice(&[6; 32]);

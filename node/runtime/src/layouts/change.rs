@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use shoal_types::{Health, Layout, Member, MeshId, PeerId, PeerInfo};
 
-use super::member_of;
 use crate::config::PeerConfig;
 use crate::members::{MemberEntry, MemberTable};
+use crate::role::{is_outdated, member_of};
 
 /// A newcomer is taken in once it has been there for so long: of many that
 /// come at once, few versions are made.
@@ -17,6 +17,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) layout: &'a Layout,
+    /// What this peer says of itself.
+    pub(super) me: &'a PeerInfo,
     pub(super) members: &'a MemberTable,
     /// Peers that belong to another mesh.
     pub(super) foreign: &'a BTreeMap<PeerId, MeshId>,
@@ -119,7 +121,7 @@ impl<'a> View<'a> {
     fn wish(&self, member: &Member, entry: Option<&'a MemberEntry>) -> Wish {
         let fate = self.fate(member, entry);
         match fate.leaves {
-            _ if fate.says.is_some_and(|info| !is_member_of(info, member)) => Wish::Differs,
+            _ if fate.says.is_some_and(|info| is_outdated(member, info)) => Wish::Differs,
             Some(moment) => Wish::At(moment),
             None => Wish::Nothing,
         }
@@ -137,24 +139,28 @@ impl<'a> View<'a> {
         for (member, entry) in self.members.beside(&self.layout.members) {
             let fate = self.fate(member, entry);
             if fate.leaves.is_none_or(|moment| moment > self.now) {
-                wanted.push(fate.says.map_or_else(|| member.clone(), member_of));
+                let says = fate.says.filter(|info| is_outdated(member, info));
+                wanted.push(says.map_or_else(|| member.clone(), member_of));
             }
         }
         wanted.extend(self.newcomers().filter(|(_, moment)| *moment <= self.now).map(|(info, _)| member_of(info)));
         wanted.sort_by_key(|member| member.id);
-        (wanted != self.layout.members).then(|| self.layout.replaced_by(wanted))
+        // Data without anybody to hold it would be lost.
+        let holds = wanted.iter().any(|member| member.weight > 0);
+        (holds && wanted != self.layout.members).then(|| self.layout.replaced_by(wanted))
     }
 
     fn sees_majority(&self) -> bool {
-        let me = self.config.info.id;
+        let me = self.me.id;
         let members = self.members.beside(&self.layout.members);
         let seen = members.filter(|(member, entry)| member.id == me || entry.is_some_and(MemberEntry::is_live));
         seen.count() > self.layout.members.len() / 2
     }
 
     fn fate(&self, member: &Member, entry: Option<&'a MemberEntry>) -> Fate<'a> {
-        if member.id == self.config.info.id {
-            return Fate { leaves: None, says: Some(&self.config.info) };
+        let at_once = |info: &PeerInfo| info.leaves.then_some(Duration::ZERO);
+        if member.id == self.me.id {
+            return Fate { leaves: at_once(self.me), says: Some(self.me) };
         }
         let delay = self.config.timing.repair_delay;
         match entry {
@@ -162,7 +168,9 @@ impl<'a> View<'a> {
             None => Fate { leaves: Some(self.started + delay), says: None },
             Some(entry) => {
                 let gone = matches!(entry.health, Health::Dead | Health::Leaving);
-                Fate { leaves: gone.then(|| entry.since + delay), says: entry.info.as_deref().filter(|_| entry.linked) }
+                let says = entry.info.as_deref();
+                let leaves = says.and_then(at_once).or_else(|| gone.then(|| entry.since + delay));
+                Fate { leaves, says: says.filter(|_| entry.linked) }
             }
         }
     }
@@ -176,13 +184,8 @@ impl<'a> View<'a> {
     fn newcomer(&self, peer: PeerId, entry: &'a MemberEntry) -> Option<(&'a PeerInfo, Duration)> {
         let is_there = entry.is_live() && entry.health == Health::Alive;
         let info = entry.info.as_deref().filter(|_| is_there && self.layout.member(peer).is_none())?;
-        (!self.foreign.contains_key(&peer)).then_some((info, entry.since + SETTLE))
+        (!info.leaves && !self.foreign.contains_key(&peer)).then_some((info, entry.since + SETTLE))
     }
-}
-
-/// Whether a member is what a peer says of itself.
-fn is_member_of(info: &PeerInfo, member: &Member) -> bool {
-    member.weight == info.weight && member.name == info.name && member.zone == info.zone
 }
 
 /// How many live members come before `me` in proposing a change; no more than
@@ -213,6 +216,8 @@ mod tests {
             pid: 1,
             slots: 2,
             gateway: None,
+            leaves: false,
+            revision: 0,
         }
     }
 
@@ -241,6 +246,7 @@ mod tests {
             layout: &layout,
             members: &table,
             foreign: &BTreeMap::new(),
+            me: &info(1),
             config: &PeerConfig::new(info(1)),
             now: Duration::from_secs(now_s),
             started: Duration::ZERO,
@@ -301,7 +307,7 @@ mod tests {
         let mut members = MemberTable::default();
         let mut kept = None;
         let moved = MemberEntry {
-            info: Some(PeerInfo { zone: "there".into(), ..info(3) }.into()),
+            info: Some(PeerInfo { zone: "there".into(), revision: 1, ..info(3) }.into()),
             ..entry(3, Health::Alive, Duration::ZERO)
         };
         let at = |n, health, since| (n, Some(entry(n, health, Duration::from_secs(since))));
@@ -324,6 +330,7 @@ mod tests {
                 layout: &layout,
                 members: &members,
                 foreign: &foreign,
+                me: &config.info,
                 config: &config,
                 now: Duration::from_secs(30),
                 started: Duration::from_secs(20),

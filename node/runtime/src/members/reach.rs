@@ -6,6 +6,7 @@ use shoal_membership::{Action, Identity};
 use shoal_types::{Gossip, Layout, PeerId};
 
 use super::State;
+use crate::role::is_outdated;
 
 /// Ticks between two attempts to reach a peer that is not there yet.
 const RETRY_TICKS: u64 = 5;
@@ -22,6 +23,12 @@ const REACHES_ABSENT: usize = 4;
 
 /// Linked peers to which we announce ourselves again in one attempt.
 const ANNOUNCEMENTS: usize = 8;
+
+/// How often all are told what this peer says of itself once that has changed.
+pub(super) const PRESENTATIONS: u32 = 10;
+
+/// Members told again, in one attempt, after that.
+const PRESENTED: usize = 8;
 
 impl State {
     pub(super) fn tick(&mut self) -> Vec<Action> {
@@ -41,6 +48,7 @@ impl State {
                     actions.extend(self.swim.announce(Identity::of(&met.info)));
                 }
             }
+            self.present();
             for peer in self.absent.next(REACHES_ABSENT) {
                 self.reach(peer, self.book.get(peer));
             }
@@ -67,6 +75,27 @@ impl State {
                 };
                 self.context.ports.transport.dial(addresses[chosen].clone());
             }
+        }
+    }
+
+    /// Tells what this peer says of itself: everyone for a while after that
+    /// has changed, and as long as the layout says something else those whose
+    /// turn to change it comes first.
+    pub(super) fn present(&mut self) {
+        let (info, layout) = (self.context.info(), self.layout.1.clone());
+        let is_known = layout.as_ref().and_then(|layout| layout.member(info.id));
+        let is_known = is_known.is_some_and(|member| !info.leaves && !is_outdated(member, &info));
+        let linked: Vec<PeerId> = if self.presentations > 0 {
+            self.presentations -= 1;
+            self.met.iter().filter(|(_, met)| met.linked).map(|(peer, _)| *peer).collect()
+        } else if let Some(layout) = layout.filter(|_| !is_known && info.revision > self.first_revision) {
+            let members = layout.members.iter().map(|member| member.id);
+            members.filter(|peer| self.is_linked(*peer)).take(PRESENTED).collect()
+        } else {
+            return;
+        };
+        for peer in linked {
+            self.gossip(peer, &Gossip::Info(Box::new((*info).clone())));
         }
     }
 

@@ -12,8 +12,8 @@ use shoal_ports::{
     StoreUsage, TaskHandle, TaskIo, Transport, TransportStats,
 };
 use shoal_types::{
-    ChunkId, Error, Format, JobId, JobPlan, OutputId, PeerId, Query, RegisterEntry, RegisterKey, Response, Result,
-    TaskReport, TaskSpec, wire,
+    ChunkId, Error, Format, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query, RegisterEntry, RegisterKey, Response,
+    Result, TaskReport, TaskSpec, wire,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -97,6 +97,8 @@ impl Transport for Network {
     fn addresses(&self) -> Vec<String> {
         vec![]
     }
+
+    fn present(&self, _: PeerInfo) {}
 
     fn gossip(&self, _: PeerId, _: Bytes) {}
 

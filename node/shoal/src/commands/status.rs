@@ -1,7 +1,11 @@
+use std::io::IsTerminal;
+use std::time::Duration;
+
 use clap::Args;
 use shoal_gateway::view::{MemberView, StatusView};
 
 use crate::failure::Failure;
+use crate::interrupt::interruptible;
 use crate::target::Target;
 use crate::{stdout, units};
 
@@ -9,12 +13,18 @@ use crate::{stdout, units};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shoal status
+  shoal status --watch                    again every second, until interrupted
   shoal status --peer 127.0.0.1:7481
   shoal status --json | jq '.members[] | select(.state != \"alive\")'")]
 pub(crate) struct StatusArgs {
-    /// As one JSON object.
+    /// As one JSON object; with --watch one line for each look.
     #[arg(long)]
     json: bool,
+
+    /// Again every so many seconds, until interrupted.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=3600))]
+    watch: Option<u32>,
 
     #[command(flatten)]
     target: Target,
@@ -22,9 +32,32 @@ pub(crate) struct StatusArgs {
 
 impl StatusArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let status = self.target.client()?.status().await?;
-        if self.json { stdout::json(&status) } else { print(&status) }
+        let client = self.target.client()?;
+        let Some(seconds) = self.watch else {
+            let status = client.status().await?;
+            return if self.json { stdout::json(&status) } else { print(&status) };
+        };
+        let watching = async {
+            loop {
+                match client.status().await {
+                    Ok(status) if self.json => stdout::json_line(&status)?,
+                    Ok(status) => {
+                        clear()?;
+                        print(&status)?;
+                    }
+                    // It may come back.
+                    Err(error) => eprintln!("{error}"),
+                }
+                tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+            }
+        };
+        interruptible(watching, async || {}).await
     }
+}
+
+/// Begins a new page on a terminal; a file gets one page after the other.
+fn clear() -> Result<(), Failure> {
+    if std::io::stdout().is_terminal() { stdout::text("\x1b[H\x1b[2J") } else { Ok(()) }
 }
 
 fn print(status: &StatusView) -> Result<(), Failure> {
@@ -41,7 +74,10 @@ fn print(status: &StatusView) -> Result<(), Failure> {
     ))?;
     stdout::line("")?;
     let rows: Vec<_> = status.members.iter().map(row).collect();
-    stdout::table(&["", "NAME", "ID", "STATE", "DATA", "ZONE", "WEIGHT", "GATEWAY", "ADDRESS"], &rows)?;
+    stdout::table(
+        &["", "NAME", "ID", "STATE", "SINCE", "DATA", "ZONE", "WEIGHT", "VERSION", "GATEWAY", "ADDRESS"],
+        &rows,
+    )?;
     if !status.notices.is_empty() {
         stdout::line("")?;
     }
@@ -54,9 +90,11 @@ fn row(member: &MemberView) -> Vec<String> {
         member.name.clone(),
         member.id.get(..8).unwrap_or(&member.id).into(),
         member.state.as_str().into(),
-        if member.in_layout { "yes" } else { "no" }.into(),
+        units::age(member.since_seconds),
+        if member.in_layout { format!("{:.1} %", member.share * 100.0) } else { "-".into() },
         member.zone.clone(),
         member.weight.to_string(),
+        if member.version.is_empty() { "-".into() } else { member.version.clone() },
         // One on another machine is of no use here.
         member.gateway.clone().filter(|_| member.pid.is_some()).unwrap_or_else(|| "-".into()),
         member.addresses.first().cloned().unwrap_or_else(|| "-".into()),

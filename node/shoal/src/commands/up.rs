@@ -1,4 +1,6 @@
+use std::io::{BufRead, IsTerminal, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -6,12 +8,13 @@ use clap::Args;
 use shoal_engine::EngineConfig;
 use shoal_gateway::Gateway;
 use shoal_net::Secret;
-use shoal_runtime::Stopped;
-use shoal_types::PeerInfo;
+use shoal_runtime::{Peer, Stopped};
+use shoal_types::{PeerInfo, RoleChange};
 
 use crate::failure::Failure;
-use crate::home::{DIR_VAR, Home, PeerFile, SECRET_VAR};
+use crate::home::{DIR_VAR, Home, PeerFile};
 use crate::interrupt::Interrupts;
+use crate::invite::{self, Invite};
 use crate::start::{Network, Parts, Running, open_disk, open_store};
 use crate::system::{cores, end_with_parent, host_name, machine};
 
@@ -23,16 +26,24 @@ const REQUESTS_TIME_MAX: Duration = Duration::from_secs(1);
 /// acknowledged is on disk.
 const STOP_TIME_MAX: Duration = Duration::from_secs(15);
 
+/// The environment variable that may hold an invite.
+const INVITE_VAR: &str = "SHOAL_INVITE";
+
+/// A peer's weight if nothing is said.
+const WEIGHT: u32 = 100;
+
 /// Run a peer. One alone is a whole mesh; others join it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shoal up                                          the first peer, or one again
-  SHOAL_SECRET=… shoal up --join 192.168.1.5:7400   another machine; 'shoal secret' prints the secret
+  shoal up --invite                                 another machine: asks for what 'shoal invite' printed
+  SHOAL_SECRET=… shoal up --join 192.168.1.5:7400   the same with the secret from 'shoal secret'
   shoal up --zone rack-2 --weight 200               twice the usual share of the data
+  shoal up --drain                                  hands its data over before it stops
   shoal up --dir /data/shoal --gateway 127.0.0.1:0
 
-The mesh's secret comes from SHOAL_SECRET, --secret-file or the data directory, and is drawn at the first
-start. On a local network peers with the same secret find each other by themselves.")]
+The mesh's secret comes from SHOAL_SECRET, --secret-file, an invite or the data directory, and is drawn at
+the first start. On a local network peers with the same secret find each other by themselves.")]
 pub(crate) struct UpArgs {
     /// Where the peer keeps its identity and data [default: ~/.local/share/shoal].
     #[arg(long, env = DIR_VAR, value_name = "DIR")]
@@ -50,22 +61,28 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     join: Vec<String>,
 
+    /// Join by what 'shoal invite' printed: the line itself, a file that holds it, or - for standard input.
+    /// Without a value it is asked for.
+    #[arg(long, env = INVITE_VAR, hide_env_values = true, value_name = "INVITE", num_args = 0..=1)]
+    #[arg(default_missing_value = "-")]
+    invite: Option<String>,
+
     /// Form a new mesh at once, rather than look for one first.
-    #[arg(long, conflicts_with = "join")]
+    #[arg(long, conflicts_with_all = ["join", "invite"])]
     new: bool,
 
     /// What people call the peer [default: the host's name].
     #[arg(long)]
     name: Option<String>,
 
-    /// Peers that may fail together: replicas go to different zones while there are enough [default: the
-    /// host's name].
+    /// Peers that may fail together: replicas go to different zones while there are enough [default: as it
+    /// was, at first the host's name].
     #[arg(long)]
     zone: Option<String>,
 
-    /// Its share of the data relative to the others'; 0 holds none.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    weight: u32,
+    /// Its share of the data relative to the others'; 0 holds none [default: as it was, at first 100].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    weight: Option<u32>,
 
     /// Where its HTTP gateway listens, on loopback; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7480")]
@@ -87,6 +104,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     slots: Option<u32>,
 
+    /// When asked to stop, leave the mesh first: hand the data over to others. A second signal stops at once.
+    #[arg(long)]
+    drain: bool,
+
     /// The process with which this one ends.
     #[arg(long, hide = true, value_name = "PID")]
     parent: Option<u32>,
@@ -97,6 +118,9 @@ impl UpArgs {
         if let Some(parent) = self.parent {
             end_with_parent(parent)?;
         }
+        let invite = self.invite.as_deref().map(accept).transpose()?;
+        let join: Vec<String> =
+            self.join.iter().chain(invite.iter().flat_map(|invite| &invite.addresses)).cloned().collect();
         // Early, so that a signal during the start already ends it cleanly.
         let mut interrupts = Interrupts::listen()?;
         let home = Home::locate(self.dir.as_deref())?;
@@ -106,7 +130,7 @@ impl UpArgs {
         let identity = home.identity()?;
         let peer = shoal_net::peer_id(&identity);
         let store = open_store(disk, peer)?;
-        let secret = home.secret(self.secret_file.as_deref(), !self.join.is_empty())?;
+        let secret = home.secret(self.secret_file.as_deref(), invite.as_ref(), !join.is_empty())?;
         let gateway = Gateway::bind(self.gateway).await?;
         let name = self.name.clone().unwrap_or_else(host_name);
         let slots = self.slots.unwrap_or_else(|| u32::try_from(cores()).unwrap_or(1));
@@ -124,8 +148,8 @@ impl UpArgs {
             info: PeerInfo {
                 id: peer,
                 name: name.clone(),
-                zone: self.zone.clone().unwrap_or_else(host_name),
-                weight: self.weight,
+                zone: host_name(),
+                weight: WEIGHT,
                 addresses: Vec::new(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 incarnation: 0,
@@ -133,8 +157,11 @@ impl UpArgs {
                 pid: std::process::id(),
                 slots,
                 gateway: Some(gateway.address().to_string()),
+                leaves: false,
+                revision: 0,
             },
-            join: self.join.clone(),
+            role: RoleChange { zone: self.zone.clone(), weight: self.weight, leaves: None },
+            join,
             form: self.new,
             replicas: self.replicas,
         };
@@ -159,7 +186,7 @@ impl UpArgs {
             signal = interrupts.next() => {
                 eprintln!("stopping; once more to end at once");
                 end_at_next(interrupts, signal);
-                Stopped::Asked
+                if self.drain { drain(&running.peer).await } else { Stopped::Asked }
             }
         };
         home.retract();
@@ -172,7 +199,71 @@ impl UpArgs {
         }
         match reason {
             Stopped::Asked => Ok(()),
+            Stopped::Left => {
+                eprintln!("left the mesh: others keep the data");
+                Ok(())
+            }
             Stopped::Failed(why) => Err(Failure::mesh(format!("the peer stopped: {why}"), "")),
+        }
+    }
+}
+
+/// The invite that is given. One on the command line would stay in the list of
+/// processes, for all on this machine to read: the process starts anew without it.
+fn accept(given: &str) -> Result<Invite, Failure> {
+    let on_command_line = std::env::var_os(INVITE_VAR).is_none() && given.starts_with(invite::MARK);
+    if on_command_line {
+        return Err(start_anew(given));
+    }
+    let text = match given {
+        text if text.starts_with(invite::MARK) => text.to_owned(),
+        "-" => read_line()?,
+        file => invite::read_file(file.as_ref())?,
+    };
+    text.parse().map_err(|error| Failure::usage(format!("that is no invite: {error}"), ""))
+}
+
+/// A line from standard input.
+fn read_line() -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        eprint!("the line that 'shoal invite' printed: ");
+    }
+    let mut line = String::new();
+    let bytes = std::io::stdin().take(invite::TEXT_BYTES_MAX as u64 + 1);
+    std::io::BufReader::new(bytes)
+        .read_line(&mut line)
+        .map_err(|error| Failure::request(format!("cannot read the invite: {error}"), ""))?;
+    Ok(line)
+}
+
+/// Gives this process over to the same command with the invite in its environment.
+fn start_anew(invite: &str) -> Failure {
+    let arguments = std::env::args_os().skip(1).filter(|argument| {
+        let text = argument.to_string_lossy();
+        text != invite && text != format!("--invite={invite}") && text != "--invite"
+    });
+    let error = match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program).args(arguments).env(INVITE_VAR, invite).exec(),
+        Err(error) => error,
+    };
+    Failure::request(
+        format!("cannot start without the invite in the list of processes: {error}"),
+        "give the invite by SHOAL_INVITE, or paste it when asked",
+    )
+}
+
+/// Leaves the mesh, and waits until others keep the data. One that cannot
+/// leave stops and keeps what it has.
+async fn drain(peer: &Peer) -> Stopped {
+    let leave = RoleChange { leaves: Some(true), ..RoleChange::default() };
+    match peer.change_role(peer.id(), leave).await {
+        Ok(()) => {
+            eprintln!("leaving the mesh: others take over the data");
+            peer.stopped().await
+        }
+        Err(error) => {
+            eprintln!("warning: it does not leave the mesh, its data stays here: {error}");
+            Stopped::Asked
         }
     }
 }
@@ -196,12 +287,11 @@ fn greeting(peer: &PeerFile, home: &Home, quiet: bool) -> String {
         if peer.listen.is_empty() { "dials out only".into() } else { peer.listen.join(", ") },
         home.dir().display(),
     );
-    if let (false, Some(address)) = (quiet, peer.listen.first()) {
-        let secret = home.secret_file();
+    if !quiet && !peer.listen.is_empty() {
+        let dir = if home.is_default() { String::new() } else { format!(" --dir {}", home.dir().display()) };
         text += &format!(
-            "another machine joins with:\n  {SECRET_VAR}=$(cat SECRET) shoal up --join {address}\nwhere SECRET is a copy of \
-             {} ('shoal secret' prints it)\n",
-            secret.display()
+            "another machine joins by what this prints:\n  shoal invite{dir}\non a local network it finds the mesh by \
+             itself, given the secret\n"
         );
     }
     text
@@ -233,7 +323,7 @@ mod tests {
     fn the_greeting_tells_how_to_join_and_not_the_secret() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::locate(Some(dir.path())).unwrap();
-        let secret = home.secret(None, false).unwrap();
+        let secret = home.secret(None, None, false).unwrap();
         let peer = PeerFile {
             pid: 1,
             id: "abcdefghijkl".into(),
@@ -242,8 +332,7 @@ mod tests {
             listen: vec!["192.168.1.5:7400".into()],
         };
         let text = greeting(&peer, &home, false);
-        assert!(text.contains("shoal up --join 192.168.1.5:7400"), "{text}");
-        assert!(text.contains(&home.secret_file().display().to_string()), "{text}");
+        assert!(text.contains(&format!("shoal invite --dir {}", dir.path().display())), "{text}");
         assert!(!text.contains(&secret));
     }
 }

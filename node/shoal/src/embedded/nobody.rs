@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::ready;
 use shoal_ports::{BoxFuture, Flow, Inbound, Transport, TransportStats};
-use shoal_types::{Error, PeerId, Result};
+use shoal_types::{Error, PeerId, PeerInfo, Result};
 use tokio::sync::mpsc;
 
 /// The transport of a peer that is alone: every call is unreachable, and
@@ -35,6 +35,8 @@ impl Transport for Nobody {
     fn addresses(&self) -> Vec<String> {
         Vec::new()
     }
+
+    fn present(&self, _info: PeerInfo) {}
 
     fn gossip(&self, _to: PeerId, _frame: Bytes) {}
 

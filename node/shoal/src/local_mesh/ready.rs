@@ -99,6 +99,8 @@ mod tests {
             state: *state,
             zone: "z".into(),
             weight: 1,
+            share: 0.5,
+            since_seconds: 1.0,
             addresses: vec![],
             version: "0".into(),
             is_self: number == 0,

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     Ballot, ChunkId, ChunkRef, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, Layout, Manifest, Member,
     MeshId, NameValue, ObjectName, OutputId, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp,
-    RegisterReply, Request, Response, StageId, TaskId, TaskReport, TaskSpec,
+    RegisterReply, Request, Response, RoleChange, StageId, TaskId, TaskReport, TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -18,7 +18,7 @@ fn output() -> OutputId {
 }
 
 fn layout() -> Layout {
-    let member = Member { id: peer(), name: "a".into(), zone: "b".into(), weight: 7 };
+    let member = Member { id: peer(), name: "a".into(), zone: "b".into(), weight: 7, revision: 2 };
     Layout::first(MeshId::from_bytes([9; 16]), member.clone()).replaced_by(vec![member])
 }
 
@@ -67,7 +67,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     check(manifest());
     check(ObjectName::new("bucket/key").unwrap());
     check(RegisterEntry { key: key.clone(), promised: ballot, accepted: Ballot::ZERO, value: value.clone() });
-    check(PeerInfo {
+    let info = PeerInfo {
         id: peer(),
         name: "n".into(),
         zone: "z".into(),
@@ -79,19 +79,24 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         pid: 1,
         slots: 1,
         gateway: Some("127.0.0.1:1".into()),
-    });
+        leaves: true,
+        revision: 3,
+    };
+    check(info.clone());
     for gossip in [
         Gossip::Swim(Bytes::from_static(b"packet")),
         Gossip::Dead { incarnation: 1 },
         Gossip::Outdated { incarnation: 1 },
         Gossip::Leaving { incarnation: 1 },
         Gossip::Layout { mesh: MeshId::from_bytes([1; 16]), version: 3 },
+        Gossip::Info(info.into()),
         Gossip::Homeless,
     ] {
         check(gossip);
     }
     for request in [
         Request::LayoutGet,
+        Request::RoleChange(RoleChange { zone: Some("z".into()), weight: None, leaves: Some(true) }),
         Request::LayoutLearn(layout()),
         Request::LayoutSynced { version: 1 },
         Request::Register { layout: 1, key, op: RegisterOp::Accept { ballot, value: value.clone() } },

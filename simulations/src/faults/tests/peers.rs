@@ -1,5 +1,8 @@
+use shoal_runtime::Stopped;
+use shoal_types::{Error, RoleChange};
+
 use super::*;
-use crate::faults::{Clock, Crash, Join, Pause, Reclaim, SlowPeer};
+use crate::faults::{Clock, Crash, Join, Partition, Pause, Reclaim, Role, SlowPeer};
 use crate::host::{ClockConditions, Death};
 
 #[test]
@@ -160,5 +163,68 @@ fn latecomers_join_a_mesh_that_is_there() {
         trial.seconds(20).await;
         assert!((0..8).all(|host| trial.members(host).len() == 8));
         assert!((5..8).map(|host| trial.copies(host)).sum::<usize>() > 0);
+    });
+}
+
+#[test]
+fn one_that_leaves_hands_its_data_over_first_and_comes_back_as_a_newcomer() {
+    trial(|trial| async move {
+        let (id, peer) = (trial.id(3), trial.peer(3));
+        trial.strike(Role { leaves: true, ..Role::default() }, &[3], None);
+        while trial.members(0).contains(&id) || trial.peer(0).layout().unwrap().is_joint() {
+            trial.pass(ms(10)).await;
+        }
+        // Three copies of each of 16 chunks, and none of them on it.
+        let staying: usize = [0, 1, 2, 4].into_iter().map(|host| trial.copies(host)).sum();
+        assert!(staying >= 48, "{staying}");
+        let (stopped, _) = trial.ask(async move { peer.stopped().await }).await;
+        assert_eq!(stopped, Stopped::Left);
+        trial.seconds(10).await;
+        assert!(trial.is_up(3) && trial.holds_alive(0, 3) && trial.members(0).contains(&id));
+        assert!(!trial.peer(3).layout().unwrap().is_joint());
+    });
+}
+
+#[test]
+fn one_that_is_to_leave_and_is_then_to_stay_stays() {
+    trial(|trial| async move {
+        trial.strike(Partition::default(), &[0, 1, 2], Some(8));
+        // Nobody can decide that it goes.
+        trial.strike(Role { leaves: true, ..Role::default() }, &[3], Some(4));
+        trial.seconds(30).await;
+        assert!((0..5).all(|host| trial.is_up(host) && trial.members(host).contains(&trial.id(3))));
+    });
+}
+
+#[test]
+fn the_last_one_cannot_leave() {
+    trial_of(Scenario { peers: 1, ..scenario() }, |trial| async move {
+        let peer = trial.peer(0);
+        let leave = RoleChange { leaves: Some(true), ..RoleChange::default() };
+        let (refused, _) = trial.ask(async move { peer.change_role(peer.id(), leave).await }).await;
+        assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+        trial.seconds(10).await;
+        assert!(trial.is_up(0));
+    });
+}
+
+#[test]
+fn a_changed_weight_is_in_the_layout_of_all_and_outlives_a_restart() {
+    trial(|trial| async move {
+        let weights = |trial: &Trial| -> Vec<u32> {
+            let of = |host| trial.peer(host).layout().unwrap().member(trial.id(4)).unwrap().weight;
+            (0..5).map(of).collect()
+        };
+        trial.strike(Role { weight: Some(300), ..Role::default() }, &[4], None);
+        trial.seconds(5).await;
+        assert_eq!(weights(&trial), [300; 5]);
+        trial.strike(Crash::default(), &[4], Some(1));
+        trial.seconds(10).await;
+        assert_eq!(weights(&trial), [300; 5]);
+        trial.strike(Role { weight: Some(0), ..Role::default() }, &[4], Some(5));
+        trial.seconds(4).await;
+        assert_eq!(weights(&trial), [0; 5]);
+        trial.seconds(5).await;
+        assert_eq!(weights(&trial), [100; 5]);
     });
 }

@@ -128,8 +128,13 @@ fn a_promise_that_is_forgotten_is_found() {
 fn a_false_layout_on_a_disk_is_found() {
     let world = world(3);
     let (_, store) = witnessed(&world);
-    let member =
-        |n: u8| Member { id: PeerId::from_bytes([n; 32]), name: String::new(), zone: String::new(), weight: 1 };
+    let member = |n: u8| Member {
+        id: PeerId::from_bytes([n; 32]),
+        name: String::new(),
+        zone: String::new(),
+        weight: 1,
+        revision: 0,
+    };
     let layout = |n| Layout { mesh: MeshId::from_bytes([1; 16]), version: 2, members: vec![member(n)], previous: None };
     store.note_put("layout", &wire::encode(&layout(1)).unwrap()).unwrap();
     store.note_put("addresses", b"whatever").unwrap();

@@ -1,0 +1,62 @@
+use serde::{Deserialize, Serialize};
+use shoal_types::RoleChange;
+
+use super::{Blow, Fault, Undo};
+use crate::host::HostId;
+use crate::random::Random;
+use crate::world::World;
+
+/// The victims are told to take another part, as by `shoal leave`, `shoal
+/// weight` and `shoal zone`; at the end, to take the one that they had, and
+/// not to leave if they have not yet. One that has left is started again, and
+/// comes as a newcomer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Role {
+    /// They hand their data over and go.
+    pub leaves: bool,
+    /// Their share of the data relative to the others'.
+    pub weight: Option<u32>,
+    /// Their zone.
+    pub zone: Option<String>,
+}
+
+impl Fault for Role {
+    fn strike(&self, world: &World, blow: &Blow<'_>, _: &mut Random) -> Option<Undo> {
+        let change = RoleChange { zone: self.zone.clone(), weight: self.weight, leaves: self.leaves.then_some(true) };
+        for host in blow.victims {
+            ask(world, *host, change.clone());
+        }
+        let victims = blow.victims.to_vec();
+        Some(Box::new(move |world| {
+            for host in victims {
+                let before = {
+                    let state = world.state();
+                    let host = &state.hosts[host.index()];
+                    RoleChange {
+                        zone: change.zone.is_some().then(|| host.zone.clone()),
+                        weight: change.weight.is_some().then_some(host.weight),
+                        leaves: change.leaves.is_some().then_some(false),
+                    }
+                };
+                ask(world, host, before);
+            }
+        }))
+    }
+}
+
+/// Asks a peer that is there; it may refuse, as a mesh of one does.
+fn ask(world: &World, host: HostId, change: RoleChange) {
+    let (incarnation, peer) = {
+        let state = world.state();
+        let Some(running) = &state.hosts[host.index()].running else { return };
+        let Some(peer) = running.peer.clone() else { return };
+        (running.incarnation.clone(), peer)
+    };
+    let telling = world.clone();
+    incarnation.spawn("role", async move {
+        if let Err(error) = peer.change_role(peer.id(), change).await {
+            telling.tell(Some(host), format!("takes no other part: {error}"));
+        }
+    });
+}

@@ -1,0 +1,126 @@
+//! Who is in the mesh, and with what share, is changed while it runs.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::mesh::{Mesh, Peer, SHOAL, wait};
+
+fn member<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
+    status["members"].as_array()?.iter().find(|member| member["name"] == name)
+}
+
+fn in_layout(peer: &Peer, name: &str) -> Option<Value> {
+    let status = peer.status()?;
+    let members = status["layout"]["members"].as_array()?;
+    members.iter().find(|member| member["name"] == name).cloned()
+}
+
+#[test]
+fn an_invite_is_all_that_another_machine_needs() {
+    let mesh = Mesh::of(1);
+    let (first, dir) = (&mesh.peers[0], mesh.dir.path());
+    let printed = first.ok(&["invite", "--dir", first.dir.to_str().unwrap()]);
+    let invite = printed.trim();
+    assert_eq!(printed.lines().count(), 1);
+    let up = |name: &str| {
+        let mut command = Command::new(SHOAL);
+        command.args([
+            "up",
+            "--listen",
+            "127.0.0.1:0",
+            "--gateway",
+            "127.0.0.1:0",
+            "--no-mdns",
+            "--name",
+            name,
+            "--dir",
+        ]);
+        command.arg(dir.join(name)).env_remove("SHOAL_SECRET").env_remove("SHOAL_PEER");
+        command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::piped());
+        command
+    };
+    let mut pasted = up("pasted").arg("--invite").spawn().unwrap();
+    writeln!(pasted.stdin.take().unwrap(), "{invite}").unwrap();
+    let mut given = up("given").args(["--invite", invite]).spawn().unwrap();
+    let joined = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wait("both to be members", || {
+            let status = first.status()?;
+            let there = |name| member(&status, name).is_some_and(|member| member["in_layout"] == true);
+            (there("pasted") && there("given")).then_some(())
+        });
+        let arguments = std::fs::read(format!("/proc/{}/cmdline", given.id())).unwrap();
+        assert!(!String::from_utf8_lossy(&arguments).contains("shoal-invite"), "others on the machine can read it");
+    }));
+    for child in [&mut pasted, &mut given] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    joined.unwrap();
+    let told = first.fails(2, &["up", "--dir", &mesh.path("other"), "--invite", &invite[..invite.len() - 3]]);
+    assert!(told.contains("not whole"), "{told}");
+}
+
+#[test]
+fn weight_and_zone_change_while_the_mesh_runs_and_outlive_a_restart() {
+    let mut mesh = Mesh::of(3);
+    let said = mesh.peers[0].ok(&["weight", "300", "peer-2"]);
+    assert!(said.starts_with("peer-2 has "), "{said}");
+    mesh.peers[1].ok(&["zone", "rack-7"]);
+    for peer in &mesh.peers {
+        wait("all to know", || {
+            let seen = in_layout(peer, "peer-2")?;
+            (seen["weight"] == 300 && seen["zone"] == "rack-7").then_some(())
+        });
+    }
+    mesh.peers[1].kill();
+    mesh.restart(1);
+    mesh.settle();
+    let seen = in_layout(&mesh.peers[0], "peer-2").unwrap();
+    assert_eq!((&seen["weight"], &seen["zone"]), (&300.into(), &"rack-7".into()));
+    let told = mesh.peers[0].fails(1, &["weight", "100", "nobody"]);
+    assert!(told.contains("shoal status"), "{told}");
+}
+
+#[test]
+fn who_leaves_hands_its_data_over_and_the_last_cannot() {
+    let mut mesh = Mesh::with(4, &["--replicas", "2"]);
+    let content: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let file = mesh.file("f", &content);
+    for n in 0..6 {
+        mesh.peers[n % 4].ok(&["put", &file, &format!("b/{n}")]);
+    }
+    let said = mesh.peers[0].ok(&["leave", "peer-4"]);
+    assert!(said.contains("peer-4 has left"), "{said}");
+    // It is asked itself, and another is told to stop, which leaves first.
+    mesh.peers[2].ok(&["leave"]);
+    for left in [3, 2] {
+        assert_eq!(mesh.peers[left].ended(), Some(0));
+    }
+    mesh.peers.truncate(2);
+    mesh.settle();
+    for n in 0..6 {
+        let path = mesh.path("back");
+        mesh.peers[1].ok(&["get", &format!("b/{n}"), &path]);
+        assert!(std::fs::read(path).unwrap() == content);
+    }
+    let (first, second) = mesh.peers.split_at_mut(1);
+    second[0].ok(&["leave"]);
+    let told = first[0].fails(1, &["leave"]);
+    assert!(told.contains("nobody is there to take over"), "{told}");
+    assert_eq!(first[0].ok(&["ls", "b/"]).lines().count(), 6);
+}
+
+#[test]
+fn a_peer_that_drains_leaves_when_it_is_stopped_and_joins_again_as_it_was() {
+    let mut mesh = Mesh::with(3, &["--replicas", "2", "--drain"]);
+    let file = mesh.file("f", b"kept");
+    mesh.peers[2].ok(&["put", &file, "b/f"]);
+    assert_eq!(mesh.peers[2].terminate(), Some(0));
+    wait("the others to go on without it", || in_layout(&mesh.peers[0], "peer-3").is_none().then_some(()));
+    assert_eq!(mesh.peers[0].ok(&["get", "b/f", "-"]), "kept");
+    mesh.restart(2);
+    mesh.settle();
+    assert_eq!(mesh.peers[2].ok(&["get", "b/f", "-"]), "kept");
+}
