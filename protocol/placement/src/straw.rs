@@ -35,6 +35,12 @@ impl Straw {
     pub(crate) fn new(hash: u64, weight: u32) -> Self {
         Self { length: minus_log2(hash), weight, hash }
     }
+
+    /// To compare with others of the same weight only, whose order is that of
+    /// their hashes: without its length, which is dear to compute.
+    pub(crate) fn of_one_weight(hash: u64) -> Self {
+        Self { length: 0, weight: 1, hash }
+    }
 }
 
 /// What decides a member's straw for a key. Of one weight, the higher is the
