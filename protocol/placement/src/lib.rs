@@ -201,6 +201,28 @@ mod tests {
     }
 
     #[test]
+    fn a_joining_member_takes_its_share_and_nothing_else_moves() {
+        let shapes: &[(u8, u8, &[u32])] =
+            &[(10, 11, &[100]), (29, 6, &[100]), (19, 10, &[100, 200]), (39, 10, &[100, 150, 50, 400])];
+        for (count, zones, weights) in shapes {
+            // Zones of about the same weight: a heavier one would have less than its share.
+            let after = members(count + 1, *zones, |n| weights[usize::from(n / zones) % weights.len()]);
+            let (newcomer, before) = after.split_last().unwrap();
+            let (had, has) = (Group::new(before), Group::new(&after));
+            let mut moved = 0;
+            for key in keys(30_000) {
+                let (had, has) = (had.owners(key, 3), has.owners(key, 3));
+                let new: Vec<&PeerId> = has.iter().filter(|peer| !had.contains(peer)).collect();
+                assert!(new.is_empty() || new == [&newcomer.id]);
+                moved += new.len();
+            }
+            let weight: f64 = after.iter().map(|member| f64::from(member.weight)).sum();
+            let share = 90_000.0 * f64::from(newcomer.weight) / weight;
+            assert!((moved as f64) < share * 1.05, "{moved} of {share} with {count} members in {zones} zones");
+        }
+    }
+
+    #[test]
     fn the_same_layout_gives_the_same_owners_forever() {
         // Data on disk is found by these: a change of the function is a
         // change of format, and must be made on purpose.
