@@ -7,6 +7,14 @@
 //! own it, in distinct zones while there are enough. When a member comes or
 //! goes, only the keys that it wins or held move.
 //!
+//! Why this: of 1,000 peers with 3,000 copies each in ten zones the fullest
+//! holds 1.05 times the mean (a ring with 256 virtual nodes each: 1.16; with
+//! 64: 1.28), and one that joins moves what it then holds and nothing else (a
+//! Maglev table of 65,537 entries: 8 times that; partitions with bounded
+//! loads: 1.4). A prepared [`Group`] takes 44 KB and about 2 us for a lookup,
+//! and 0.1 ms to prepare; a ring is looked up in 0.2 us, but takes 1 MB to 4 MB.
+//! `shoal bench placement` measures it.
+//!
 //! All arithmetic is on integers: a logarithm in floating point may differ in
 //! its last bit between two machines, and then so would the owners.
 
