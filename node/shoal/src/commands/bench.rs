@@ -1,3 +1,4 @@
+mod placement;
 mod text;
 mod tpch;
 
@@ -12,6 +13,7 @@ use crate::interrupt::interruptible;
   shoal bench tpch --sf 1 --versus datafusion
   shoal bench tpch --sf 1 --peers 3 --queries 1,6,9 --json
   shoal bench text --mb 256 --peers 3
+  shoal bench placement
 
 Ratios are what counts: both sides are measured in turn, so that a busy machine slows both.")]
 pub(crate) struct BenchArgs {
@@ -23,6 +25,7 @@ pub(crate) struct BenchArgs {
 enum What {
     Tpch(tpch::TpchArgs),
     Text(text::TextArgs),
+    Placement(placement::PlacementArgs),
 }
 
 impl BenchArgs {
@@ -31,6 +34,7 @@ impl BenchArgs {
             match self.what {
                 What::Tpch(args) => args.run().await,
                 What::Text(args) => args.run().await,
+                What::Placement(args) => args.run().await,
             }
         };
         interruptible(work, async || {}).await
