@@ -122,7 +122,7 @@ impl SwimWorld {
                 Action::After { delay, timer } => {
                     self.heap.push(delay, (from, Due::Timer(timer)));
                 }
-                Action::Up(_) | Action::Down(_) => {}
+                Action::Up(_) | Action::Down(_) | Action::Disbelieved { .. } => {}
             }
         }
     }

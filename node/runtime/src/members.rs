@@ -94,6 +94,8 @@ pub(crate) struct State {
     leaving: BTreeMap<PeerId, u64>,
     /// Our last incarnation that is on disk.
     kept_incarnation: u64,
+    /// Of whom something absurd was said last.
+    disbelieved: Option<(PeerId, u64)>,
     /// About whom something else than their health may have changed.
     touched: BTreeSet<PeerId>,
     /// Linked, but no members yet.
@@ -145,8 +147,10 @@ impl Actor for Members {
             MembersMsg::Dead { from, incarnation } => state.declared_dead(from, incarnation),
             MembersMsg::Outdated { from, incarnation } => state.outdated(from, incarnation),
             MembersMsg::Leaving { from, incarnation } => {
-                state.leaving.insert(from, incarnation);
-                state.touched.insert(from);
+                if state.swim.believes(incarnation) {
+                    state.leaving.insert(from, incarnation);
+                    state.touched.insert(from);
+                }
                 vec![]
             }
             MembersMsg::Info { from, info } => {
@@ -196,7 +200,8 @@ impl State {
         let note = context.blocking(move || store.note_get(ADDRESSES_NOTE)).await?;
         let identity =
             Identity { addresses: context.ports.transport.addresses().into(), ..Identity::of(&context.info()) };
-        let swim = Swim::new(identity, &context.config.timing.swim, context.random());
+        let mut swim = Swim::new(identity, &context.config.timing.swim, context.random());
+        swim.believe_at(context.ports.clock.wall_ms());
         let turns = || Turns::after(context.me);
         Ok(Self {
             context: context.clone(),
@@ -205,6 +210,7 @@ impl State {
             links: 0,
             leaving: BTreeMap::new(),
             kept_incarnation: context.config.info.incarnation,
+            disbelieved: None,
             touched: BTreeSet::new(),
             strangers: turns(),
             unlinked: turns(),
@@ -380,6 +386,13 @@ impl State {
                         context.ports.clock.sleep(delay).await;
                         let _ = myself.cast(MembersMsg::Due(timer));
                     });
+                }
+                Action::Disbelieved { teller, member, incarnation } => {
+                    // Once: a mad clock goes on and on.
+                    if self.disbelieved.replace((member, incarnation)) != Some((member, incarnation)) {
+                        let (teller, member) = (teller.short(), member.short());
+                        tracing::warn!(%teller, %member, incarnation, "not believed: look at that peer's clock");
+                    }
                 }
                 Action::Up(identity) => {
                     tracing::info!(peer = %identity.peer.short(), "alive");

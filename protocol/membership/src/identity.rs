@@ -25,7 +25,7 @@ impl foca::Identity for Identity {
     /// A peer that was declared dead while it was only slow comes back as a
     /// later incarnation of itself.
     fn renew(&self) -> Option<Self> {
-        Some(Self { incarnation: self.incarnation + 1, ..self.clone() })
+        Some(Self { incarnation: self.incarnation.checked_add(1)?, ..self.clone() })
     }
 
     fn addr(&self) -> PeerId {

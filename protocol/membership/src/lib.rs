@@ -8,6 +8,7 @@
 //!
 //! What it says is a hint that drives retries and takeover. It moves no data.
 
+mod belief;
 mod codec;
 mod digest;
 mod identity;
@@ -15,5 +16,6 @@ mod news;
 mod packet;
 mod swim;
 
+pub use belief::AHEAD_MS_MAX;
 pub use identity::Identity;
 pub use swim::{Action, MemberView, Swim, SwimConfig, Timer};

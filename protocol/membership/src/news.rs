@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use shoal_types::PeerId;
 
 use crate::Identity;
+use crate::belief::Disbelieved;
 
 /// An [`Identity`] in the bytes of a packet.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -17,18 +18,18 @@ pub(crate) struct Heard<'a> {
     pub(crate) peer: PeerId,
     pub(crate) incarnation: u64,
     #[serde(borrow)]
-    addresses: Addresses<'a>,
+    pub(crate) addresses: Addresses<'a>,
 }
 
 /// Most peers have one address, and for that nothing is allocated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Addresses<'a> {
+pub(crate) struct Addresses<'a> {
     first: Option<&'a str>,
     others: Vec<&'a str>,
 }
 
 impl<'a> Addresses<'a> {
-    fn iter(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> {
         self.first.into_iter().chain(self.others.iter().copied())
     }
 }
@@ -65,59 +66,96 @@ impl Heard<'_> {
     }
 }
 
-/// What there is in a packet.
-pub(crate) struct News<'a> {
-    /// Who sent it, and as which incarnation; `None` where it does not decode.
-    pub(crate) sender: Option<(PeerId, u64)>,
-    /// What foca is to see of it, if anything.
-    pub(crate) packet: Option<Cow<'a, [u8]>>,
+/// What is to be thought of a member that a packet names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may change what is known.
+    New,
+    /// It changes nothing.
+    Known,
+    /// There is no such member.
+    Absurd,
 }
 
-/// The packet without the members of which `is_known` says that they are no
-/// news, or nothing if nothing is left that foca would act upon. Foca looks for
-/// each member that it hears of, and for each sender, among all that it knows;
-/// most of what gossip and feeds say has been said before, and in a mesh of
-/// thousands that would be nearly all the work there is.
-pub(crate) fn news<'a>(packet: &'a [u8], is_known: impl Fn(&Member<Heard<'a>>) -> bool) -> News<'a> {
+/// What there is in a packet.
+pub(crate) struct News<'a> {
+    /// Who sent it, and as which incarnation; `None` where it does not decode or is absurd.
+    pub(crate) sender: Option<(PeerId, u64)>,
+    /// What foca is to see of it.
+    pub(crate) packet: Cow<'a, [u8]>,
+    /// Whether foca, once it takes part in a cluster, would do nothing about that.
+    pub(crate) says_nothing: bool,
+    /// The first that it names and that is absurd.
+    pub(crate) disbelieved: Option<Disbelieved>,
+}
+
+impl News<'_> {
+    /// A packet that nobody is to act upon.
+    fn none() -> Self {
+        Self { sender: None, packet: Cow::Borrowed(&[]), says_nothing: true, disbelieved: None }
+    }
+}
+
+/// The packet without the members of which `judge` says that they are no news.
+/// Foca looks for each member that it hears of, and for each sender, among all
+/// that it knows; most of what gossip and feeds say has been said before, and in
+/// a mesh of thousands that would be nearly all the work there is.
+///
+/// Of a packet that does not decode to its end, nothing is left.
+pub(crate) fn news<'a>(packet: &'a [u8], judge: impl Fn(&Member<Heard<'a>>) -> Verdict) -> News<'a> {
     let Ok((header, members)) = postcard::take_from_bytes::<Header<Heard<'a>>>(packet) else {
-        return News { sender: None, packet: Some(Cow::Borrowed(packet)) };
+        return News::none();
     };
-    let sender = Some((header.src.peer, header.src.incarnation));
-    let packet = match without(packet, header, members, is_known) {
-        Some(Rest { says_nothing: true, .. }) => None,
-        Some(Rest { packet, .. }) => Some(packet),
-        // No packet that lists members.
-        None => Some(Cow::Borrowed(packet)),
+    let (message, sender) = (header.message, Member::new(header.src, header.src_incarnation, State::Alive));
+    let judged = judge(&sender);
+    if judged == Verdict::Absurd {
+        return News { disbelieved: Some(Disbelieved::of(sender.id())), ..News::none() };
+    }
+    let spoken = Some((sender.id().peer, sender.id().incarnation));
+    let lists_members = !members.is_empty() && !matches!(message, Message::Announce | Message::Broadcast);
+    if !lists_members {
+        return News { sender: spoken, packet: Cow::Borrowed(packet), says_nothing: false, disbelieved: None };
+    }
+    let Some(rest) = without(packet, members, judge) else {
+        return News::none();
     };
-    News { sender, packet }
+    let wants_nothing = matches!(message, Message::Gossip | Message::Feed);
+    News {
+        sender: spoken,
+        says_nothing: wants_nothing && rest.says_nothing && judged == Verdict::Known,
+        packet: rest.packet,
+        disbelieved: rest.disbelieved,
+    }
 }
 
 struct Rest<'a> {
     packet: Cow<'a, [u8]>,
-    /// Neither of a member, nor of its sender, nor does it want an answer.
+    /// Of no member.
     says_nothing: bool,
+    disbelieved: Option<Disbelieved>,
 }
 
 /// `rest` is what follows the header.
 fn without<'a>(
     packet: &'a [u8],
-    header: Header<Heard<'a>>,
     mut rest: &'a [u8],
-    is_known: impl Fn(&Member<Heard<'a>>) -> bool,
+    judge: impl Fn(&Member<Heard<'a>>) -> Verdict,
 ) -> Option<Rest<'a>> {
-    if matches!(header.message, Message::Announce | Message::Broadcast | Message::TurnUndead) {
-        return None;
-    }
     let tally = packet.len() - rest.len();
     let count = rest.try_get_u16().ok()?;
-    // The packet so far without what is known, once that is less than the packet.
+    // The packet so far without what is left out, once that is less than the packet.
     let mut kept: Option<Vec<u8>> = None;
     let mut kept_count: u16 = 0;
+    let mut disbelieved = None;
     for _ in 0..count {
         let from = rest;
         let member: Member<Heard<'a>>;
         (member, rest) = postcard::take_from_bytes(from).ok()?;
-        if is_known(&member) {
+        let judged = judge(&member);
+        if judged == Verdict::Absurd {
+            disbelieved = disbelieved.or_else(|| Some(Disbelieved::of(member.id())));
+        }
+        if judged != Verdict::New {
             kept.get_or_insert_with(|| packet[..packet.len() - from.len()].to_vec());
         } else {
             kept_count += 1;
@@ -126,15 +164,13 @@ fn without<'a>(
             }
         }
     }
-    let wants_nothing = matches!(header.message, Message::Gossip | Message::Feed);
-    let sender = Member::new(header.src, header.src_incarnation, State::Alive);
-    let says_nothing = wants_nothing && kept_count == 0 && rest.is_empty() && is_known(&sender);
+    let says_nothing = kept_count == 0 && rest.is_empty();
     let packet = kept.map_or(Cow::Borrowed(packet), |mut kept| {
         kept[tally..tally + 2].copy_from_slice(&kept_count.to_be_bytes());
         kept.extend_from_slice(rest);
         Cow::Owned(kept)
     });
-    Some(Rest { packet, says_nothing })
+    Some(Rest { packet, says_nothing, disbelieved })
 }
 
 /// Whether `heard` changes nothing about a member that is `known`: SWIM's

@@ -12,9 +12,10 @@ use rand::rngs::SmallRng;
 use shoal_types::{Health, PeerId, PeerMap};
 
 use crate::Identity;
+use crate::belief::{Belief, Disbelieved};
 use crate::codec::TellingCodec;
 use crate::digest::Digest;
-use crate::news::{self, Heard};
+use crate::news::{self, Heard, Verdict};
 use crate::packet::Packet;
 
 /// How patient the failure detector is.
@@ -38,6 +39,10 @@ pub struct SwimConfig {
     /// The longest gossip packet, in bytes. Large packets make mass joins
     /// fast: with 1,400 bytes a thousand took minutes, with these two seconds.
     pub packet_bytes_max: usize,
+    /// Members that are known at once, the dead too until they are forgotten.
+    /// Past it nobody new is heard of. Well above the largest mesh; each costs
+    /// some hundred bytes. 1,000–1,000,000.
+    pub members_max: usize,
 }
 
 impl Default for SwimConfig {
@@ -49,6 +54,7 @@ impl Default for SwimConfig {
             forget_down_after: Duration::from_secs(24 * 3600),
             compare_period: Duration::from_secs(10),
             packet_bytes_max: 60_000,
+            members_max: 50_000,
         }
     }
 }
@@ -80,6 +86,10 @@ pub enum Action {
     /// clock that it took it from had been set back, and nobody listens: tell
     /// it, so that it calls [`Swim::outdated`] and becomes a later one.
     TellOutdated { to: PeerId, incarnation: u64 },
+    /// Somebody said something about a member, ourselves perhaps, that cannot
+    /// be ([`AHEAD_MS_MAX`](crate::AHEAD_MS_MAX)) or for which there is no
+    /// room, and was not listened to. For people: a clock or a peer is mad.
+    Disbelieved { teller: PeerId, member: PeerId, incarnation: u64 },
 }
 
 /// A member as this peer sees it.
@@ -104,14 +114,18 @@ pub struct Swim {
     /// Whether the timer for the next comparison runs.
     is_comparing: bool,
     packet_bytes_max: usize,
+    members_max: usize,
+    belief: Belief,
     /// Whether foca takes part in a cluster. If not, any packet may bring it back.
     is_active: bool,
     changed: BTreeSet<PeerId>,
 }
 
 impl Swim {
-    /// `seed` makes the choice of probes repeatable.
+    /// `seed` makes the choice of probes repeatable. Until it is told the time
+    /// ([`Swim::believe_at`]), that is taken to be when this incarnation began.
     pub fn new(identity: Identity, config: &SwimConfig, seed: u64) -> Self {
+        let belief = Belief::at(identity.incarnation);
         let (tell, told) = mpsc::channel();
         Self {
             foca: Foca::new(identity, foca_config(config), SmallRng::seed_from_u64(seed), TellingCodec(tell)),
@@ -122,6 +136,8 @@ impl Swim {
             compare_period: config.compare_period,
             is_comparing: false,
             packet_bytes_max: config.packet_bytes_max,
+            members_max: config.members_max,
+            belief,
             is_active: false,
             changed: BTreeSet::new(),
         }
@@ -129,6 +145,18 @@ impl Swim {
 
     pub fn identity(&self) -> &Identity {
         self.foca.identity()
+    }
+
+    /// The time by our wall clock, in ms since the epoch: what others say is
+    /// believed up to [`AHEAD_MS_MAX`](crate::AHEAD_MS_MAX) after it. To be
+    /// told now and then, however the clock jumps.
+    pub fn believe_at(&mut self, wall_ms: u64) {
+        self.belief = Belief::at(wall_ms);
+    }
+
+    /// Whether some peer may be this incarnation, by the time that it is.
+    pub fn believes(&self, incarnation: u64) -> bool {
+        self.belief.in_incarnation(incarnation)
     }
 
     /// Tells a peer that we are here, and asks whom it knows. Its answer may
@@ -140,7 +168,7 @@ impl Swim {
     /// A packet from another peer. One that does not decode is ignored.
     pub fn packet(&mut self, from: PeerId, packet: &[u8]) -> Vec<Action> {
         let (mut actions, sender) = match Packet::from_bytes(packet) {
-            Some(Packet::Swim(packet)) => self.swim_packet(packet),
+            Some(Packet::Swim(packet)) => self.swim_packet(from, packet),
             Some(Packet::Digest(digest)) => (self.compared(from, digest), None),
             Some(Packet::Members { buckets, members, asks }) => (self.listed(from, buckets, members, asks), None),
             None => (Vec::new(), None),
@@ -159,17 +187,25 @@ impl Swim {
 
     /// What is to be done about a packet of the failure detector, and who sent
     /// it as which incarnation.
-    fn swim_packet(&mut self, packet: &[u8]) -> (Vec<Action>, Option<(PeerId, u64)>) {
-        let is_known = |heard: &Member<Heard<'_>>| {
-            self.known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, heard))
+    fn swim_packet(&mut self, from: PeerId, packet: &[u8]) -> (Vec<Action>, Option<(PeerId, u64)>) {
+        let news = news::news(packet, |heard| self.judge(heard));
+        let mut actions = match news.says_nothing && self.is_active {
+            true => Vec::new(),
+            false => self.act(|foca, actions| foca.handle_data(&news.packet, actions)),
         };
-        let news::News { sender, packet: news } = news::news(packet, is_known);
-        let actions = match news {
-            Some(news) => self.act(|foca, actions| foca.handle_data(&news, actions)),
-            None if self.is_active => Vec::new(),
-            None => self.act(|foca, actions| foca.handle_data(packet, actions)),
-        };
-        (actions, sender)
+        actions.extend(news.disbelieved.map(|disbelieved| disbelieve(from, disbelieved)));
+        (actions, news.sender)
+    }
+
+    fn judge(&self, heard: &Member<Heard<'_>>) -> Verdict {
+        if !self.belief.in_member(heard.id()) {
+            return Verdict::Absurd;
+        }
+        match self.known.get(&heard.id().peer) {
+            Some(known) if news::is_old(known, heard) => Verdict::Known,
+            None if self.known.len() >= self.members_max => Verdict::Absurd,
+            Some(_) | None => Verdict::New,
+        }
     }
 
     /// Somebody holds this incarnation of ours to be dead. If it is the
@@ -177,7 +213,8 @@ impl Swim {
     pub fn declared_dead(&mut self, incarnation: u64, teller: Identity) -> Vec<Action> {
         match self.identity().incarnation {
             ours if incarnation < ours => Vec::new(),
-            _ => self.renew_beyond(incarnation, teller),
+            ours if incarnation == ours => self.renew_beyond(incarnation, teller),
+            _ => self.renew_if_believed(incarnation, teller),
         }
     }
 
@@ -186,7 +223,15 @@ impl Swim {
     pub fn outdated(&mut self, incarnation: u64, teller: Identity) -> Vec<Action> {
         match self.identity().incarnation {
             ours if incarnation <= ours => Vec::new(),
-            _ => self.renew_beyond(incarnation, teller),
+            _ => self.renew_if_believed(incarnation, teller),
+        }
+    }
+
+    /// Becoming later than what nobody else believes would be being nobody.
+    fn renew_if_believed(&mut self, incarnation: u64, teller: Identity) -> Vec<Action> {
+        match self.believes(incarnation) {
+            true => self.renew_beyond(incarnation, teller),
+            false => vec![disbelieve(teller.peer, Disbelieved { member: self.identity().peer, incarnation })],
         }
     }
 
@@ -274,7 +319,8 @@ impl Swim {
             | Action::Send { .. }
             | Action::After { .. }
             | Action::TellDead { .. }
-            | Action::TellOutdated { .. } => true,
+            | Action::TellOutdated { .. }
+            | Action::Disbelieved { .. } => true,
         });
         self.keep_comparing(&mut actions.list);
         actions.list
@@ -289,6 +335,10 @@ fn health(member: &Member<Identity>) -> Health {
         State::Suspect => Health::Suspected,
         State::Down => Health::Dead,
     }
+}
+
+fn disbelieve(teller: PeerId, Disbelieved { member, incarnation }: Disbelieved) -> Action {
+    Action::Disbelieved { teller, member, incarnation }
 }
 
 /// Whether foca forgets a member, now that the time of this dead incarnation is over.

@@ -1,5 +1,6 @@
 //! Which life of a peer this is, counted so that a later one has a larger number.
 
+use shoal_membership::AHEAD_MS_MAX;
 use shoal_ports::{Clock, Store};
 use shoal_types::{Result, wire};
 
@@ -8,14 +9,21 @@ const NOTE: &str = "incarnation";
 
 /// The incarnation as which a peer starts: the time by its wall clock in ms,
 /// and always later than any before, even where that clock was set back since.
-/// An earlier one would not be listened to. To be called once a start, before
-/// the peer speaks to anybody; waits for the disk.
+/// An earlier one would not be listened to. One that lies so far ahead that
+/// nobody else believes it, as once a mad clock may have left it behind, would
+/// not be either, and is passed over. To be called once a start, before the
+/// peer speaks to anybody; waits for the disk.
 ///
 /// # Errors
 /// Those of the store.
 pub fn next_incarnation(store: &dyn Store, clock: &dyn Clock) -> Result<u64> {
     let last = store.note_get(NOTE)?.map(|note| wire::decode::<u64>(&note)).transpose()?;
-    let next = last.map_or(0, |last| last.saturating_add(1)).max(clock.wall_ms());
+    let now = clock.wall_ms();
+    let believed = last.filter(|last| *last < now.saturating_add(AHEAD_MS_MAX));
+    if let (Some(last), None) = (last, believed) {
+        tracing::warn!(last, now, "the incarnation of the last start is in a far future, and not gone on from");
+    }
+    let next = believed.map_or(0, |last| last.saturating_add(1)).max(now);
     keep(store, next)?;
     Ok(next)
 }
@@ -38,5 +46,16 @@ mod tests {
         assert_eq!(next_incarnation(&store, &clock).unwrap(), 2_001);
         keep(&store, 5_000).unwrap();
         assert_eq!(next_incarnation(&store, &clock).unwrap(), 5_001);
+    }
+
+    #[test]
+    fn a_start_in_a_future_that_nobody_believes_in_is_not_gone_on_from() {
+        let (store, clock) = (Notes::default(), Time::at(1_000));
+        for mad in [u64::MAX, 1_000 + AHEAD_MS_MAX] {
+            keep(&store, mad).unwrap();
+            assert_eq!(next_incarnation(&store, &clock).unwrap(), 1_000);
+        }
+        keep(&store, 999 + AHEAD_MS_MAX).unwrap();
+        assert_eq!(next_incarnation(&store, &clock).unwrap(), 1_000 + AHEAD_MS_MAX);
     }
 }

@@ -33,6 +33,7 @@ const PRESENTED: usize = 8;
 impl State {
     pub(super) fn tick(&mut self) -> Vec<Action> {
         self.ticks += 1;
+        self.swim.believe_at(self.context.ports.clock.wall_ms());
         self.look_at_layout();
         let mut actions = Vec::new();
         if self.ticks % RETRY_TICKS == 1 {

@@ -18,10 +18,11 @@ use foca::{Member, State};
 use rand::Rng;
 use shoal_types::PeerId;
 
-use super::{Action, Swim, Timer};
+use super::{Action, Swim, Timer, disbelieve};
 use crate::Identity;
+use crate::belief::Disbelieved;
 use crate::digest::{Digest, bucket};
-use crate::news::{self, Heard};
+use crate::news::{Heard, Verdict};
 use crate::packet::Packet;
 
 impl Swim {
@@ -76,19 +77,25 @@ impl Swim {
         }
         let mut theirs: BTreeMap<PeerId, u64> = BTreeMap::new();
         let mut news: Vec<Member<Identity>> = Vec::new();
+        let mut disbelieved = None;
         let mut rest = members;
         while !rest.is_empty() {
             let Ok((heard, after)) = postcard::take_from_bytes::<Member<Heard<'_>>>(rest) else {
                 return Vec::new();
             };
-            let is_old = self.known.get(&heard.id().peer).is_some_and(|known| news::is_old(known, &heard));
+            let bytes = &rest[..rest.len() - after.len()];
+            rest = after;
+            match self.judge(&heard) {
+                Verdict::Absurd => {
+                    disbelieved = disbelieved.or_else(|| Some(Disbelieved::of(heard.id())));
+                    continue;
+                }
+                Verdict::New => news.extend(postcard::from_bytes::<Member<Identity>>(bytes)),
+                Verdict::Known => {}
+            }
             if heard.state() != State::Down {
                 theirs.insert(heard.id().peer, heard.id().incarnation);
             }
-            if !is_old && let Ok(member) = postcard::from_bytes(&rest[..rest.len() - after.len()]) {
-                news.push(member);
-            }
-            rest = after;
         }
         let mut actions = self.act(|foca, actions| foca.apply_many(news.into_iter(), true, actions));
         let is_wanted = |member: &Member<Identity>| {
@@ -99,6 +106,7 @@ impl Swim {
             }
         };
         actions.extend(self.tell(from, buckets, false, is_wanted));
+        actions.extend(disbelieved.map(|disbelieved| disbelieve(from, disbelieved)));
         actions
     }
 
