@@ -224,9 +224,7 @@ impl Job {
         actions.push(Action::Happened(JobEvent::AttemptFailed { output, peer, error: error.clone() }));
         if exhausted {
             let failure = match (error.class(), cause) {
-                (ErrorClass::Retry, Some(cause)) => {
-                    Error::Exhausted { task: output.task.to_string(), attempts, cause: Box::new(cause) }
-                }
+                (ErrorClass::Retry, Some(cause)) => Error::exhausted(output.task.to_string(), attempts, cause),
                 _ => error,
             };
             self.give_up(failure, actions);
@@ -268,11 +266,7 @@ impl Job {
                         let cause = Error::Unreachable { peer: lost, why: "it died while it ran the task".into() };
                         let cause = task.first_cause.get_or_insert(cause).clone();
                         if task.failures >= config.attempts_max {
-                            exhausted = Some(Error::Exhausted {
-                                task: task_id.to_string(),
-                                attempts: task.next_attempt,
-                                cause: Box::new(cause),
-                            });
+                            exhausted = Some(Error::exhausted(task_id.to_string(), task.next_attempt, cause));
                         }
                     }
                     TaskState::Done { attempt, peer, .. } if peer == lost => {

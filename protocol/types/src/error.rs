@@ -1,5 +1,7 @@
 //! What goes wrong, in a form that survives the wire and tells what to do.
 
+mod cause;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ChunkId, OutputId, PeerId};
@@ -65,9 +67,15 @@ pub enum Error {
     /// Bytes from a peer that do not decode.
     #[error("bad bytes from a peer: {what}")]
     BadFrame { what: String },
-    /// Every attempt failed; the first cause.
+    /// Every attempt failed; the first cause, which is no `Exhausted` itself
+    /// ([`Error::exhausted`]).
     #[error("task {task} failed {attempts} times; the first cause: {cause}")]
-    Exhausted { task: String, attempts: u32, cause: Box<Error> },
+    Exhausted {
+        task: String,
+        attempts: u32,
+        #[serde(deserialize_with = "cause::deserialize")]
+        cause: Box<Error>,
+    },
     /// Our own invariant broke.
     #[error("internal error, please report it: {what}")]
     Bug { what: String },
@@ -91,6 +99,15 @@ impl Error {
 
     pub fn not_found(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::NotFound { what: what.into(), hint: hint.into() }
+    }
+
+    /// Of a cause that is of this kind itself, the cause of that is told.
+    pub fn exhausted(task: impl Into<String>, attempts: u32, cause: Self) -> Self {
+        let cause = match cause {
+            Self::Exhausted { cause, .. } => cause,
+            other => Box::new(other),
+        };
+        Self::Exhausted { task: task.into(), attempts, cause }
     }
 
     pub fn bug(what: impl Into<String>) -> Self {
