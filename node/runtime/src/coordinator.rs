@@ -423,9 +423,14 @@ impl State {
             let last = StageId((summary.stages.len() as u32).saturating_sub(1));
             let mut fingerprint = Fingerprint::default();
             for (stage, report) in job.reports() {
-                summary.scanned_local_bytes += report.scanned_local_bytes;
-                summary.scanned_remote_bytes += report.scanned_remote_bytes;
-                summary.fetched_bytes += report.fetched_bytes;
+                // Peers say these: a sum that does not fit is no reason to fail.
+                for (sum, more) in [
+                    (&mut summary.scanned_local_bytes, report.scanned_local_bytes),
+                    (&mut summary.scanned_remote_bytes, report.scanned_remote_bytes),
+                    (&mut summary.fetched_bytes, report.fetched_bytes),
+                ] {
+                    *sum = sum.saturating_add(more);
+                }
                 if stage == last {
                     fingerprint = fingerprint.and(report.fingerprint);
                 }

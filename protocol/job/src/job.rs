@@ -198,7 +198,9 @@ impl Job {
             actions.push(Action::Abort { output, peer });
             return;
         };
-        let (rows, elapsed_ms) = (report.rows.iter().sum(), report.elapsed_ms);
+        // Peers say these: a sum that does not fit is no reason to fail.
+        let rows = report.rows.iter().fold(0u64, |sum, rows| sum.saturating_add(*rows));
+        let elapsed_ms = report.elapsed_ms;
         task.state = TaskState::Done { attempt: output.attempt, peer, report };
         self.free_slot(peer);
         actions.push(Action::Happened(JobEvent::Finished { output, peer, rows, elapsed_ms }));

@@ -121,9 +121,10 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of two results together. Commutative and associative.
+    /// Of two results together. Commutative and associative; counts from peers
+    /// that lie end at the largest there is.
     pub fn and(self, other: Self) -> Self {
-        Self { rows: self.rows + other.rows, sum: self.sum.wrapping_add(other.sum) }
+        Self { rows: self.rows.saturating_add(other.rows), sum: self.sum.wrapping_add(other.sum) }
     }
 }
 
