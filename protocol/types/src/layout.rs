@@ -1,6 +1,7 @@
 //! The layout: who is in the mesh, and with what share.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{MeshId, PeerId};
 
@@ -28,12 +29,16 @@ pub struct Member {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     pub mesh: MeshId,
+    /// Never the last of all numbers: there is a next one.
+    #[serde(deserialize_with = "version")]
     pub version: u64,
     /// Sorted by id, distinct.
+    #[serde(deserialize_with = "group")]
     pub members: Vec<Member>,
     /// The members that are being replaced. While they stand here the layout
     /// is *joint*: register quorums are needed among both, reads look in
     /// both, writes go to both.
+    #[serde(deserialize_with = "previous")]
     pub previous: Option<Vec<Member>>,
 }
 
@@ -87,4 +92,55 @@ impl Layout {
 /// A member of a group, which is sorted by id.
 fn find(group: &[Member], id: PeerId) -> Option<&Member> {
     group.binary_search_by_key(&id, |member| member.id).ok().map(|at| &group[at])
+}
+
+// What a layout from elsewhere is held to: members are found in it by halving.
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let version = u64::deserialize(deserializer)?;
+    if version == u64::MAX { Err(D::Error::custom("a layout version that none can follow")) } else { Ok(version) }
+}
+
+fn group<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Member>, D::Error> {
+    sorted(Vec::deserialize(deserializer)?)
+}
+
+fn previous<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Member>>, D::Error> {
+    Option::<Vec<Member>>::deserialize(deserializer)?.map(sorted).transpose()
+}
+
+fn sorted<E: serde::de::Error>(members: Vec<Member>) -> Result<Vec<Member>, E> {
+    let is_sorted = members.is_sorted_by(|one, other| one.id < other.id);
+    if is_sorted { Ok(members) } else { Err(E::custom("the members of a layout out of order, or twice")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire;
+
+    #[test]
+    fn a_layout_out_of_order_or_without_a_next_version_is_not_read() {
+        let member =
+            |n| Member { id: PeerId::from_bytes([n; 32]), name: String::new(), zone: String::new(), weight: 1, revision: 0 };
+        let layout = |version, members: &[u8], previous: Option<&[u8]>| {
+            let group = |ids: &[u8]| ids.iter().map(|n| member(*n)).collect();
+            Layout {
+                mesh: MeshId::from_bytes([1; 16]),
+                version,
+                members: group(members),
+                previous: previous.map(group),
+            }
+        };
+        let good = layout(u64::MAX - 1, &[1, 2], Some(&[2, 3]));
+        assert_eq!(wire::decode::<Layout>(&wire::encode(&good).unwrap()).unwrap(), good);
+        for bad in [
+            layout(u64::MAX, &[1], None),
+            layout(1, &[2, 1], None),
+            layout(1, &[1, 1], None),
+            layout(1, &[1], Some(&[3, 2])),
+        ] {
+            assert!(wire::decode::<Layout>(&wire::encode(&bad).unwrap()).is_err(), "{bad:?}");
+        }
+    }
 }
