@@ -25,6 +25,7 @@ pub enum NameValue {
 /// `a-z A-Z 0-9 . _ -`. The key is everything after: 1–1024 bytes of UTF-8,
 /// no control characters, no empty, `.` or `..` segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ObjectName(String);
 
 impl ObjectName {
@@ -76,6 +77,14 @@ impl ObjectName {
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ObjectName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::new(text)
     }
 }
 
@@ -182,6 +191,7 @@ pub struct ObjectEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire;
 
     #[test]
     fn names_that_could_escape_or_confuse_are_refused() {
@@ -189,6 +199,9 @@ mod tests {
             assert!(ObjectName::new(bad).is_err(), "{bad:?}");
         }
         let name = ObjectName::new("trips/2026/a b.parquet").unwrap();
+        // Nor are they read from a frame.
+        assert_eq!(wire::decode::<ObjectName>(&wire::encode(&name).unwrap()).unwrap(), name);
+        assert!(wire::decode::<ObjectName>(&wire::encode(&"b/../x").unwrap()).is_err());
         assert_eq!((name.bucket(), name.key()), ("trips", "2026/a b.parquet"));
     }
 
