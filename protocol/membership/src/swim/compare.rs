@@ -123,6 +123,10 @@ impl Swim {
         for this in buckets {
             let before = members.len();
             for member in told_of.get(this).into_iter().flatten() {
+                // So many in one bucket are made up by somebody: some of them are enough.
+                if members.len() > self.packet_bytes_max {
+                    break;
+                }
                 // Writing to memory does not fail.
                 members = postcard::to_extend(member, members).unwrap_or_default();
                 some = true;

@@ -367,6 +367,25 @@ fn what_does_not_fit_into_a_packet_has_its_turn_another_time() {
 }
 
 #[test]
+fn members_that_are_made_up_to_be_in_one_bucket_make_no_packet_too_long() {
+    let config = SwimConfig { packet_bytes_max: 2_000, ..SwimConfig::default() };
+    let mut swim = Swim::new(identity(0), &config, 1);
+    let made_up = |n: u8| {
+        let mut peer = [9; 32];
+        peer[31] = n;
+        Member::alive(Identity { peer: PeerId::from_bytes(peer), ..identity(9) })
+    };
+    swim.act(|foca, actions| foca.apply_many((0..200).map(made_up), true, actions));
+    let digest = Digest::new().to_bytes();
+    let actions = swim.packet(made_up(0).id().peer, &Packet::Digest(&digest).to_bytes());
+    let lengths = actions.iter().filter_map(|action| match action {
+        Action::Send { packet, .. } => Some(packet.len()),
+        _ => None,
+    });
+    assert!(lengths.max().is_some_and(|longest| (1_000..2_200).contains(&longest)));
+}
+
+#[test]
 fn garbage_changes_nothing() {
     let mut swim = Swim::new(identity(0), &SwimConfig::default(), 1);
     for length in 0..200usize {
