@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and which of ours it may depend on (tests apart).
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("shoal-types", &[]),
     ("shoal-membership", &["shoal-types"]),
     ("shoal-placement", &["shoal-types"]),
@@ -49,6 +49,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "shoal-engine",
         ],
     ),
+    ("shoal-fuzz", &["shoal-types", "shoal-membership", "shoal-placement", "shoal-register", "shoal-job", "shoal-net"]),
     ("shoal-examples", &["shoal-types", "shoal-sim", "shoal-placement", "shoal-register", "shoal-job"]),
 ];
 

@@ -25,6 +25,8 @@
 //! Hello's shape never changes, so that peers of different versions can tell
 //! each other so.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod handshake;
 mod messages;
 mod refusal;

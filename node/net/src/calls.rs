@@ -6,6 +6,8 @@
 //!   answer    4 length (LE) | 8 id (LE) | 1 status | payload
 //! ```
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod serve;
 
 use std::collections::HashMap;

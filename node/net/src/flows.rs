@@ -15,7 +15,7 @@
 //! as a failure. Who does not read holds up who writes: yamux gives credit
 //! for what has been read.
 
-mod halves;
+pub(crate) mod halves;
 
 use std::collections::HashMap;
 use std::io;

@@ -56,6 +56,12 @@ impl<W: AsyncWrite + Unpin> FrameSink<W> {
         self.stream.close().await
     }
 
+    /// What it wrote to.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn into_inner(self) -> W {
+        self.stream
+    }
+
     async fn write_gathered(&mut self) -> io::Result<()> {
         if !self.gathered.is_empty() {
             self.stream.write_all(&self.gathered).await?;

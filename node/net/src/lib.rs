@@ -40,6 +40,9 @@ mod config;
 mod driver;
 mod flows;
 mod frame;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gossip;
 mod handler;
 mod identity;

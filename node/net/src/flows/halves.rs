@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{AsyncReadExt, FutureExt};
+use futures::{AsyncRead, AsyncReadExt, FutureExt};
 use libp2p::Stream;
 use shoal_ports::{FlowReader, FlowWriter};
 use shoal_types::wire::FRAME_BYTES_MAX;
@@ -84,7 +84,7 @@ pub(super) struct Reader {
 /// What has been read of the next frame. Kept between calls, so that a read
 /// given up halfway loses nothing.
 #[derive(Default)]
-struct Partial {
+pub(crate) struct Partial {
     head: [u8; 4],
     head_read: usize,
     payload: Option<Vec<u8>>,
@@ -119,7 +119,7 @@ impl Reader {
 
 impl Partial {
     /// The next frame; `None` at the end.
-    async fn read(&mut self, stream: &mut Stream) -> io::Result<Option<Bytes>> {
+    pub(crate) async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Bytes>> {
         while self.head_read < self.head.len() {
             self.head_read += some(stream.read(&mut self.head[self.head_read..]).await?)?;
         }

@@ -1,0 +1,109 @@
+//! Registers: what proposers ask of an acceptor, and acceptors answer to a proposer.
+
+use bytes::Bytes;
+use shoal_register::{Acceptor, Action, Decision, Proposal};
+use shoal_types::{
+    AcceptReply, Ballot, PeerId, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, wire,
+};
+
+use crate::script::{Script, with_length};
+
+/// A proposal is over after so many answers, however bad they are: each phase
+/// takes one of each acceptor, and rounds are bounded.
+const ANSWERS_MAX: usize = 1_000;
+
+fn peer(n: u8) -> PeerId {
+    PeerId::from_bytes([n; 32])
+}
+
+pub(crate) fn run(bytes: &[u8]) {
+    let mut script = Script(bytes);
+    match script.byte() {
+        Some(first) if first % 2 == 0 => acceptor(script),
+        Some(_) => proposer(script),
+        None => {}
+    }
+}
+
+/// Whatever it is asked, it never promises less, and holds nothing that it has not promised.
+fn acceptor(mut script: Script<'_>) {
+    let key = RegisterKey::Object("b/k".into());
+    let mut held: Option<RegisterEntry> = None;
+    while let Some(op) = script.value::<RegisterOp>() {
+        let (reply, next) = Acceptor::handle(held.as_ref(), &key, &op);
+        if let Some(next) = next {
+            assert!(next.accepted <= next.promised);
+            assert!(held.as_ref().is_none_or(|held| held.promised <= next.promised && held.accepted <= next.accepted));
+            assert_eq!(next.key, key);
+            held = Some(next);
+        }
+        assert_eq!(wire::decode::<RegisterReply>(&wire::encode(&reply).unwrap()).unwrap(), reply);
+    }
+}
+
+/// Whatever it is answered, it comes to an end, and says so once.
+fn proposer(mut script: Script<'_>) {
+    let groups = vec![(1..=3).map(peer).collect(), (2..=4).map(peer).collect()];
+    let write = |_: Option<&Bytes>| Decision::Write(Some(Bytes::from_static(b"ours")));
+    let mut proposal = Proposal::new(peer(9), groups, 7, write);
+    let mut actions = proposal.start();
+    let mut waiting = Vec::new();
+    for _ in 0..ANSWERS_MAX {
+        let mut is_over = false;
+        for action in std::mem::take(&mut actions) {
+            match action {
+                Action::Send { step, to, .. } => waiting.push(Some((step, to))),
+                Action::Retry { .. } => waiting.push(None),
+                Action::Done(_) | Action::Failed(_) => {
+                    assert!(!is_over, "over twice");
+                    is_over = true;
+                }
+            }
+        }
+        if is_over {
+            return;
+        }
+        actions = match waiting.pop() {
+            Some(Some((step, from))) => match script.value() {
+                Some(reply) => proposal.on_reply(step, from, reply),
+                None => proposal.on_failure(step, from),
+            },
+            Some(None) => proposal.on_retry(),
+            None => panic!("it waits for nothing, and is not over"),
+        };
+    }
+    panic!("it does not end");
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let ballot = |counter, n| Ballot { counter, proposer: peer(n) };
+    let value = Some(Bytes::from_static(b"value"));
+    let ops = [
+        RegisterOp::Prepare { ballot: ballot(1, 1) },
+        RegisterOp::Accept { ballot: ballot(1, 1), value: value.clone() },
+        RegisterOp::Prepare { ballot: ballot(u64::MAX, 255) },
+        RegisterOp::Accept { ballot: ballot(2, 1), value: None },
+    ];
+    let replies = [
+        RegisterReply::Prepare(PrepareReply::Promised { accepted: Ballot::ZERO, value: None }),
+        RegisterReply::Prepare(PrepareReply::Promised { accepted: ballot(0, 3), value }),
+        RegisterReply::Prepare(PrepareReply::Conflict { seen: ballot(5, 2) }),
+        RegisterReply::Accept(AcceptReply::Accepted),
+        RegisterReply::Accept(AcceptReply::Conflict { seen: ballot(u64::MAX, 255), accepted: ballot(4, 3) }),
+    ];
+    let script = |first: u8, frames: Vec<Bytes>| {
+        std::iter::once(first).chain(frames.iter().flat_map(|frame| with_length(frame))).collect::<Vec<u8>>()
+    };
+    let frames_of = |replies: &[RegisterReply]| -> Vec<Bytes> {
+        replies.iter().map(|reply| wire::encode(reply).unwrap()).collect()
+    };
+    let [nothing, value, conflict, accepted, refused] = &replies;
+    let well = [vec![nothing.clone(); 4], vec![accepted.clone(); 4]].concat();
+    let ill = [vec![value.clone(); 4], vec![refused.clone(); 4], vec![conflict.clone(); 4]].concat();
+    vec![
+        script(0, ops.iter().map(|op| wire::encode(op).unwrap()).collect()),
+        script(1, frames_of(&well)),
+        script(1, frames_of(&ill)),
+        script(1, frames_of(&replies)),
+    ]
+}
