@@ -66,5 +66,5 @@ pub use scenario::{Bytes, Hosts, JobEntry, Scenario, Share, Span, Times, Vary, W
 pub use shrink::{ShrinkStep, Shrunk, Size, shrink};
 pub use simulation::{STACK_BYTES, Simulation};
 pub use swarm::{Found, Swarm, SwarmProgress, SwarmReport, on_own_stack};
-pub use swim::{NetworkConditions, SwimWorld};
+pub use swim::{NetworkConditions, Sent, SwimWorld};
 pub use watch::Watch;

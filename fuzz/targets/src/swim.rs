@@ -1,6 +1,7 @@
 //! The failure detector, told anything by its members.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use shoal_membership::{AHEAD_MS_MAX, Action, Identity, Swim, SwimConfig, Timer};
@@ -64,7 +65,7 @@ impl Mesh {
     /// Timers of peer 0 run: it probes, gossips and compares.
     fn later(&mut self) {
         for timer in std::mem::take(&mut self.timers) {
-            let actions = self.peers[0].timer(timer);
+            let actions = self.peers[0].timer(timer, Duration::ZERO);
             self.perform(0, actions);
         }
     }
@@ -114,11 +115,15 @@ pub(crate) fn run(bytes: &[u8]) {
 fn step(swim: &mut Swim, script: &mut Script<'_>, timers: &mut Vec<Timer>) -> Option<Vec<Action>> {
     let (kind, which) = (script.byte()?, script.byte()?);
     let from = identity(which % PEERS);
-    Some(match kind % 8 {
+    Some(match kind % 9 {
         0..=3 => swim.packet(from.peer, script.bytes()?),
         4 => swim.declared_dead(script.number()?, from),
         5 => swim.outdated(script.number()?, from),
-        6 if !timers.is_empty() => swim.timer(timers.swap_remove(usize::from(which) % timers.len())),
+        6 if !timers.is_empty() => {
+            let timer = timers.swap_remove(usize::from(which) % timers.len());
+            swim.timer(timer, Duration::from_millis(u64::from(which) * 20))
+        }
+        7 => swim.link_lost(from.peer),
         _ => swim.announce(from),
     })
 }

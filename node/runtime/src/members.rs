@@ -9,6 +9,7 @@ mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -70,7 +71,11 @@ pub(crate) enum MembersMsg {
     Found {
         address: String,
     },
-    Due(Timer),
+    Due {
+        timer: Timer,
+        /// When it was due.
+        since: Duration,
+    },
     Tick,
     Leave(RpcReplyPort<()>),
 }
@@ -170,7 +175,10 @@ impl Actor for Members {
                 state.find(address);
                 vec![]
             }
-            MembersMsg::Due(timer) => state.swim.timer(timer),
+            MembersMsg::Due { timer, since } => {
+                let late = state.context.ports.clock.now().saturating_sub(since);
+                state.swim.timer(timer, late)
+            }
             MembersMsg::Tick => {
                 let context = state.context.clone();
                 let next = myself.clone();
@@ -382,9 +390,10 @@ impl State {
                 Action::TellOutdated { to, incarnation } => self.gossip(to, &Gossip::Outdated { incarnation }),
                 Action::After { delay, timer } => {
                     let (context, myself) = (self.context.clone(), myself.clone());
+                    let since = context.ports.clock.now() + delay;
                     self.context.spawn("swim timer", async move {
                         context.ports.clock.sleep(delay).await;
-                        let _ = myself.cast(MembersMsg::Due(timer));
+                        let _ = myself.cast(MembersMsg::Due { timer, since });
                     });
                 }
                 Action::Disbelieved { teller, member, incarnation } => {

@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use shoal_types::PeerId;
+
+use crate::swim::Call;
 
 /// One packet of gossip. What is in it is decoded by whoever it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,12 @@ pub(crate) enum Packet<'a> {
         /// be told of others.
         asks: bool,
     },
+    /// Whether the receiver lives: it answers whoever this comes from.
+    Ping(Call),
+    /// The answer. One that is for somebody else is passed on.
+    Pong(Call),
+    /// The receiver is to ask a peer in place of the sender.
+    Relay { peer: PeerId, call: Call },
 }
 
 impl<'a> Packet<'a> {
@@ -32,6 +41,8 @@ impl<'a> Packet<'a> {
         let bytes = match self {
             Self::Swim(bytes) | Self::Digest(bytes) => bytes.len(),
             Self::Members { buckets, members, .. } => buckets.len() + members.len(),
+            Self::Ping(_) | Self::Pong(_) => size_of::<Call>(),
+            Self::Relay { .. } => size_of::<Call>() + size_of::<PeerId>(),
         };
         // Writing to memory does not fail.
         postcard::to_extend(self, Vec::with_capacity(bytes + 16)).unwrap_or_default().into()

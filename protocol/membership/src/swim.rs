@@ -1,4 +1,6 @@
 mod compare;
+mod patience;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU8, NonZeroUsize};
@@ -17,15 +19,34 @@ use crate::codec::TellingCodec;
 use crate::digest::Digest;
 use crate::news::{self, Heard, Verdict};
 use crate::packet::Packet;
+use patience::Patience;
+pub(crate) use watch::Call;
+use watch::Watch;
+
+/// Each member tells so many others what it has heard. One hears of it from
+/// as many on average, and not at all with a probability of e^-15: that is one
+/// death in three thousand that somebody of a thousand has to learn of by
+/// comparing.
+const TRANSMISSIONS: u8 = 15;
 
 /// How patient the failure detector is.
 #[derive(Debug, Clone)]
 pub struct SwimConfig {
-    /// Every period one member is probed. Shorter finds deaths sooner and
-    /// costs more messages. 0.2–5 s.
+    /// Every member is watched by so many others, or by all if there are
+    /// fewer. More find its death though some of them die with it. 2–5.
+    pub watchers: usize,
+    /// Every period each of its watchers probes a member. Shorter finds deaths
+    /// sooner and costs more messages. 0.2–5 s.
+    pub watch_period: Duration,
+    /// How long the one who is watched may take to answer before it is
+    /// suspected; after two fifths of it others are asked too. A death is
+    /// suspected within a period and this; longer spares slow peers. 0.5–5 s.
+    pub watch_patience: Duration,
+    /// Every period one member at random is probed besides: that finds those
+    /// who die together with all of their watchers. 1–10 s.
     pub probe_period: Duration,
-    /// How long a direct answer may take before others are asked; below half
-    /// the period.
+    /// How long a direct answer to that may take before others are asked;
+    /// below half the period.
     pub probe_rtt: Duration,
     /// How long a suspect has to object. Longer spares slow peers, shorter
     /// finds deaths sooner. 2–30 s.
@@ -33,7 +54,8 @@ pub struct SwimConfig {
     /// After this a dead member is forgotten. Minutes to days.
     pub forget_down_after: Duration,
     /// Every so often, more or less, what is known is compared with what
-    /// another member knows, so that nothing that got lost stays unknown.
+    /// another member knows, so that nothing that got lost stays unknown; and
+    /// eight times as often while members come and go.
     /// Costs about 1 KiB each time. 5–60 s.
     pub compare_period: Duration,
     /// The longest gossip packet, in bytes. Large packets make mass joins
@@ -48,8 +70,11 @@ pub struct SwimConfig {
 impl Default for SwimConfig {
     fn default() -> Self {
         Self {
-            probe_period: Duration::from_millis(1000),
-            probe_rtt: Duration::from_millis(400),
+            watchers: 3,
+            watch_period: Duration::from_millis(800),
+            watch_patience: Duration::from_millis(1000),
+            probe_period: Duration::from_millis(2000),
+            probe_rtt: Duration::from_millis(800),
             suspect_to_down: Duration::from_secs(4),
             forget_down_after: Duration::from_secs(24 * 3600),
             compare_period: Duration::from_secs(10),
@@ -66,6 +91,29 @@ pub enum Timer {
     Swim(foca::Timer<Identity>),
     /// What is known is to be compared with somebody.
     Compare,
+    /// The next of those who are watched is to be probed.
+    Watch,
+    /// A probe without an answer is to be made through others.
+    Relay { number: u64 },
+    /// Whoever has not answered a probe is to be suspected.
+    Verdict { number: u64 },
+    /// Whoever is still suspected is to be declared dead.
+    Suspicion { member: Member<Identity>, as_of: u64 },
+    /// One that has waited longer than it was to.
+    Again(Box<Timer>),
+}
+
+impl Timer {
+    /// Whether somebody who has not been heard in time is blamed for it.
+    fn blames(&self) -> bool {
+        match self {
+            Self::Verdict { .. } | Self::Suspicion { .. } => true,
+            Self::Swim(timer) => {
+                matches!(timer, foca::Timer::ProbeRandomMember(_) | foca::Timer::ChangeSuspectToDown { .. })
+            }
+            Self::Compare | Self::Watch | Self::Relay { .. } | Self::Again(_) => false,
+        }
+    }
 }
 
 /// What the owner of a [`Swim`] must do.
@@ -108,9 +156,16 @@ pub struct Swim {
     known: PeerMap<Member<Identity>>,
     /// Of those of them that live.
     digest: Digest,
-    /// Chooses with whom to compare.
+    /// This peer as it named itself last.
+    us: Member<Identity>,
+    watch: Watch,
+    patience: Patience,
+    suspect_to_down: Duration,
+    /// Chooses with whom to compare, and through whom to probe.
     random: SmallRng,
     compare_period: Duration,
+    /// Whether somebody has come or gone since the last comparison.
+    has_news: bool,
     /// Whether the timer for the next comparison runs.
     is_comparing: bool,
     packet_bytes_max: usize,
@@ -128,12 +183,17 @@ impl Swim {
         let belief = Belief::at(identity.incarnation);
         let (tell, told) = mpsc::channel();
         Self {
+            us: Member::alive(identity.clone()),
+            watch: Watch::new(config),
+            patience: Patience::default(),
+            suspect_to_down: config.suspect_to_down,
             foca: Foca::new(identity, foca_config(config), SmallRng::seed_from_u64(seed), TellingCodec(tell)),
             told,
             known: PeerMap::default(),
             digest: Digest::new(),
             random: SmallRng::seed_from_u64(!seed),
             compare_period: config.compare_period,
+            has_news: false,
             is_comparing: false,
             packet_bytes_max: config.packet_bytes_max,
             members_max: config.members_max,
@@ -171,6 +231,9 @@ impl Swim {
             Some(Packet::Swim(packet)) => self.swim_packet(from, packet),
             Some(Packet::Digest(digest)) => (self.compared(from, digest), None),
             Some(Packet::Members { buckets, members, asks }) => (self.listed(from, buckets, members, asks), None),
+            Some(Packet::Ping(call)) => (self.pinged(from, call), None),
+            Some(Packet::Pong(call)) => (self.ponged(call), None),
+            Some(Packet::Relay { peer, call }) => (self.asked_to_relay(from, peer, call), None),
             None => (Vec::new(), None),
         };
         // Foca can say so itself, but then also says it to peers that have
@@ -237,18 +300,36 @@ impl Swim {
 
     fn renew_beyond(&mut self, incarnation: u64, teller: Identity) -> Vec<Action> {
         let renewed = Identity { incarnation: incarnation.saturating_add(1), ..self.foca.identity().clone() };
+        self.watch.forget_probes();
         let mut actions = self.act(|foca, actions| foca.change_identity(renewed, actions));
         self.is_active = false;
         actions.extend(self.announce(teller));
         actions
     }
 
-    /// A timer that is due.
-    pub fn timer(&mut self, timer: Timer) -> Vec<Action> {
-        let timer = match timer {
-            Timer::Swim(timer) => timer,
-            Timer::Compare => return self.compare(),
-        };
+    /// A timer that is due, or was, and came so `late`. Whoever is late
+    /// itself blames nobody for it: others then have as much more time.
+    pub fn timer(&mut self, timer: Timer, late: Duration) -> Vec<Action> {
+        self.patience.note(late);
+        match self.patience.grace().filter(|_| timer.blames()) {
+            Some(delay) => vec![Action::After { delay, timer: Timer::Again(Box::new(timer)) }],
+            None => self.due(timer),
+        }
+    }
+
+    fn due(&mut self, timer: Timer) -> Vec<Action> {
+        match timer {
+            Timer::Swim(timer) => self.swim_timer(timer),
+            Timer::Compare => self.compare(),
+            Timer::Watch => self.watch(),
+            Timer::Relay { number } => self.relay(number),
+            Timer::Verdict { number } => self.verdict(number),
+            Timer::Suspicion { member, as_of } => self.suspicion(member, as_of),
+            Timer::Again(timer) => self.due(*timer),
+        }
+    }
+
+    fn swim_timer(&mut self, timer: foca::Timer<Identity>) -> Vec<Action> {
         let forgotten = match &timer {
             foca::Timer::RemoveDown(identity) => Some(identity.clone()),
             _ => None,
@@ -301,13 +382,23 @@ impl Swim {
         // that were late: it has dealt with them, and SWIM tolerates both.
         let _ = run(&mut self.foca, &mut actions);
         self.is_active = actions.is_active;
-        let us = self.foca.identity().peer;
-        for member in self.told.try_iter().filter(|member| member.id().peer != us) {
+        let us = self.foca.identity();
+        for member in self.told.try_iter() {
             let peer = member.id().peer;
-            if self.known.get(&peer) != Some(&member) {
+            if peer == us.peer {
+                if member.id() == us && member.state() == State::Alive {
+                    self.us = member;
+                }
+            } else if self.known.get(&peer) != Some(&member) {
                 self.digest.toggle(&member);
-                if let Some(before) = self.known.insert(peer, member) {
-                    self.digest.toggle(&before);
+                let lives = member.state() != State::Down;
+                let before = self.known.insert(peer, member);
+                if let Some(before) = &before {
+                    self.digest.toggle(before);
+                }
+                if before.is_some_and(|before| before.state() != State::Down) != lives {
+                    self.watch.is_outdated = true;
+                    self.has_news = true;
                 }
                 self.changed.insert(peer);
             }
@@ -323,6 +414,7 @@ impl Swim {
             | Action::Disbelieved { .. } => true,
         });
         self.keep_comparing(&mut actions.list);
+        self.keep_watching(&mut actions.list);
         actions.list
     }
 }
@@ -378,7 +470,7 @@ fn foca_config(config: &SwimConfig) -> Config {
         probe_period: config.probe_period,
         probe_rtt: config.probe_rtt,
         num_indirect_probes: three,
-        max_transmissions: NonZeroU8::MIN.saturating_add(9),
+        max_transmissions: NonZeroU8::MIN.saturating_add(TRANSMISSIONS - 1),
         suspect_to_down_after: config.suspect_to_down,
         remove_down_after: Some(config.forget_down_after),
         max_packet_size: NonZeroUsize::new(config.packet_bytes_max).unwrap_or(one),

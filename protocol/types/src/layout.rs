@@ -121,8 +121,13 @@ mod tests {
 
     #[test]
     fn a_layout_out_of_order_or_without_a_next_version_is_not_read() {
-        let member =
-            |n| Member { id: PeerId::from_bytes([n; 32]), name: String::new(), zone: String::new(), weight: 1, revision: 0 };
+        let member = |n| Member {
+            id: PeerId::from_bytes([n; 32]),
+            name: String::new(),
+            zone: String::new(),
+            weight: 1,
+            revision: 0,
+        };
         let layout = |version, members: &[u8], previous: Option<&[u8]>| {
             let group = |ids: &[u8]| ids.iter().map(|n| member(*n)).collect();
             Layout {

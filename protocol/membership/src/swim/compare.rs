@@ -18,20 +18,28 @@ use foca::{Member, State};
 use rand::Rng;
 use shoal_types::PeerId;
 
-use super::{Action, Swim, Timer, disbelieve};
+use super::{Action, Swim, Timer, disbelieve, watch};
 use crate::Identity;
 use crate::belief::Disbelieved;
 use crate::digest::{Digest, bucket};
 use crate::news::{Heard, Verdict};
 use crate::packet::Packet;
 
+/// Comparisons come so many times as often while members come and go.
+const HURRY: u32 = 8;
+
 impl Swim {
     /// Sees to it that the next comparison comes, if this peer has anybody to compare with.
     pub(super) fn keep_comparing(&mut self, actions: &mut Vec<Action>) {
         if self.is_active && !self.is_comparing {
             self.is_comparing = true;
+            // What gossip has just told of is what it may have missed somebody with.
+            let period = match std::mem::take(&mut self.has_news) {
+                true => self.compare_period / HURRY,
+                false => self.compare_period,
+            };
             // Not all at once, and not always the same two after each other.
-            let delay = self.compare_period.mul_f64(self.random.next_u32() as f64 / f64::from(u32::MAX) + 0.5);
+            let delay = period.mul_f64(self.random.next_u32() as f64 / f64::from(u32::MAX) + 0.5);
             actions.push(Action::After { delay, timer: Timer::Compare });
         }
     }
@@ -40,7 +48,7 @@ impl Swim {
     pub(super) fn compare(&mut self) -> Vec<Action> {
         self.is_comparing = false;
         let mut actions = Vec::new();
-        if let Some(to) = self.somebody() {
+        if let Some(to) = self.somebody(|_| true) {
             let digest = self.digest.with(self.foca.identity()).to_bytes();
             actions.push(Action::Send { to, packet: Packet::Digest(&digest).to_bytes() });
         }
@@ -48,12 +56,12 @@ impl Swim {
         actions
     }
 
-    /// A member that lives.
-    fn somebody(&mut self) -> Option<PeerId> {
+    /// A member that lives, and is fit.
+    pub(super) fn somebody(&mut self, is_fit: impl Fn(PeerId) -> bool) -> Option<PeerId> {
         let place = self.random.next_u32() as usize % self.known.len().max(1);
         let (before, after) = (self.known.get_range(..place)?, self.known.get_range(place..)?);
         let mut circle = after.iter().chain(before);
-        circle.find(|(_, member)| member.state() != State::Down).map(|(peer, _)| *peer)
+        circle.find(|(peer, member)| member.state() != State::Down && is_fit(**peer)).map(|(peer, _)| *peer)
     }
 
     /// Somebody's digest.
@@ -78,6 +86,8 @@ impl Swim {
         let mut theirs: BTreeMap<PeerId, u64> = BTreeMap::new();
         let mut news: Vec<Member<Identity>> = Vec::new();
         let mut disbelieved = None;
+        let us = self.foca.identity().peer;
+        let mut is_suspected = false;
         let mut rest = members;
         while !rest.is_empty() {
             let Ok((heard, after)) = postcard::take_from_bytes::<Member<Heard<'_>>>(rest) else {
@@ -93,11 +103,16 @@ impl Swim {
                 Verdict::New => news.extend(postcard::from_bytes::<Member<Identity>>(bytes)),
                 Verdict::Known => {}
             }
+            is_suspected |= heard.id().peer == us && heard.state() == State::Suspect;
             if heard.state() != State::Down {
                 theirs.insert(heard.id().peer, heard.id().incarnation);
             }
         }
         let mut actions = self.act(|foca, actions| foca.apply_many(news.into_iter(), true, actions));
+        if is_suspected {
+            // Others hear of it from those to whom it has just been told.
+            actions.push(Action::Send { to: from, packet: watch::only(&self.us) });
+        }
         let is_wanted = |member: &Member<Identity>| {
             let (has, ours) = (theirs.get(&member.id().peer), member.id().incarnation);
             match member.state() {
