@@ -19,6 +19,7 @@
 //! line that runs it again. [`SwimWorld`] is a mesh of failure detectors alone.
 
 mod compute;
+mod detection;
 mod disk;
 mod executor;
 mod faults;
@@ -49,6 +50,7 @@ pub use compute::{
     ComputeConfig, ComputeCounters, JobSpec, MapSpec, ReduceSpec, Row, SimCompute, Slowness, decode_answer, expected,
     fingerprint,
 };
+pub use detection::{DetectionRow, Spread, detection};
 pub use disk::{DiskConfig, DiskCounters, Outage, SimDisk};
 pub use faults::{
     Bandwidth, Chaos, ChaosKind, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate, FaultEntry,
