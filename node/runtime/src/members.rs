@@ -146,7 +146,8 @@ impl Actor for Members {
             MembersMsg::Up { peer, info } => state.link_up(peer, info),
             MembersMsg::Down { peer } => {
                 state.link_down(peer);
-                vec![]
+                // It may have died. If it has not, it is reached through others, or again.
+                state.swim.link_lost(peer)
             }
             MembersMsg::Swim { from, packet } => state.swim.packet(from, &packet),
             MembersMsg::Dead { from, incarnation } => state.declared_dead(from, incarnation),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, TryStreamExt, stream};
 use shoal_runtime::{Peer, PutCondition};
-use shoal_types::{Format, ObjectName, PeerId, Result};
+use shoal_types::{Format, Health, ObjectName, PeerId, Result};
 
 use super::{FaultKind, Strike};
 use crate::Simulation;
@@ -119,6 +119,13 @@ impl Trial {
     /// Whether `host` holds `other` to be alive.
     fn holds_alive(&self, host: u32, other: u32) -> bool {
         self.peer(host).live().contains(&self.id(other))
+    }
+
+    /// How `host` sees `other`, with a link or without.
+    async fn health(&self, host: u32, other: u32) -> Option<Health> {
+        let (peer, other) = (self.peer(host), self.id(other));
+        let (status, _) = self.ask(async move { peer.status().await }).await;
+        status.unwrap().members.iter().find(|member| member.id == other).map(|member| member.health)
     }
 
     fn members(&self, host: u32) -> Vec<PeerId> {

@@ -165,3 +165,23 @@ fn cut_connections_break_at_once_and_are_made_again() {
         assert!(trial.get(2, "data/part-00000").await.0.is_ok());
     });
 }
+
+/// They break again every second, and a peer without any is suspected: but not
+/// for longer than it takes to make one, and nobody declares it dead.
+#[test]
+fn one_whose_links_all_break_lives_on() {
+    trial(|trial| async move {
+        trial.strike(Cut { links: Share(1.0), again: Span(ms(1_000)) }, &[2], Some(20));
+        let mut suspected = 0;
+        for _ in 0..100 {
+            trial.pass(ms(250)).await;
+            for host in [0, 1, 3, 4] {
+                let health = trial.health(host, 2).await;
+                assert!(matches!(health, Some(Health::Alive | Health::Suspected)), "{health:?}");
+                suspected += usize::from(health == Some(Health::Suspected));
+            }
+        }
+        assert!(suspected <= 40, "{suspected} times of 400");
+        assert_eq!(trial.links(2), 4);
+    });
+}

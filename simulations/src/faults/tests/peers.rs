@@ -19,6 +19,39 @@ fn a_killed_peer_is_down_held_dead_and_comes_back_with_its_copies() {
     });
 }
 
+/// Its links break with it, and whoever had one looks after it at once.
+#[test]
+fn a_killed_peer_is_suspected_in_little_more_than_a_second() {
+    trial(|trial| async move {
+        trial.strike(Crash { by: Death::Kill, within_changes: 0 }, &[1], Some(DEAD));
+        trial.pass(ms(1_300)).await;
+        for host in [0, 2, 3, 4] {
+            assert_eq!(trial.health(host, 1).await, Some(Health::Suspected), "as {host} sees it");
+        }
+        trial.seconds(6).await;
+        for host in [0, 2, 3, 4] {
+            assert_eq!(trial.health(host, 1).await, Some(Health::Dead), "as {host} sees it");
+        }
+    });
+}
+
+#[test]
+fn one_whose_power_goes_is_suspected_within_three_seconds_and_dead_within_ten() {
+    trial(|trial| async move {
+        trial.strike(Crash { by: Death::Power, within_changes: 0 }, &[1], Some(DEAD));
+        trial.seconds(3).await;
+        let mut suspecting = 0;
+        for host in [0, 2, 3, 4] {
+            suspecting += usize::from(trial.health(host, 1).await != Some(Health::Alive));
+        }
+        assert!(suspecting > 0);
+        trial.seconds(7).await;
+        for host in [0, 2, 3, 4] {
+            assert_eq!(trial.health(host, 1).await, Some(Health::Dead), "as {host} sees it");
+        }
+    });
+}
+
 #[test]
 fn one_that_comes_back_brings_no_copies_in_place_of_those_it_has_not_met_yet() {
     let mut scenario = Scenario { peers: 12, ..scenario() };
