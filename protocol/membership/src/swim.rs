@@ -38,9 +38,10 @@ pub struct SwimConfig {
     /// Every period each of its watchers probes a member. Shorter finds deaths
     /// sooner and costs more messages. 0.2–5 s.
     pub watch_period: Duration,
-    /// How long the one who is watched may take to answer before it is
-    /// suspected; after two fifths of it others are asked too. A death is
-    /// suspected within a period and this; longer spares slow peers. 0.5–5 s.
+    /// How long the one who is watched may take to answer once others have
+    /// been asked too, which they are at the watcher's next turn. A death is
+    /// suspected within a period, a turn and this; longer spares slow peers.
+    /// 0.3–5 s.
     pub watch_patience: Duration,
     /// Every period one member at random is probed besides: that finds those
     /// who die together with all of their watchers. 1–10 s.
@@ -71,8 +72,8 @@ impl Default for SwimConfig {
     fn default() -> Self {
         Self {
             watchers: 3,
-            watch_period: Duration::from_millis(800),
-            watch_patience: Duration::from_millis(1000),
+            watch_period: Duration::from_millis(1200),
+            watch_patience: Duration::from_millis(700),
             probe_period: Duration::from_millis(2000),
             probe_rtt: Duration::from_millis(800),
             suspect_to_down: Duration::from_secs(4),
@@ -93,8 +94,6 @@ pub enum Timer {
     Compare,
     /// The next of those who are watched is to be probed.
     Watch,
-    /// A probe without an answer is to be made through others.
-    Relay { number: u64 },
     /// Whoever has not answered a probe is to be suspected.
     Verdict { number: u64 },
     /// Whoever is still suspected is to be declared dead.
@@ -111,7 +110,7 @@ impl Timer {
             Self::Swim(timer) => {
                 matches!(timer, foca::Timer::ProbeRandomMember(_) | foca::Timer::ChangeSuspectToDown { .. })
             }
-            Self::Compare | Self::Watch | Self::Relay { .. } | Self::Again(_) => false,
+            Self::Compare | Self::Watch | Self::Again(_) => false,
         }
     }
 }
@@ -322,7 +321,6 @@ impl Swim {
             Timer::Swim(timer) => self.swim_timer(timer),
             Timer::Compare => self.compare(),
             Timer::Watch => self.watch(),
-            Timer::Relay { number } => self.relay(number),
             Timer::Verdict { number } => self.verdict(number),
             Timer::Suspicion { member, as_of } => self.suspicion(member, as_of),
             Timer::Again(timer) => self.due(*timer),

@@ -217,7 +217,8 @@ fn whoever_is_suspected_is_told_so_and_objects() {
     world.run_until(Duration::from_secs(5));
     let suspected = identity(3).peer;
     // Its answers do not come, for once.
-    let actions = world.peers[0].link_lost(suspected);
+    world.peers[0].link_lost(suspected);
+    let actions = world.peers[0].timer(Timer::Watch, Duration::ZERO);
     let verdict = actions.into_iter().find_map(|action| match action {
         Action::After { timer: timer @ Timer::Verdict { .. }, .. } => Some(timer),
         _ => None,
@@ -269,7 +270,7 @@ fn whoever_is_late_itself_gives_others_more_time_once() {
     // For a while it may be late again.
     assert_eq!(peer.timer(verdict.clone(), punctual).len(), 1);
     for _ in 0..100 {
-        peer.timer(Timer::Relay { number: 99 }, punctual);
+        peer.timer(verdict.clone(), punctual);
     }
     assert!(peer.timer(verdict, punctual).is_empty());
 }

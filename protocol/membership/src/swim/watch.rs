@@ -70,6 +70,8 @@ struct Probe {
     member: Member<Identity>,
     /// Answers to earlier probes, and to others.
     answers_before: u64,
+    /// Whether it was made once more, and through others.
+    is_relayed: bool,
     is_granted_more: bool,
 }
 
@@ -121,9 +123,10 @@ impl Watch {
         self.probe(number).is_some()
     }
 
-    /// Each of those who are watched has a turn in every period.
+    /// Each of those who are watched has a turn in every period; where they
+    /// are fewer than there could be, they have more.
     fn tick(&self) -> Duration {
-        self.period / u32::try_from(self.watched.len().max(1)).unwrap_or(u32::MAX)
+        self.period / u32::try_from(self.watchers.max(1)).unwrap_or(u32::MAX)
     }
 }
 
@@ -138,7 +141,8 @@ impl Swim {
         }
     }
 
-    /// Probes the next of those who are watched.
+    /// Probes the next of those who are watched, and through others whoever
+    /// has not answered since the last turn.
     pub(super) fn watch(&mut self) -> Vec<Action> {
         if !self.is_active {
             self.watch.is_ticking = false;
@@ -147,10 +151,12 @@ impl Swim {
         if std::mem::take(&mut self.watch.is_outdated) {
             self.watch.watched = self.followers(self.watch.watchers);
         }
+        let unanswered: Vec<u64> = self.watch.probes.iter().map(|probe| probe.number).collect();
+        let mut actions: Vec<Action> = unanswered.into_iter().flat_map(|number| self.relay(number)).collect();
         let turn = self.watch.turn;
         self.watch.turn = turn.wrapping_add(1);
         let watched = turn.checked_rem(self.watch.watched.len()).map(|place| self.watch.watched[place]);
-        let mut actions = watched.map(|peer| self.probe(peer)).unwrap_or_default();
+        actions.extend(watched.map(|peer| self.probe(peer)).unwrap_or_default());
         actions.push(Action::After { delay: self.watch.tick(), timer: Timer::Watch });
         actions
     }
@@ -194,10 +200,7 @@ impl Swim {
             actions.push(accuse(&member));
         }
         let answers_before = self.watch.answers;
-        self.watch.probes.push(Probe { number, member, answers_before, is_granted_more: false });
-        let patience = self.watch.patience;
-        actions.push(Action::After { delay: patience * 2 / 5, timer: Timer::Relay { number } });
-        actions.push(Action::After { delay: patience, timer: Timer::Verdict { number } });
+        self.watch.probes.push(Probe { number, member, answers_before, is_relayed: false, is_granted_more: false });
         actions
     }
 
@@ -210,7 +213,12 @@ impl Swim {
     }
 
     /// Probes once more, and through others, whoever has not answered yet.
-    pub(super) fn relay(&mut self, number: u64) -> Vec<Action> {
+    fn relay(&mut self, number: u64) -> Vec<Action> {
+        let unanswered = self.watch.probes.iter_mut().find(|probe| probe.number == number && !probe.is_relayed);
+        let Some(probe) = unanswered else {
+            return Vec::new();
+        };
+        probe.is_relayed = true;
         let Some(probe) = self.watch.probe(number) else {
             return Vec::new();
         };
@@ -223,6 +231,7 @@ impl Swim {
             others.extend(other);
         }
         actions.extend(others.into_iter().map(|to| Action::Send { to, packet: packet.clone() }));
+        actions.push(Action::After { delay: self.watch.patience, timer: Timer::Verdict { number } });
         actions
     }
 
