@@ -24,10 +24,10 @@ pub(crate) use watch::Call;
 use watch::Watch;
 
 /// Each member tells so many others what it has heard. One hears of it from
-/// as many on average, and not at all with a probability of e^-15: that is one
-/// death in three thousand that somebody of a thousand has to learn of by
-/// comparing.
-const TRANSMISSIONS: u8 = 15;
+/// as many on average, and not at all with a probability of e^-10: of a death
+/// in a mesh of a thousand, one time in twenty somebody learns by comparing,
+/// which is done often while members come and go.
+const TRANSMISSIONS: u8 = 10;
 
 /// How patient the failure detector is.
 #[derive(Debug, Clone)]
