@@ -50,3 +50,36 @@ fn the_secret_is_in_no_log_and_in_no_process_list() {
         assert!(!String::from_utf8_lossy(&arguments).contains(crate::mesh::SECRET));
     }
 }
+
+#[test]
+fn the_secret_is_changed_while_the_mesh_runs() {
+    let mut mesh = Mesh::of(3);
+    let secret = |peer: &Peer| peer.ok(&["secret", "--dir", peer.dir.to_str().unwrap()]).trim().to_owned();
+    let file = mesh.file("f", b"all the while");
+    mesh.peers[0].ok(&["put", &file, "b/f"]);
+    mesh.peers[1].ok(&["secret", "rotate"]);
+    let new = secret(&mesh.peers[1]);
+    assert_ne!(new, crate::mesh::SECRET);
+    for peer in &mesh.peers {
+        wait("all to have the new one", || {
+            let changing = peer.status()?["secret_changing"] == true;
+            (!changing && secret(peer) == new).then_some(())
+        });
+        assert_eq!(peer.ok(&["get", "b/f", "-"]), "all the while");
+    }
+    let join = mesh.peers[0].address.clone();
+    let late = Peer::start(mesh.dir.path(), "late", crate::mesh::SECRET, &["--join", &join]);
+    wait("the old one to be refused", || late.status()?["notices"].to_string().contains("secret").then_some(()));
+    drop(late);
+    // A member that is started with the old one as ever knows better.
+    mesh.peers[2].kill();
+    mesh.restart(2);
+    mesh.settle();
+    let fourth = Peer::start(mesh.dir.path(), "peer-4", &new, &["--join", &join]);
+    mesh.peers.push(fourth);
+    mesh.settle();
+    for peer in &mesh.peers {
+        let log = std::fs::read_to_string(mesh.dir.path().join(format!("{}.log", peer.name))).unwrap();
+        assert!(!log.contains(&new), "{} logs the secret", peer.name);
+    }
+}

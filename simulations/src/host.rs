@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use shoal_ports::Inbound;
 use shoal_runtime::Peer;
-use shoal_types::{PeerId, PeerInfo};
+use shoal_types::{PeerId, PeerInfo, Secrets};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -196,6 +196,8 @@ pub(crate) struct Running {
     pub(crate) inbound: mpsc::Sender<Inbound>,
     pub(crate) compute: Arc<SimCompute>,
     pub(crate) info: Arc<PeerInfo>,
+    /// By which it admits and is admitted.
+    pub(crate) secrets: Secrets,
     /// There once it has started.
     pub(crate) peer: Option<Peer>,
     pub(crate) since: Duration,

@@ -67,6 +67,12 @@ impl Client {
         self.fetch(Method::GET, self.url(&["status"])).await
     }
 
+    /// Changes the mesh's secret.
+    pub async fn rotate_secret(&self) -> Result<()> {
+        let request = self.request(Method::POST, self.url(&["secret", "rotate"])).timeout(ANSWER_TIME_MAX);
+        self.send(request).await.map(drop)
+    }
+
     /// Has a member take another part in keeping the data: `self`, or one by
     /// its name or the beginning of its id.
     pub async fn change_role(&self, member: &str, change: &RoleChange) -> Result<()> {

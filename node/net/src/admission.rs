@@ -15,6 +15,9 @@
 //!     |  opens streams                                       |
 //! ```
 //!
+//! While the mesh's secret is being changed two admit: the dialer proves both
+//! that it knows, and the listener answers by the one that it knows too.
+//!
 //! A proof is a BLAKE3 MAC, keyed by the secret, over both identities, both
 //! nonces, the role and the direction. So it cannot be replayed (nonces),
 //! relayed (identities are what TLS proved), or reflected (direction). The
@@ -32,4 +35,5 @@ mod messages;
 mod refusal;
 
 pub(crate) use handshake::{Rejected, Terms, dial, listen};
+pub(crate) use messages::PROOFS;
 pub(crate) use refusal::{Refusal, Refused};

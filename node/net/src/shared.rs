@@ -21,7 +21,6 @@ use crate::{Limits, Secret, address};
 
 pub(crate) struct Shared {
     pub(crate) local: PeerId,
-    pub(crate) secret: Secret,
     pub(crate) protocol: u16,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
@@ -33,6 +32,8 @@ pub(crate) struct Shared {
     /// Tells the driver that somebody is to be dialed.
     pub(crate) dial_wanted: Notify,
     info: Mutex<PeerInfo>,
+    /// Any of these admits; the first is the present one.
+    secrets: Mutex<Vec<Secret>>,
     advertise: Vec<String>,
     listening: Mutex<Vec<SocketAddr>>,
     links: Mutex<Links>,
@@ -54,13 +55,13 @@ impl Shared {
     ) -> Self {
         Self {
             local,
-            secret,
             protocol,
             counters: Arc::default(),
             inbound,
             flow_room: Arc::new(Semaphore::new(limits.flows)),
             closes,
             dial_wanted: Notify::new(),
+            secrets: Mutex::new(vec![secret]),
             info: Mutex::new(PeerInfo { id: local, ..info }),
             advertise,
             listening: Mutex::default(),
@@ -102,6 +103,16 @@ impl Shared {
     pub(crate) fn info(&self) -> PeerInfo {
         let info = self.info.lock().unwrap_or_else(PoisonError::into_inner).clone();
         PeerInfo { addresses: self.addresses(), ..info }
+    }
+
+    /// The secrets that admit now, the present one first.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on these admit. Links that are there stay.
+    pub(crate) fn admit_by(&self, secrets: Vec<Secret>) {
+        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = secrets;
     }
 
     pub(crate) fn present(&self, info: PeerInfo) {

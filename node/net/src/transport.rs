@@ -7,16 +7,17 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use shoal_ports::{Flow, Inbound, Transport, TransportStats};
 use shoal_types::wire::{FRAME_BYTES_MAX, GOSSIP_BYTES_MAX};
-use shoal_types::{Error, PeerId, PeerInfo, Result};
+use shoal_types::{Error, PeerId, PeerInfo, Result, Secrets};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::PROOFS;
 use crate::calls::{self, RETRY_AFTER_MS, too_long};
 use crate::driver::Driver;
 use crate::link::Role;
 use crate::shared::Shared;
-use crate::{NetConfig, flows, identity};
+use crate::{NetConfig, Secret, flows, identity};
 
 /// Starts a peer's transport: listens, and hands out what comes from others.
 ///
@@ -76,6 +77,12 @@ impl Transport for Net {
 
     fn addresses(&self) -> Vec<String> {
         self.shared.addresses()
+    }
+
+    fn admit_by(&self, secrets: &Secrets) -> Result<()> {
+        let secrets = secrets.admitting().take(PROOFS).map(|text| Secret::from_text(text.reveal()));
+        self.shared.admit_by(secrets.collect::<Result<_>>()?);
+        Ok(())
     }
 
     fn present(&self, info: PeerInfo) {

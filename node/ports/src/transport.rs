@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use shoal_types::{Error, PeerId, PeerInfo, Result};
+use shoal_types::{Error, PeerId, PeerInfo, Result, Secrets};
 
 /// Links to other peers: authenticated, encrypted, admitted by the mesh's secret.
 ///
@@ -16,6 +16,12 @@ pub trait Transport: Send + Sync {
 
     /// The addresses at which others can reach this peer, as `HOST:PORT`.
     fn addresses(&self) -> Vec<String>;
+
+    /// Which secrets admit from now on. Links that are there stay.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for one that is too easily guessed; then nothing changes.
+    fn admit_by(&self, secrets: &Secrets) -> Result<()>;
 
     /// What this peer says of itself from now on, on links to come. Its id
     /// and addresses are filled in.

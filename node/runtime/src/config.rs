@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use shoal_membership::SwimConfig;
-use shoal_types::PeerInfo;
+use shoal_types::{PeerInfo, SecretText, Secrets};
 
 use crate::planted::Planted;
 
@@ -10,6 +10,8 @@ use crate::planted::Planted;
 pub struct PeerConfig {
     /// What the peer says of itself when it starts.
     pub info: PeerInfo,
+    /// What admits to the mesh, by which its transport was started.
+    pub secrets: Secrets,
     /// Addresses (`HOST:PORT`) at which other peers may be.
     pub join: Vec<String>,
     /// Form a new mesh at once if none is remembered, rather than look for one first.
@@ -27,6 +29,7 @@ impl PeerConfig {
     pub fn new(info: PeerInfo) -> Self {
         Self {
             info,
+            secrets: Secrets::first(SecretText::new("")),
             join: Vec::new(),
             form: false,
             replicas: 3,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::future::{Either, FutureExt, select};
 use ractor::{ActorCell, ActorRef};
 use shoal_ports::{Ports, TaskHandle};
-use shoal_types::{Error, Layout, MeshId, PeerId, PeerInfo, Request, Response, Result, wire};
+use shoal_types::{Error, Layout, MeshId, PeerId, PeerInfo, Request, Response, Result, Secrets, wire};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::chunks::ChunkCache;
@@ -65,6 +65,10 @@ pub(crate) struct Context {
     info: Mutex<Arc<PeerInfo>>,
     /// Held while that is changed.
     pub(crate) role_turn: AsyncMutex<()>,
+    /// What admits to the mesh.
+    pub(crate) secrets: Published<Secrets>,
+    /// Held while that is changed.
+    pub(crate) secrets_turn: AsyncMutex<()>,
 }
 
 /// The value behind a lock. What it guards is whole even if a holder panicked.
@@ -90,6 +94,8 @@ impl Context {
             stranger: Mutex::new(None),
             info: Mutex::new(Arc::new(config.info.clone())),
             role_turn: AsyncMutex::new(()),
+            secrets: Published::new(config.secrets.clone()),
+            secrets_turn: AsyncMutex::new(()),
             config,
         })
     }

@@ -9,7 +9,7 @@ use ractor::{Actor, ActorRef, call};
 use shoal_ports::{Inbound, Ports};
 use shoal_types::{
     ChunkId, Error, Etag, Format, JobEvent, JobId, JobSummary, Layout, Manifest, ObjectEntry, ObjectName, PeerId,
-    Query, Request, Response, Result, RoleChange, Status,
+    Query, Request, Response, Result, RoleChange, Secrets, Status,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -18,7 +18,7 @@ use crate::context::{Actors, Context};
 use crate::gauges::{self, Gauge};
 use crate::members::MembersMsg;
 use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
-use crate::{chunks, jobs, names, objects, status};
+use crate::{chunks, jobs, names, objects, secrets, status};
 
 /// What a put demands of the name before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,6 +163,25 @@ impl Peer {
     /// take over the data; [`Error::Unreachable`] when the member is.
     pub async fn change_role(&self, member: PeerId, change: RoleChange) -> Result<()> {
         self.context.call(member, Request::RoleChange(change)).await.map(|_| ())
+    }
+
+    /// Changes the mesh's secret to a new one. Returns once this peer remembers
+    /// it; the one before admits too until all members know the new one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] while it is being changed already.
+    pub async fn rotate_secret(&self) -> Result<()> {
+        secrets::rotate(&self.context).await
+    }
+
+    /// What admits to the mesh, and which version of that it is.
+    pub fn secrets(&self) -> (u64, Secrets) {
+        (self.context.secrets.version(), self.context.secrets.look(Clone::clone))
+    }
+
+    /// Waits until that is a later version than one that was `seen`.
+    pub async fn secrets_after(&self, seen: u64) {
+        self.context.secrets.after(seen).await;
     }
 
     /// Says goodbye and stops every actor. What is on disk stays.

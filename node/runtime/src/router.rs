@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::context::{Actors, Context};
 use crate::layouts::LayoutMsg;
 use crate::members::MembersMsg;
+use crate::secrets;
 use crate::serve;
 
 /// The transport has nothing more to say: it has closed.
@@ -52,7 +53,10 @@ impl Actor for Router {
 fn route(context: &Arc<Context>, actors: &Actors, event: Inbound) {
     // An actor that takes no messages has stopped, and the peer with it.
     let _ = match event {
-        Inbound::Up { peer, info } => actors.members.cast(MembersMsg::Up { peer, info }),
+        Inbound::Up { peer, info } => {
+            secrets::greet(context, peer);
+            actors.members.cast(MembersMsg::Up { peer, info })
+        }
         Inbound::Down { peer } => actors.members.cast(MembersMsg::Down { peer }),
         Inbound::Refused { address, why } => actors.members.cast(MembersMsg::Refused { address, why }),
         Inbound::Found { address } => actors.members.cast(MembersMsg::Found { address }),

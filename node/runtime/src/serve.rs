@@ -13,6 +13,7 @@ use crate::layouts::LayoutMsg;
 use crate::planted::Planted;
 use crate::registers;
 use crate::role;
+use crate::secrets;
 use crate::worker::WorkerMsg;
 
 /// Entries of one page of a register scan.
@@ -56,6 +57,10 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             };
             let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;
             Ok(Response::Has(has))
+        }
+        Request::SecretsLearn(theirs) => {
+            secrets::learn(context, &theirs).await?;
+            Ok(Response::Secrets(context.secrets.look(Clone::clone)))
         }
         Request::RoleChange(change) => role::change(context, &change).await.map(|()| Response::Done),
         Request::JobList => Ok(Response::Jobs(context.jobs.summaries().await)),

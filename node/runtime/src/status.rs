@@ -64,6 +64,8 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
         chunks: usage.chunks,
         chunk_bytes: usage.chunk_bytes,
         disk_free_bytes: usage.free_bytes,
+        secret_generation: context.secrets.look(|secrets| secrets.generation),
+        secret_changing: context.secrets.look(|secrets| secrets.previous.is_some()),
     })
 }
 
@@ -130,6 +132,10 @@ fn notices(context: &Context, members: &[MemberStatus], refusals: Vec<(String, S
             notices.push(format!("layout {} is being taken up: data is moving to its new owners", layout.version));
         }
         Some(_) => {}
+    }
+    if context.secrets.look(|secrets| secrets.previous.is_some()) {
+        notices
+            .push("the secret is being changed: the one before admits too until all members know the new one".into());
     }
     if let Some(mesh) = context.stranger() {
         notices.push(format!(

@@ -13,6 +13,7 @@ use crate::registers::{self, Registers};
 use crate::replicate;
 use crate::router::{self, Router};
 use crate::scrub;
+use crate::secrets;
 use crate::worker::{self, Worker};
 
 /// Why a peer stopped.
@@ -48,8 +49,8 @@ pub(crate) struct State {
     /// In the order in which they were started.
     children: Vec<(&'static str, ActorCell)>,
     /// What goes on in the background: bringing what the peer holds to its
-    /// owners, and looking whether it is whole.
-    background: [TaskHandle; 2],
+    /// owners, looking whether it is whole, and changing the secret.
+    background: [TaskHandle; 3],
     reason: Stopped,
 }
 
@@ -96,6 +97,7 @@ impl Actor for Supervisor {
         let background = [
             context.spawn("replicate", replicate::run(context.clone())),
             context.spawn("scrub", scrub::run(context.clone())),
+            context.spawn("secrets", secrets::run(context.clone())),
         ];
         Ok(State { context, stopped, children, background, reason: Stopped::Asked })
     }

@@ -81,7 +81,7 @@ impl Command {
             Self::Bench(args) => args.run().await,
             Self::Sim(args) => args.run().await,
             Self::Generate(args) => args.run().await,
-            Self::Secret(args) => args.run(),
+            Self::Secret(args) => args.run().await,
             Self::Completions(args) => args.run(),
         }
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shoal_net::Secret;
 use shoal_ports::Rng;
+use shoal_types::SecretText;
 
 use crate::failure::Failure;
 use crate::invite::Invite;
@@ -149,6 +150,14 @@ impl Home {
             write_private(&self.secret_file(), format!("{secret}\n").as_bytes())?;
         }
         Ok(secret)
+    }
+
+    /// Keeps the secret that the mesh has now.
+    pub(crate) fn keep_secret(&self, secret: &SecretText) -> Result<(), Failure> {
+        if self.kept_secret()?.as_deref() == Some(secret.reveal()) {
+            return Ok(());
+        }
+        write_private(&self.secret_file(), format!("{}\n", secret.reveal()).as_bytes())
     }
 
     /// Says where the running peer is.

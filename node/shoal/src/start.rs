@@ -10,7 +10,7 @@ use shoal_net::{NetConfig, Secret};
 use shoal_ports::{Compute, Disk, Inbound, LocalFiles, Ports, Store, Transport};
 use shoal_runtime::{Peer, PeerConfig, next_incarnation, remembered_role};
 use shoal_store::{LocalDisk, LocalStore, StoreConfig};
-use shoal_types::{PeerId, PeerInfo, Result, RoleChange};
+use shoal_types::{PeerId, PeerInfo, Result, RoleChange, SecretText, Secrets};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -24,7 +24,7 @@ const TASKS_END_TIME_MAX: Duration = Duration::from_secs(5);
 /// How a peer reaches others.
 pub(crate) enum Network {
     /// Over TCP, with whoever knows the secret.
-    Mesh { identity: [u8; 32], secret: Secret, listen: Vec<SocketAddr>, advertise: Vec<String>, mdns: bool },
+    Mesh { identity: [u8; 32], secrets: Secrets, listen: Vec<SocketAddr>, advertise: Vec<String>, mdns: bool },
     /// Not at all.
     Alone(PeerId),
 }
@@ -34,6 +34,13 @@ impl Network {
         match self {
             Self::Mesh { identity, .. } => shoal_net::peer_id(identity),
             Self::Alone(peer) => *peer,
+        }
+    }
+
+    fn secrets(&self) -> Secrets {
+        match self {
+            Self::Mesh { secrets, .. } => secrets.clone(),
+            Self::Alone(_) => Secrets::first(SecretText::new("")),
         }
     }
 }
@@ -99,6 +106,7 @@ async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {
     let mut info = remembered_role(&*parts.store, configured, &parts.role)?;
     let engine: Arc<dyn Compute> = Engine::new(parts.engine, id)?;
     let rng = Arc::new(OsRng::new()?);
+    let secrets = parts.network.secrets();
     let (transport, inbound) = connect(parts.network, &info).await?;
     let addresses = transport.addresses();
     info.addresses = addresses.iter().take(PeerInfo::ADDRESSES_MAX).cloned().collect();
@@ -113,6 +121,7 @@ async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {
         files: parts.files,
     };
     let mut config = PeerConfig::new(info);
+    config.secrets = secrets;
     (config.join, config.form, config.replicas) = (parts.join, parts.form, parts.replicas);
     match Peer::start(config, ports, inbound).await {
         Ok(peer) => Ok(Running { peer, addresses, transport, spawner }),
@@ -125,9 +134,12 @@ async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {
 
 async fn connect(network: Network, info: &PeerInfo) -> Result<(Arc<dyn Transport>, mpsc::Receiver<Inbound>)> {
     match network {
-        Network::Mesh { identity, secret, listen, advertise, mdns } => {
+        Network::Mesh { identity, secrets, listen, advertise, mdns } => {
+            let secret = Secret::from_text(secrets.current.reveal())?;
             let config = NetConfig { listen, advertise, mdns, ..NetConfig::new(identity, secret, info.clone()) };
-            shoal_net::start(config).await
+            let (transport, inbound) = shoal_net::start(config).await?;
+            transport.admit_by(&secrets)?;
+            Ok((transport, inbound))
         }
         Network::Alone(peer) => Ok(Nobody::transport(peer)),
     }

@@ -21,6 +21,7 @@ mod digest;
 mod identity;
 mod news;
 mod packet;
+pub mod secrets;
 mod swim;
 
 pub use belief::AHEAD_MS_MAX;

@@ -92,7 +92,7 @@ macro_rules! id {
     };
 }
 
-fn to_base32(bytes: &[u8]) -> String {
+pub(crate) fn to_base32(bytes: &[u8]) -> String {
     BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
 }
 

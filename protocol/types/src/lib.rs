@@ -20,6 +20,7 @@ mod peer_map;
 mod register;
 mod role;
 mod rpc;
+mod secret;
 pub mod wire;
 
 pub use error::{Error, ErrorClass, Result};
@@ -35,3 +36,4 @@ pub use peer_map::{PeerIdHasher, PeerMap};
 pub use register::{AcceptReply, Ballot, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
 pub use role::RoleChange;
 pub use rpc::{FlowHeader, Gossip, Request, Response};
+pub use secret::{SecretText, Secrets};

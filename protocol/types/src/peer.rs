@@ -96,4 +96,8 @@ pub struct Status {
     pub chunks: u64,
     pub chunk_bytes: u64,
     pub disk_free_bytes: u64,
+    /// How often the mesh's secret was changed.
+    pub secret_generation: u64,
+    /// Whether the one before admits too, since not all members know the new one.
+    pub secret_changing: bool,
 }

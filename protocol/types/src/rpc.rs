@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ChunkId, FragmentId, JobId, JobSummary, Layout, MeshId, OutputId, PeerId, PeerInfo, RegisterEntry, RegisterKey,
-    RegisterOp, RegisterReply, RoleChange, TaskSpec,
+    RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
 };
 
 /// A hint: small, unanswered, sometimes lost. No truth about data or jobs
@@ -57,6 +57,9 @@ pub enum Request {
     ChunkHas {
         chunks: Vec<ChunkId>,
     },
+    /// The secrets that the sender knows; the answer are the receiver's,
+    /// who has learned from these.
+    SecretsLearn(Secrets),
     /// The receiver is to take another part in keeping the data.
     RoleChange(RoleChange),
     /// Jobs that the receiver coordinates or coordinated lately.
@@ -96,6 +99,7 @@ pub enum Response {
     Jobs(Vec<JobSummary>),
     Job(Option<JobSummary>),
     Runs(bool),
+    Secrets(Secrets),
 }
 
 /// How a flow of frames begins.

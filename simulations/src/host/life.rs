@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shoal_ports::{Inbound, Ports, Store};
-use shoal_runtime::{Peer, PeerConfig, next_incarnation, remembered_role};
+use shoal_runtime::{Peer, PeerConfig, next_incarnation, remembered_role, remembered_secrets};
 use shoal_store::{LocalStore, StoreConfig};
-use shoal_types::{PeerInfo, RoleChange};
+use shoal_types::{PeerInfo, Result, RoleChange, SecretText};
 use tokio::sync::mpsc;
 
 use super::{Host, HostId, Incarnation, Running};
@@ -21,6 +21,9 @@ use crate::world::World;
 /// What the beginning of virtual time is on the wall clocks of hosts, in ms
 /// since the epoch: 1 January 2030.
 pub(crate) const EPOCH_MS: u64 = 1_893_456_000_000;
+
+/// What admits to a simulated mesh, at first.
+const SECRET: &str = "the secret of a simulated mesh";
 
 /// How long a service manager waits before it starts again what has stopped.
 const RESTART: Duration = Duration::from_secs(3);
@@ -116,17 +119,14 @@ impl World {
             }
         };
         let clock = Arc::new(ClockPort::new(self.clone(), id, number));
-        let born_as = match next_incarnation(&*store, &*clock) {
-            Ok(incarnation) => incarnation,
-            Err(error) => {
-                self.tell(Some(id), format!("its store does not work: {error}"));
-                self.start_again(id, number);
-                return None;
-            }
+        let remembered = || -> Result<_> {
+            let born_as = next_incarnation(&*store, &*clock)?;
+            let configured = self.state().hosts[id.index()].info(id, born_as);
+            let info = remembered_role(&*store, configured, &RoleChange::default())?;
+            Ok((info, remembered_secrets(&*store, SecretText::new(SECRET))?))
         };
-        let configured = self.state().hosts[id.index()].info(id, born_as);
-        let info = match remembered_role(&*store, configured, &RoleChange::default()) {
-            Ok(info) => info,
+        let (info, secrets) = match remembered() {
+            Ok(remembered) => remembered,
             Err(error) => {
                 self.tell(Some(id), format!("its store does not work: {error}"));
                 self.start_again(id, number);
@@ -155,6 +155,7 @@ impl World {
         let now = state.heap.now();
         let host = &mut state.hosts[id.index()];
         let mut config = PeerConfig::new(info.clone());
+        config.secrets = secrets;
         config.replicas = self.config().replicas;
         config.timing = self.config().timing.clone();
         config.bounds = self.config().bounds.clone();
@@ -167,6 +168,7 @@ impl World {
             inbound: sender,
             compute,
             info: Arc::new(info),
+            secrets: config.secrets.clone(),
             peer: None,
             since: now,
         });

@@ -167,6 +167,13 @@ impl World {
                 }
                 return;
             }
+            let secrets = |host: HostId| state.hosts[host.index()].running.as_ref().map(|running| &running.secrets);
+            if let (Some(ours), Some(theirs)) = (secrets(at), secrets(from))
+                && !ours.admitting().any(|secret| theirs.admitting().any(|other| other == secret))
+            {
+                state.send(self.seed(), at, from, Kind::Signal, 1, Packet::Refuse { from: at });
+                return;
+            }
             let ours = state.hosts[at.index()].incarnations;
             let existing = state.network.links.links.get(at, from).map(|link| {
                 let same = link.lives[side(from, at)] == incarnation && link.lives[side(at, from)] == ours;

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Either, select};
 use shoal_ports::{Flow, Transport, TransportStats};
 use shoal_types::wire::{FRAME_BYTES_MAX, GOSSIP_BYTES_MAX};
-use shoal_types::{Error, PeerId, PeerInfo, Result};
+use shoal_types::{Error, PeerId, PeerInfo, Result, Secrets};
 
 use crate::host::{HostId, Incarnation};
 use crate::world::World;
@@ -46,6 +46,15 @@ impl Transport for TransportPort {
 
     fn addresses(&self) -> Vec<String> {
         vec![self.here().address()]
+    }
+
+    fn admit_by(&self, secrets: &Secrets) -> Result<()> {
+        let mut state = self.world.state();
+        if let Some(running) = state.hosts[self.here().index()].running.as_mut().filter(|_| self.incarnation.is_alive())
+        {
+            running.secrets = secrets.clone();
+        }
+        Ok(())
     }
 
     fn present(&self, info: PeerInfo) {

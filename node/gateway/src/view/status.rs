@@ -14,6 +14,9 @@ pub struct StatusView {
     pub chunks: u64,
     pub chunk_bytes: u64,
     pub disk_free_bytes: u64,
+    /// How often the mesh's secret was changed, and whether that is under way.
+    pub secret_generation: u64,
+    pub secret_changing: bool,
 }
 
 /// A peer, as the answering peer sees it.
@@ -80,6 +83,8 @@ impl From<&Status> for StatusView {
             chunks: status.chunks,
             chunk_bytes: status.chunk_bytes,
             disk_free_bytes: status.disk_free_bytes,
+            secret_generation: status.secret_generation,
+            secret_changing: status.secret_changing,
         }
     }
 }
@@ -157,6 +162,8 @@ mod tests {
             chunks: 0,
             chunk_bytes: 0,
             disk_free_bytes: 0,
+            secret_generation: 0,
+            secret_changing: false,
         };
         let view = StatusView::from(&status);
         assert_eq!(view.members.iter().map(|m| m.pid).collect::<Vec<_>>(), [Some(41), Some(42), None]);

@@ -1,7 +1,7 @@
 use shoal_types::{PeerId, PeerInfo};
 
 use super::Refusal;
-use super::messages::{BODY_BYTES_MAX, HEAD_BYTES, HELLO_BYTES, Hello, Message, PROOF_BYTES};
+use super::messages::{BODY_BYTES_MAX, HEAD_BYTES, HELLO_BYTES, Hello, Message, PROOF_BYTES, PROOFS};
 use crate::address;
 use crate::link::Role;
 
@@ -49,8 +49,8 @@ pub fn admissions() -> Vec<Vec<u8>> {
     };
     let said: [&[Message]; 3] = [
         &[Message::Welcome([2; PROOF_BYTES], Box::new(info.clone())), Message::Done],
-        &[Message::Proof([1; PROOF_BYTES]), Message::Info(Box::new(info))],
-        &[Message::Proof([1; PROOF_BYTES]), Message::Refuse(Refusal::Stale)],
+        &[Message::Proof([[1; PROOF_BYTES]; PROOFS]), Message::Info(Box::new(info))],
+        &[Message::Proof([[1; PROOF_BYTES]; PROOFS]), Message::Refuse(Refusal::Stale)],
     ];
     let after_hello = |messages: &[Message]| {
         let mut bytes = Hello { version: VERSION, role: Role::Bulk, nonce: [5; 32] }.encode().to_vec();

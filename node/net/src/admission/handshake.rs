@@ -11,6 +11,7 @@ use shoal_types::{PeerId, PeerInfo};
 
 use super::messages::{BadHello, HEAD_BYTES, HELLO_BYTES, Hello, Message, Side, Transcript};
 use super::{Refusal, Refused};
+use crate::Secret;
 use crate::link::{Link, Role};
 use crate::shared::Shared;
 
@@ -46,10 +47,11 @@ pub(crate) async fn dial(mut stream: Stream, role: Role, terms: Terms) -> Result
         dialer_nonce: ours.nonce,
         listener_nonce: theirs.nonce,
     };
-    send(&mut stream, &Message::Proof(*transcript.proof(shared.secret.key(), Side::Dialer).as_bytes())).await?;
+    let secrets = shared.secrets();
+    send(&mut stream, &Message::Proof(transcript.proofs(&secrets, Side::Dialer))).await?;
     let info = match read(&mut stream).await? {
         Some(Message::Welcome(proof, info)) => {
-            if transcript.proof(shared.secret.key(), Side::Listener) != proof {
+            if !secrets.iter().any(|secret| transcript.proof(secret.key(), Side::Listener) == proof) {
                 return Err(refuse(stream, Refusal::WrongSecret).await);
             }
             info
@@ -100,13 +102,20 @@ pub(crate) async fn listen(mut stream: Stream, terms: Terms) -> Result<Arc<Link>
         dialer_nonce: theirs.nonce,
         listener_nonce: ours.nonce,
     };
-    match read(&mut stream).await? {
-        Some(Message::Proof(proof)) if transcript.proof(shared.secret.key(), Side::Dialer) == proof => {}
-        Some(Message::Proof(_)) => return Err(refuse(stream, Refusal::WrongSecret).await),
+    let proofs = match read(&mut stream).await? {
+        Some(Message::Proof(proofs)) => proofs,
         Some(Message::Refuse(refusal)) => return Err(Refused::There(refusal).into()),
         _ => return Err(refuse(stream, Refusal::Malformed).await),
-    }
-    let proof = *transcript.proof(shared.secret.key(), Side::Listener).as_bytes();
+    };
+    let secrets = shared.secrets();
+    let proves = |secret: &&Secret| {
+        let expected = transcript.proof(secret.key(), Side::Dialer);
+        proofs.iter().any(|proof| expected == *proof)
+    };
+    let Some(secret) = secrets.iter().find(proves) else {
+        return Err(refuse(stream, Refusal::WrongSecret).await);
+    };
+    let proof = *transcript.proof(secret.key(), Side::Listener).as_bytes();
     send(&mut stream, &Message::Welcome(proof, Box::new(shared.info()))).await?;
     let info = match read(&mut stream).await? {
         Some(Message::Info(info)) if info.id == peer => info,

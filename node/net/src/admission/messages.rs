@@ -8,6 +8,7 @@
 use shoal_types::{PeerId, PeerInfo};
 
 use super::Refusal;
+use crate::Secret;
 use crate::link::Role;
 
 const MAGIC: &[u8; 8] = b"shoaladm";
@@ -15,6 +16,9 @@ const MAGIC: &[u8; 8] = b"shoaladm";
 pub(super) const HELLO_BYTES: usize = 43;
 pub(super) const HEAD_BYTES: usize = 3;
 pub(super) const PROOF_BYTES: usize = 32;
+
+/// Secrets by which a dialer may be admitted: the present one and the one before.
+pub(crate) const PROOFS: usize = 2;
 
 /// The longest body: a proof, and 16 addresses of the longest kind with room
 /// for names.
@@ -63,7 +67,8 @@ pub(super) enum BadHello {
 /// What follows the hellos.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
-    Proof([u8; PROOF_BYTES]),
+    /// One for each secret that the dialer knows; what is left over is random.
+    Proof([[u8; PROOF_BYTES]; PROOFS]),
     Welcome([u8; PROOF_BYTES], Box<PeerInfo>),
     Info(Box<PeerInfo>),
     Done,
@@ -76,7 +81,7 @@ impl Message {
         let mut bytes = vec![0; HEAD_BYTES];
         let kind = match self {
             Self::Proof(proof) => {
-                bytes.extend_from_slice(proof);
+                bytes.extend_from_slice(proof.as_flattened());
                 0
             }
             Self::Welcome(proof, info) => {
@@ -111,7 +116,10 @@ impl Message {
 
     pub(super) fn decode(kind: u8, body: &[u8]) -> Option<Self> {
         match kind {
-            0 => Some(Self::Proof(body.try_into().ok()?)),
+            0 => {
+                let (proofs, rest) = body.as_chunks::<PROOF_BYTES>();
+                Some(Self::Proof(proofs.try_into().ok().filter(|_| rest.is_empty())?))
+            }
             1 => {
                 let (proof, info) = body.split_first_chunk::<PROOF_BYTES>()?;
                 Some(Self::Welcome(*proof, decode_info(info)?))
@@ -151,6 +159,13 @@ pub(super) enum Side {
 }
 
 impl Transcript {
+    /// One for each of the first [`PROOFS`] secrets. Those that are missing are
+    /// made up, so that nobody sees how many there are.
+    pub(super) fn proofs(&self, secrets: &[Secret], side: Side) -> [[u8; PROOF_BYTES]; PROOFS] {
+        let proof = |n: usize| secrets.get(n).map(|secret| *self.proof(secret.key(), side).as_bytes());
+        std::array::from_fn(|n| proof(n).unwrap_or_else(rand::random))
+    }
+
     /// Compare with `==`: it takes the same time wherever two differ.
     pub(super) fn proof(&self, key: &[u8; 32], side: Side) -> blake3::Hash {
         let mut mac = blake3::Hasher::new_keyed(key);
@@ -196,7 +211,7 @@ mod tests {
     #[test]
     fn every_message_reads_back_as_it_was_written() {
         let messages = [
-            Message::Proof([1; 32]),
+            Message::Proof([[1; 32], [2; 32]]),
             Message::Welcome([2; 32], Box::new(info())),
             Message::Info(Box::new(info())),
             Message::Done,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use shoal_types::{Error, PeerId};
+use shoal_types::{Error, PeerId, SecretText, Secrets};
 
 use super::{Heard, config, peer, peer_of};
-use crate::{PROTOCOL, Secret, peer_id, start};
+use crate::{NetConfig, PROTOCOL, Secret, peer_id, start};
 
 fn refusal(heard: Heard) -> String {
     match heard {
@@ -132,4 +132,28 @@ async fn a_peer_is_its_public_key() {
     let id = peer_id(&config.identity);
     assert_ne!(id, PeerId::from_bytes([0; 32]));
     assert_eq!(peer_of(config).await.id, id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_secret_is_changed_either_admits_and_afterwards_the_old_one_does_not() {
+    let text = |n: u8| SecretText::new(format!("the secret of the tests, number {n}"));
+    let knowing = |n: u8| NetConfig { secret: Secret::from_text(text(n).reveal()).unwrap(), ..config() };
+    let both = Secrets { generation: 1, current: text(2), previous: Some(text(1)) };
+    for (dialer, listener) in [(1, 0), (0, 1), (2, 0), (0, 2)] {
+        let (mut a, mut b) = (peer_of(knowing(dialer.max(1))).await, peer_of(knowing(listener.max(1))).await);
+        for (peer, number) in [(&a, dialer), (&b, listener)] {
+            if number == 0 {
+                peer.transport.admit_by(&both).unwrap();
+            }
+        }
+        a.dial(&b);
+        assert_eq!(a.next().await, Heard::Up(b.id, 1), "{dialer} {listener}");
+        assert_eq!(b.next().await, Heard::Up(a.id, 1), "{dialer} {listener}");
+    }
+    let (mut old, new) = (peer_of(knowing(1)).await, peer_of(knowing(1)).await);
+    new.transport.admit_by(&Secrets { previous: None, ..both }).unwrap();
+    old.dial(&new);
+    assert!(refusal(old.next().await).contains("the secret is not this mesh's"));
+    // One that is too easily guessed changes nothing.
+    assert!(new.transport.admit_by(&Secrets::first(SecretText::new("short"))).is_err());
 }

@@ -169,8 +169,8 @@ async fn a_listener_proves_nothing_to_who_has_not_proved_itself() {
     hello.extend_from_slice(&crate::PROTOCOL.to_le_bytes());
     hello.push(1);
     hello.extend_from_slice(&[5; 32]);
-    let mut guess = vec![0, 32, 0];
-    guess.extend_from_slice(&[6; 32]);
+    let mut guess = vec![0, 64, 0];
+    guess.extend_from_slice(&[6; 64]);
     let cases: [(&[u8], &str); 4] = [
         (&guess, "the secret is not this mesh's"),
         (&[0, 0xff, 0xff], "does not follow Shoal's admission protocol"),

@@ -13,7 +13,7 @@ use shoal_ports::{
 };
 use shoal_types::{
     ChunkId, Error, Format, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query, RegisterEntry, RegisterKey, Response,
-    Result, TaskReport, TaskSpec, wire,
+    Result, Secrets, TaskReport, TaskSpec, wire,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -96,6 +96,10 @@ impl Transport for Network {
 
     fn addresses(&self) -> Vec<String> {
         vec![]
+    }
+
+    fn admit_by(&self, _: &Secrets) -> Result<()> {
+        Ok(())
     }
 
     fn present(&self, _: PeerInfo) {}

@@ -7,9 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use shoal_engine::EngineConfig;
 use shoal_gateway::Gateway;
-use shoal_net::Secret;
-use shoal_runtime::{Peer, Stopped};
-use shoal_types::{PeerInfo, RoleChange};
+use shoal_runtime::{Peer, Stopped, remembered_secrets};
+use shoal_types::{PeerInfo, RoleChange, SecretText};
 
 use crate::failure::Failure;
 use crate::home::{DIR_VAR, Home, PeerFile};
@@ -131,13 +130,15 @@ impl UpArgs {
         let peer = shoal_net::peer_id(&identity);
         let store = open_store(disk, peer)?;
         let secret = home.secret(self.secret_file.as_deref(), invite.as_ref(), !join.is_empty())?;
+        let secrets = remembered_secrets(&*store, SecretText::new(secret))?;
+        home.keep_secret(&secrets.current)?;
         let gateway = Gateway::bind(self.gateway).await?;
         let name = self.name.clone().unwrap_or_else(host_name);
         let slots = self.slots.unwrap_or_else(|| u32::try_from(cores()).unwrap_or(1));
         let parts = Parts {
             network: Network::Mesh {
                 identity,
-                secret: Secret::from_text(&secret)?,
+                secrets: secrets.clone(),
                 listen: vec![self.listen],
                 advertise: self.advertise.clone(),
                 mdns: !self.no_mdns,
@@ -180,6 +181,7 @@ impl UpArgs {
         home.announce(&announced)?;
         eprint!("{}", greeting(&announced, &home, self.parent.is_some()));
 
+        tokio::spawn(keep_secrets(running.peer.clone(), home.clone()));
         let stopped = running.peer.clone();
         let reason = tokio::select! {
             reason = stopped.stopped() => reason,
@@ -205,6 +207,17 @@ impl UpArgs {
             }
             Stopped::Failed(why) => Err(Failure::mesh(format!("the peer stopped: {why}"), "")),
         }
+    }
+}
+
+/// Keeps the mesh's secret where `shoal secret` finds it, whenever it changes.
+async fn keep_secrets(peer: Peer, home: Home) {
+    loop {
+        let (seen, secrets) = peer.secrets();
+        if let Err(Failure::Told { message, .. }) = home.keep_secret(&secrets.current) {
+            tracing::warn!(message, "the new secret is not where 'shoal secret' looks");
+        }
+        peer.secrets_after(seen).await;
     }
 }
 

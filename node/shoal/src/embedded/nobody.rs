@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::ready;
 use shoal_ports::{BoxFuture, Flow, Inbound, Transport, TransportStats};
-use shoal_types::{Error, PeerId, PeerInfo, Result};
+use shoal_types::{Error, PeerId, PeerInfo, Result, Secrets};
 use tokio::sync::mpsc;
 
 /// The transport of a peer that is alone: every call is unreachable, and
@@ -34,6 +34,10 @@ impl Transport for Nobody {
 
     fn addresses(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn admit_by(&self, _secrets: &Secrets) -> Result<()> {
+        Ok(())
     }
 
     fn present(&self, _info: PeerInfo) {}

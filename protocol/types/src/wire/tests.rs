@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     Ballot, ChunkId, ChunkRef, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, Layout, Manifest, Member,
     MeshId, NameValue, ObjectName, OutputId, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp,
-    RegisterReply, Request, Response, RoleChange, StageId, TaskId, TaskReport, TaskSpec,
+    RegisterReply, Request, Response, RoleChange, SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -96,6 +96,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     }
     for request in [
         Request::LayoutGet,
+        Request::SecretsLearn(Secrets::first(SecretText::new("x"))),
         Request::RoleChange(RoleChange { zone: Some("z".into()), weight: None, leaves: Some(true) }),
         Request::LayoutLearn(layout()),
         Request::LayoutSynced { version: 1 },

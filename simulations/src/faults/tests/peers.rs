@@ -261,3 +261,32 @@ fn a_changed_weight_is_in_the_layout_of_all_and_outlives_a_restart() {
         assert_eq!(weights(&trial), [100; 5]);
     });
 }
+
+#[test]
+fn the_secret_changes_while_one_is_away_who_learns_of_it_when_it_is_back() {
+    let mut scenario = scenario();
+    // It stays a member while it is away.
+    scenario.timing.repair_delay = Span(ms(600_000));
+    trial_of(scenario, |trial| async move {
+        trial.strike(Crash::default(), &[3], Some(40));
+        trial.strike(Partition::default(), &[4], Some(20));
+        let before = trial.peer(0).secrets().1;
+        let peer = trial.peer(0);
+        trial.ask(async move { peer.rotate_secret().await }).await.0.unwrap();
+        trial.seconds(30).await;
+        let both = trial.peer(0).secrets().1;
+        assert_eq!((both.generation, both.previous.as_ref()), (1, Some(&before.current)));
+        assert!([1, 2, 4].into_iter().all(|host| trial.peer(host).secrets().1 == both));
+        let again = trial.peer(1);
+        assert!(trial.ask(async move { again.rotate_secret().await }).await.0.is_err());
+        trial.seconds(60).await;
+        for host in 0..5 {
+            let after = trial.peer(host).secrets().1;
+            assert_eq!((after.current, after.previous), (both.current.clone(), None), "{host}");
+        }
+        // It is what admits from then on, and is remembered.
+        trial.strike(Crash::default(), &[0, 1, 2, 3, 4], Some(5));
+        trial.seconds(60).await;
+        assert!((0..5).all(|host| trial.links(host) == 4 && trial.peer(host).secrets().1.generation == 1));
+    });
+}
