@@ -3,6 +3,7 @@
 //! Each test starts peers of its own, in directories of its own, on ports that
 //! the system chooses, and speaks to them as a user does: by the command line.
 
+mod lan;
 mod mesh;
 
 mod admission;
@@ -11,6 +12,7 @@ mod demo;
 mod dev;
 mod embedded;
 mod layering;
+mod machines;
 mod membership;
 mod queries;
 mod simulation;
