@@ -124,3 +124,18 @@ fn a_peer_that_drains_leaves_when_it_is_stopped_and_joins_again_as_it_was() {
     mesh.settle();
     assert_eq!(mesh.peers[2].ok(&["get", "b/f", "-"]), "kept");
 }
+
+#[test]
+fn the_doctor_looks_at_the_machine_and_asks_the_others() {
+    let mesh = Mesh::of(3);
+    let dir = mesh.peers[0].dir.to_str().unwrap();
+    let findings = mesh.peers[0].json(&["doctor", "--json", "--dir", dir]);
+    let findings = findings.as_array().unwrap();
+    let about = |what: &str| findings.iter().filter(|finding| finding["about"] == what).count();
+    assert!(about("disk") == 3 && about("files") == 1 && about("mesh") >= 1, "{findings:?}");
+    for other in ["peer-2", "peer-3"] {
+        let says = |finding: &&Value| finding["what"].as_str().unwrap().starts_with(&format!("{other} answers in"));
+        assert!(findings.iter().any(|finding| says(&finding)), "{findings:?}");
+    }
+    assert!(findings.iter().all(|finding| finding["grade"] != "wrong"));
+}

@@ -16,7 +16,7 @@ pub use rows::{Rows, SqlUpdate};
 
 use crate::JOB_HEADER;
 use crate::routes::SqlRequest;
-use crate::view::{JobView, StatusView};
+use crate::view::{ExaminationView, JobView, StatusView};
 
 pub(crate) type Result<T> = std::result::Result<T, ClientError>;
 
@@ -65,6 +65,11 @@ impl Client {
 
     pub async fn status(&self) -> Result<StatusView> {
         self.fetch(Method::GET, self.url(&["status"])).await
+    }
+
+    /// What every live member says of the peer that is asked.
+    pub async fn examinations(&self) -> Result<Vec<ExaminationView>> {
+        self.fetch(Method::GET, self.url(&["examinations"])).await
     }
 
     /// Changes the mesh's secret.

@@ -28,6 +28,7 @@ const ROLE_BYTES_MAX: usize = 4 << 10;
 pub(crate) fn router(peer: Peer) -> Router {
     Router::new()
         .route("/v1/status", get(status::status))
+        .route("/v1/examinations", get(status::examinations))
         .route("/v1/secret/rotate", post(status::rotate_secret))
         .route("/v1/members/{who}/role", post(members::change_role).layer(DefaultBodyLimit::max(ROLE_BYTES_MAX)))
         .route("/v1/objects", get(objects::list))

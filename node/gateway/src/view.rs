@@ -2,11 +2,13 @@
 //! words, so that people and `jq` can read them.
 
 mod error;
+mod examination;
 mod job;
 mod object;
 mod status;
 
 pub use error::{ErrorView, kind};
+pub use examination::ExaminationView;
 pub use job::{EventView, JobStateView, JobView, TimedEvent};
 pub use object::{ChunkView, ManifestView, ObjectPage, ObjectView};
 pub use status::{LayoutMemberView, LayoutView, MemberView, StatusView};

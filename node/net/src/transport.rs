@@ -19,6 +19,10 @@ use crate::link::Role;
 use crate::shared::Shared;
 use crate::{NetConfig, Secret, flows, identity};
 
+/// How long it may take to connect to who is only looked for: less than a call
+/// between peers, in which this is asked, may take.
+const KNOCK_TIME_MAX: Duration = Duration::from_millis(1500);
+
 /// Starts a peer's transport: listens, and hands out what comes from others.
 ///
 /// An address that cannot be listened at is [`Error::Invalid`], naming it.
@@ -143,6 +147,24 @@ impl Transport for Net {
             let why = format!("too many dials are under way; try again in {RETRY_AFTER_MS} ms");
             self.shared.tell(Inbound::Refused { address, why });
         }
+    }
+
+    fn knock(&self, address: String) -> BoxFuture<'static, Result<()>> {
+        let limit = self.shared.limits.connect.min(KNOCK_TIME_MAX);
+        async move {
+            if !crate::address::is_host_port(&address) {
+                return Err(Error::invalid("it is not an address", "HOST:PORT is wanted"));
+            }
+            match timeout(limit, tokio::net::TcpStream::connect(address.as_str())).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(Error::invalid(error.to_string(), "")),
+                Err(_) => {
+                    let ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+                    Err(Error::Timeout { what: "connecting".into(), ms })
+                }
+            }
+        }
+        .boxed()
     }
 
     fn forget(&self, peer: PeerId) {

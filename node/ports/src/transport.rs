@@ -47,6 +47,10 @@ pub trait Transport: Send + Sync {
     /// [`Inbound::Up`], or as [`Inbound::Refused`].
     fn dial(&self, address: String);
 
+    /// Whether anybody listens at an address, without saying anything to whoever
+    /// does. [`Error::Timeout`] and [`Error::Invalid`] say why not.
+    fn knock(&self, address: String) -> BoxFuture<'static, Result<()>>;
+
     /// Forgets a peer's addresses and closes its links.
     fn forget(&self, peer: PeerId);
 

@@ -18,6 +18,7 @@ mod chunks;
 mod config;
 mod context;
 mod coordinator;
+mod doctor;
 mod gauges;
 mod jobs;
 mod layouts;
@@ -43,6 +44,7 @@ mod worker;
 mod tests;
 
 pub use config::{Bounds, PeerConfig, Timing};
+pub use doctor::Examination;
 pub use gauges::Gauge;
 pub use members::next_incarnation;
 pub use peer::{Answer, Peer, PutCondition, Update};

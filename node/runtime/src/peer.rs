@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::PeerConfig;
 use crate::context::{Actors, Context};
+use crate::doctor::{self, Examination};
 use crate::gauges::{self, Gauge};
 use crate::members::MembersMsg;
 use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
@@ -163,6 +164,12 @@ impl Peer {
     /// take over the data; [`Error::Unreachable`] when the member is.
     pub async fn change_role(&self, member: PeerId, change: RoleChange) -> Result<()> {
         self.context.call(member, Request::RoleChange(change)).await.map(|_| ())
+    }
+
+    /// Has every live member examine this peer: whether it can be reached, and
+    /// how far the clocks are apart.
+    pub async fn examine(&self) -> Vec<Examination> {
+        doctor::examine(&self.context).await
     }
 
     /// Changes the mesh's secret to a new one. Returns once this peer remembers

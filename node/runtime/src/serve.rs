@@ -9,6 +9,7 @@ use shoal_types::{ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerI
 
 use crate::chunks;
 use crate::context::{Context, lock};
+use crate::doctor;
 use crate::layouts::LayoutMsg;
 use crate::planted::Planted;
 use crate::registers;
@@ -58,6 +59,7 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;
             Ok(Response::Has(has))
         }
+        Request::Examine { addresses } => doctor::examined(context, addresses).await.map(Response::Examined),
         Request::SecretsLearn(theirs) => {
             secrets::learn(context, &theirs).await?;
             Ok(Response::Secrets(context.secrets.look(Clone::clone)))

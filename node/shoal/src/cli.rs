@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, completions, demo, dev, generate, get, invite, job, leave, ls, put, rm, secret, sim, sql, stat, status, up,
-    weight, zone,
+    bench, completions, demo, dev, doctor, generate, get, invite, job, leave, ls, put, rm, secret, sim, sql, stat,
+    status, up, weight, zone,
 };
 use crate::failure::Failure;
 
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Dev(dev::DevArgs),
     Demo(demo::DemoArgs),
     Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
     Invite(invite::InviteArgs),
     Leave(leave::LeaveArgs),
     Weight(weight::WeightArgs),
@@ -67,6 +68,7 @@ impl Command {
             Self::Dev(args) => args.run().await,
             Self::Demo(args) => args.run().await,
             Self::Status(args) => args.run().await,
+            Self::Doctor(args) => args.run().await,
             Self::Invite(args) => args.run(),
             Self::Leave(args) => args.run().await,
             Self::Weight(args) => args.run().await,

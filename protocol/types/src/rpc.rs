@@ -57,6 +57,11 @@ pub enum Request {
     ChunkHas {
         chunks: Vec<ChunkId>,
     },
+    /// The receiver tries whether these addresses of the sender can be reached
+    /// from where it is, and says what time it is there.
+    Examine {
+        addresses: Vec<String>,
+    },
     /// The secrets that the sender knows; the answer are the receiver's,
     /// who has learned from these.
     SecretsLearn(Secrets),
@@ -100,6 +105,16 @@ pub enum Response {
     Job(Option<JobSummary>),
     Runs(bool),
     Secrets(Secrets),
+    Examined(Examined),
+}
+
+/// What a peer says when it is asked to examine another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examined {
+    /// Its wall clock, in ms since the epoch.
+    pub wall_ms: u64,
+    /// Addresses that it cannot reach, each with the reason in words.
+    pub unreachable: Vec<(String, String)>,
 }
 
 /// How a flow of frames begins.

@@ -134,6 +134,16 @@ impl Transport for TransportPort {
         self.world.dial(self.here(), host);
     }
 
+    fn knock(&self, address: String) -> BoxFuture<'static, Result<()>> {
+        let host = HostId::at_address(&address).filter(|host| {
+            let state = self.world.state();
+            state.hosts.get(host.index()).is_some_and(|there| there.is_up())
+                && !state.network.is_blocked(self.here(), *host)
+        });
+        let outcome = host.map(drop).ok_or_else(|| Error::invalid("nobody listens there", ""));
+        std::future::ready(outcome).boxed()
+    }
+
     fn forget(&self, peer: PeerId) {
         let Some(host) = self.host(peer).filter(|_| self.incarnation.is_alive()) else {
             return;

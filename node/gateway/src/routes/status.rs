@@ -4,12 +4,17 @@ use axum::http::StatusCode;
 use shoal_runtime::Peer;
 
 use crate::reply::Failure;
-use crate::view::StatusView;
+use crate::view::{ExaminationView, StatusView};
 
 /// `POST /v1/secret/rotate`: nobody is told the new one here.
 pub(crate) async fn rotate_secret(State(peer): State<Peer>) -> Result<StatusCode, Failure> {
     peer.rotate_secret().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/examinations`: what every live member says of this peer.
+pub(crate) async fn examinations(State(peer): State<Peer>) -> Json<Vec<ExaminationView>> {
+    Json(peer.examine().await.iter().map(ExaminationView::from).collect())
 }
 
 /// `GET /v1/status`.

@@ -141,6 +141,10 @@ impl Transport for Network {
 
     fn dial(&self, _: String) {}
 
+    fn knock(&self, _: String) -> BoxFuture<'static, Result<()>> {
+        std::future::ready(Err(nobody(self.local))).boxed()
+    }
+
     fn forget(&self, _: PeerId) {}
 
     fn stats(&self) -> TransportStats {

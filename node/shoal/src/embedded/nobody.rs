@@ -56,6 +56,10 @@ impl Transport for Nobody {
 
     fn dial(&self, _address: String) {}
 
+    fn knock(&self, _address: String) -> BoxFuture<'static, Result<()>> {
+        unreachable(self.peer)
+    }
+
     fn forget(&self, _peer: PeerId) {}
 
     fn stats(&self) -> TransportStats {

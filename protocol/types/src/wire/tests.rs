@@ -96,6 +96,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     }
     for request in [
         Request::LayoutGet,
+        Request::Examine { addresses: vec!["h:1".into()] },
         Request::SecretsLearn(Secrets::first(SecretText::new("x"))),
         Request::RoleChange(RoleChange { zone: Some("z".into()), weight: None, leaves: Some(true) }),
         Request::LayoutLearn(layout()),
