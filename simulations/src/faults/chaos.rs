@@ -169,7 +169,14 @@ impl Chaos {
                 there.retain(|host| !victims.contains(host));
             }
             let lasts = (!is_for_good).then(|| length(self.lasts.0, random));
-            strikes.push(Strike { number: 0, at, lasts, victims, kind: kind.draw(random) });
+            let mut kind = kind.draw(random);
+            // Where many leave, few copies are left: then no more may come to harm.
+            if let FaultKind::Role(role) = &mut kind
+                && (harm.most > 0 && kinds.iter().any(|kind| kind.harms()) || !planned.is_empty())
+            {
+                role.leaves = false;
+            }
+            strikes.push(Strike { number: 0, at, lasts, victims, kind });
         }
     }
 

@@ -135,19 +135,34 @@ impl<'a> View<'a> {
         if !self.sees_majority() {
             return None;
         }
+        let wanted = Some(self.wanted(true)).filter(|wanted| self.can_hold(wanted));
+        // Those who leave stay while nobody is there to take over.
+        let wanted = wanted.or_else(|| Some(self.wanted(false)).filter(|wanted| self.can_hold(wanted)))?;
+        (wanted != self.layout.members).then(|| self.layout.replaced_by(wanted))
+    }
+
+    /// Who should be in the next layout, by id; those who leave only if they do not `go`.
+    fn wanted(&self, go: bool) -> Vec<Member> {
         let mut wanted: Vec<Member> = Vec::new();
         for (member, entry) in self.members.beside(&self.layout.members) {
             let fate = self.fate(member, entry);
-            if fate.leaves.is_none_or(|moment| moment > self.now) {
+            let is_kept = !go && fate.says.is_some_and(|info| info.leaves);
+            if is_kept || fate.leaves.is_none_or(|moment| moment > self.now) {
                 let says = fate.says.filter(|info| is_outdated(member, info));
                 wanted.push(says.map_or_else(|| member.clone(), member_of));
             }
         }
         wanted.extend(self.newcomers().filter(|(_, moment)| *moment <= self.now).map(|(info, _)| member_of(info)));
         wanted.sort_by_key(|member| member.id);
-        // Data without anybody to hold it would be lost.
-        let holds = wanted.iter().any(|member| member.weight > 0);
-        (holds && wanted != self.layout.members).then(|| self.layout.replaced_by(wanted))
+        wanted
+    }
+
+    /// Whether these can keep the data and go on deciding: most of them are
+    /// there. A layout of dead members would be the last one.
+    fn can_hold(&self, wanted: &[Member]) -> bool {
+        let is_there = |member: &&Member| member.id == self.me.id || self.members.is_live(member.id);
+        let there = wanted.iter().filter(is_there);
+        wanted.iter().filter(is_there).any(|member| member.weight > 0) && there.count() > wanted.len() / 2
     }
 
     fn sees_majority(&self) -> bool {
@@ -285,6 +300,37 @@ mod tests {
         check(&[(2, Health::Alive), (3, Health::Dead)], 61, Some(&[1, 2]));
         check(&[(2, Health::Alive)], 30, None);
         check(&[(2, Health::Alive)], 61, Some(&[1, 2]));
+    }
+
+    #[test]
+    fn who_leaves_goes_at_once_and_not_before_somebody_is_there_to_take_over() {
+        let leaving = |n: u8| {
+            let mut entry = entry(n, Health::Alive, Duration::ZERO);
+            entry.info = Some(PeerInfo { leaves: true, revision: 1, ..info(n) }.into());
+            (info(n).id, entry)
+        };
+        let other = |n: u8, health| (info(n).id, entry(n, health, Duration::ZERO));
+        let layout = Layout {
+            mesh: MeshId::from_bytes([0; 16]),
+            version: 4,
+            members: (1..=3u8).map(|n| member_of(&info(n))).collect(),
+            previous: None,
+        };
+        let me = PeerInfo { leaves: true, revision: 1, ..info(1) };
+        let next = |me: &PeerInfo, others: [(PeerId, MemberEntry); 2], now_s| {
+            let members = MemberTable { entries: others.into_iter().collect(), ..MemberTable::default() };
+            let (config, foreign) = (PeerConfig::new(info(1)), BTreeMap::new());
+            let (now, started) = (Duration::from_secs(now_s), Duration::ZERO);
+            let view =
+                View { layout: &layout, me, members: &members, foreign: &foreign, config: &config, now, started };
+            view.next().map(|next| next.members.iter().map(|member| member.id.as_bytes()[0]).collect::<Vec<_>>())
+        };
+        assert_eq!(next(&info(1), [leaving(2), other(3, Health::Alive)], 1), Some(vec![1, 3]));
+        assert_eq!(next(&me, [leaving(2), other(3, Health::Alive)], 1), Some(vec![3]));
+        // The only one to stay is dead, and is let go of before anybody else.
+        assert_eq!(next(&me, [leaving(2), other(3, Health::Dead)], 1), None);
+        assert_eq!(next(&me, [leaving(2), other(3, Health::Dead)], 61), Some(vec![1, 2]));
+        assert_eq!(next(&me, [leaving(2), leaving(3)], 1), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 mod bench;
 mod bug;
+mod detection;
 mod options;
 mod progress;
 mod replay;
@@ -43,6 +44,7 @@ enum What {
     Replay(replay::ReplayArgs),
     Scenarios(scenarios::ScenariosArgs),
     Bench(bench::BenchArgs),
+    Detection(detection::DetectionArgs),
 }
 
 impl SimArgs {
@@ -54,6 +56,7 @@ impl SimArgs {
                 Some(What::Replay(args)) => args.run().await,
                 Some(What::Scenarios(args)) => args.run(),
                 Some(What::Bench(args)) => args.run().await,
+                Some(What::Detection(args)) => args.run(),
             }
         };
         interruptible(work, async || {}).await
