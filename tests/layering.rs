@@ -26,6 +26,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
         "shoal",
         &[
             "shoal-types",
+            "shoal-placement",
             "shoal-ports",
             "shoal-net",
             "shoal-store",
