@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
-use shoal_placement::{PlacementKey, layout_owners, owners};
 use shoal_ports::{Flow, FlowReader};
-use shoal_types::{ChunkId, Error, FlowHeader, Layout, Member, PeerId, Request, Response, Result, wire};
+use shoal_types::{ChunkId, Error, FlowHeader, PeerId, Request, Response, Result, wire};
 
 use crate::context::Context;
 use crate::planted::Planted;
@@ -37,23 +36,19 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
     let hashed = bytes.clone();
     let chunk = context.blocking(move || Ok(ChunkId::of(&hashed))).await?;
     let layout = context.require_layout()?;
-    let key = PlacementKey::of_chunk(chunk);
     let replicas = match context.has_planted(Planted::AckBeforeReplicas) {
         true => 1,
         false => context.config.replicas as usize,
     };
-    let mut candidates: Vec<&Member> = context.members.look(|table| {
-        let is_live = |peer| peer == context.me || table.is_live(peer);
-        layout.members.iter().filter(|member| member.weight > 0 && is_live(member.id)).collect()
-    });
-    let mut live = candidates.len();
+    let owning = || layout.members.iter().filter(|member| member.weight > 0).map(|member| member.id);
+    let mut passed_by: BTreeSet<PeerId> =
+        context.members.look(|table| owning().filter(|peer| *peer != context.me && !table.is_live(*peer)).collect());
+    let mut live = owning().count() - passed_by.len();
     let mut have: BTreeSet<PeerId> = BTreeSet::new();
     let mut cause = None;
     loop {
-        let missing: Vec<PeerId> = owners(key, candidates.iter().copied(), replicas)
-            .into_iter()
-            .filter(|owner| !have.contains(owner))
-            .collect();
+        let mut missing = layout.owners_where(chunk, replicas, |peer| !passed_by.contains(&peer));
+        missing.retain(|owner| !have.contains(owner));
         if missing.is_empty() {
             break;
         }
@@ -71,7 +66,7 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
                 }
                 Err(error) => {
                     tracing::warn!(%error, chunk = %chunk.short(), owner = %owner.short(), "no copy there");
-                    candidates.retain(|member| member.id != owner);
+                    passed_by.insert(owner);
                     if matches!(error, Error::Unreachable { .. } | Error::Timeout { .. } | Error::NotReady { .. }) {
                         live -= 1;
                     }
@@ -177,7 +172,7 @@ pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(
 /// A whole chunk from whoever has it: its owners first, then everyone.
 async fn fetch(context: &Arc<Context>, chunk: ChunkId) -> Result<Bytes> {
     let layout = context.require_layout()?;
-    let owners = owners_in(context, &layout, chunk);
+    let owners = layout.owners(chunk).all();
     let is_candidate = |peer: &PeerId| *peer != context.me && context.is_live(*peer);
     for _ in 0..BUSY_TRIES {
         let mut busy_ms = None;
@@ -232,7 +227,7 @@ async fn fetch_from(context: &Arc<Context>, from: PeerId, chunk: ChunkId) -> Res
 
 /// Puts a verified chunk back here if this peer is one of its owners.
 fn mend(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) {
-    let owned = context.layout().is_some_and(|layout| is_owner(context, &layout, chunk));
+    let owned = context.layout().is_some_and(|layout| layout.is_owner(context.me, chunk));
     if owned {
         let store = context.ports.store.clone();
         context.ports.spawner.blocking(Box::new(move || match store.chunk_put(chunk, &bytes) {
@@ -240,15 +235,6 @@ fn mend(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) {
             Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "cannot be mended"),
         }));
     }
-}
-
-/// Whoever may hold a chunk by a layout, the present owners first.
-pub(crate) fn owners_in(context: &Context, layout: &Layout, chunk: ChunkId) -> Vec<PeerId> {
-    layout_owners(PlacementKey::of_chunk(chunk), layout, context.config.replicas as usize).all()
-}
-
-pub(crate) fn is_owner(context: &Context, layout: &Layout, chunk: ChunkId) -> bool {
-    owners(PlacementKey::of_chunk(chunk), &layout.members, context.config.replicas as usize).contains(&context.me)
 }
 
 /// The first frame of an answering flow: a `Result`.

@@ -17,6 +17,7 @@ use crate::gauges::Levels;
 use crate::jobs::Jobs;
 use crate::layouts::LayoutMsg;
 use crate::members::{MemberTable, MembersMsg};
+use crate::placed::Placed;
 use crate::published::Published;
 use crate::registers::RegistersMsg;
 use crate::serve;
@@ -52,7 +53,7 @@ pub(crate) struct Context {
     /// Everyone but this peer, as last seen.
     pub(crate) members: Published<MemberTable>,
     /// The layout in force here, if this peer knows one.
-    pub(crate) layout: Published<Option<Arc<Layout>>>,
+    pub(crate) layout: Published<Option<Arc<Placed>>>,
     pub(crate) jobs: Jobs,
     pub(crate) cache: ChunkCache,
     pub(crate) inbound_chunks: Semaphore,
@@ -118,15 +119,16 @@ impl Context {
     }
 
     /// The layout in force here, if this peer knows one.
-    pub(crate) fn layout(&self) -> Option<Arc<Layout>> {
+    pub(crate) fn layout(&self) -> Option<Arc<Placed>> {
         self.layout.look(Clone::clone)
     }
 
-    pub(crate) fn require_layout(&self) -> Result<Arc<Layout>> {
+    pub(crate) fn require_layout(&self) -> Result<Arc<Placed>> {
         self.layout().ok_or_else(|| self.not_ready("it has not found its mesh yet"))
     }
 
     pub(crate) fn publish_layout(&self, layout: Option<Arc<Layout>>) {
+        let layout = layout.map(|layout| Arc::new(Placed::new(layout, &self.config)));
         self.layout.change(|current| {
             *current = layout;
             true

@@ -16,7 +16,6 @@ use futures::channel::mpsc::UnboundedSender;
 use futures::channel::oneshot;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use shoal_job::{Action, Event, Job, JobConfig};
-use shoal_placement::{PlacementKey, layout_owners};
 use shoal_ports::TaskHandle;
 use shoal_types::{
     ChunkId, Error, Fingerprint, FragmentId, InputPin, JobEvent, JobId, JobPlan, JobState, JobSummary, OutputId,
@@ -27,6 +26,7 @@ use tokio::sync::mpsc::Sender;
 use crate::context::Context;
 use crate::jobs::Work;
 use crate::peer::Update;
+use crate::placed::Placed;
 use crate::planted::Planted;
 use crate::tables::Tables;
 use crate::worker::WorkerMsg;
@@ -179,7 +179,7 @@ impl State {
         let context = self.context.clone();
         let layout = context.layout();
         let preferred = |stage: usize, partition: usize| match (plan.stages[stage].chunks.get(partition), &layout) {
-            (Some(chunks), Some(layout)) if !chunks.is_empty() => holders(&context, layout, chunks),
+            (Some(chunks), Some(layout)) if !chunks.is_empty() => holders(layout, chunks),
             // The answer is wanted here.
             _ if stage + 1 == stages => vec![context.me],
             _ => vec![],
@@ -456,11 +456,10 @@ fn watch(context: &Arc<Context>, job: &ActorRef<CoordinatorMsg>) -> TaskHandle {
 }
 
 /// The owners of a partition's chunks, those of most first.
-fn holders(context: &Context, layout: &shoal_types::Layout, chunks: &[ChunkId]) -> Vec<PeerId> {
+fn holders(layout: &Placed, chunks: &[ChunkId]) -> Vec<PeerId> {
     let mut counts: Vec<(PeerId, usize)> = Vec::new();
     for chunk in chunks {
-        let owners = layout_owners(PlacementKey::of_chunk(*chunk), layout, context.config.replicas as usize);
-        for owner in owners.current {
+        for owner in layout.owners(*chunk).current {
             match counts.iter_mut().find(|(peer, _)| *peer == owner) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((owner, 1)),

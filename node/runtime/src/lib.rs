@@ -26,6 +26,7 @@ mod members;
 mod names;
 mod objects;
 mod peer;
+mod placed;
 mod planted;
 mod published;
 mod registers;

@@ -14,11 +14,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use shoal_membership::{Action, Identity, Swim, Timer};
-use shoal_types::{Gossip, Health, Layout, PeerId, PeerInfo, PeerMap, wire};
+use shoal_types::{Gossip, Health, PeerId, PeerInfo, PeerMap, wire};
 
 use crate::context::Context;
 use crate::gauges;
 use crate::layouts::LayoutMsg;
+use crate::placed::Placed;
 use crate::planted::Planted;
 use book::AddressBook;
 pub use incarnation::next_incarnation;
@@ -110,7 +111,7 @@ pub(crate) struct State {
     /// Of the layout, without a link, and dead or never seen.
     absent: Turns,
     /// The layout for which those were found, and its version as published.
-    layout: (u64, Option<Arc<Layout>>),
+    layout: (u64, Option<Arc<Placed>>),
     book: AddressBook,
     /// Who was not admitted, with the tick at which and why.
     refusals: BTreeMap<String, (u64, String)>,

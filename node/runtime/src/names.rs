@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use shoal_placement::{Owners, PlacementKey, layout_owners};
 use shoal_register::{Decision, Ending, Outcome};
 use shoal_types::{
     Ballot, Error, Layout, Manifest, NameValue, ObjectEntry, ObjectName, PeerId, RegisterEntry, RegisterKey, Request,
@@ -17,11 +16,6 @@ use crate::peer::PutCondition;
 use crate::planted::Planted;
 use crate::registers::{self, Acceptors};
 
-/// The acceptors of a name's register.
-pub(crate) fn acceptors(context: &Context, layout: &Layout, name: &str) -> Owners {
-    layout_owners(PlacementKey::of_name(name), layout, context.config.register_owners())
-}
-
 /// One operation on a name's register, under whatever layout is in force.
 pub(crate) async fn operate(
     context: &Arc<Context>,
@@ -30,7 +24,7 @@ pub(crate) async fn operate(
 ) -> Result<Outcome> {
     let present = || {
         let layout = context.require_layout()?;
-        let groups = acceptors(context, &layout, name).groups();
+        let groups = layout.acceptors(name).groups();
         Ok(Acceptors { groups, layout: layout.version })
     };
     let key = RegisterKey::Object(name.to_owned());

@@ -19,7 +19,7 @@ use crate::doctor::{self, Examination};
 use crate::gauges::{self, Gauge};
 use crate::members::MembersMsg;
 use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
-use crate::{chunks, jobs, names, objects, secrets, status};
+use crate::{jobs, names, objects, secrets, status};
 
 /// What a put demands of the name before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,12 +225,12 @@ impl Peer {
 
     /// The layout in force here.
     pub fn layout(&self) -> Option<Arc<Layout>> {
-        self.context.layout()
+        self.context.layout().map(|layout| layout.layout().clone())
     }
 
     /// Those who own a chunk by the layout in force here, the present ones first.
     pub fn owners_of_chunk(&self, chunk: ChunkId) -> Vec<PeerId> {
-        self.layout().map_or_else(Vec::new, |layout| chunks::owners_in(&self.context, &layout, chunk))
+        self.context.layout().map_or_else(Vec::new, |layout| layout.owners(chunk).all())
     }
 
     /// The other peers that can be counted on now, as this one sees it, by id.

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use futures::future::select;
 use futures::{StreamExt, TryStreamExt, stream};
-use shoal_placement::{PlacementKey, is_beyond, most_owners_among, owners};
+use shoal_placement::{PlacementKey, is_beyond, most_owners_among};
 use shoal_register::Decision;
 use shoal_types::{ChunkId, Error, Layout, Member, PeerId, RegisterKey, Request, Response, Result};
 
 use crate::context::{Context, lock};
 use crate::members::{MemberEntry, MemberTable};
+use crate::placed::Placed;
 use crate::planted::Planted;
 use crate::{chunks, names, serve};
 
@@ -49,7 +50,7 @@ struct Done {
 
 /// Members to whom nothing can be brought, kept up to date.
 struct Away {
-    layout: Arc<Layout>,
+    layout: Arc<Placed>,
     /// Changes of the table of members that are in it.
     seen: u64,
     peers: BTreeSet<PeerId>,
@@ -58,7 +59,7 @@ struct Away {
 impl Away {
     /// Who is away now, given who was `before`: in a large mesh nearly
     /// everyone is as before.
-    fn after(before: Option<Self>, context: &Context, layout: &Arc<Layout>) -> Self {
+    fn after(before: Option<Self>, context: &Context, layout: &Arc<Placed>) -> Self {
         context.members.look(|table| {
             let seen = table.changes.count();
             if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.layout, layout))
@@ -179,7 +180,7 @@ impl<'a> Moved<'a> {
 
 /// Brings everything to its owners. After a pass under the same layout
 /// (`before`) only that which has other living owners since.
-async fn pass(context: &Arc<Context>, layout: &Layout, away: &BTreeSet<PeerId>, before: Option<&Done>) -> Result<()> {
+async fn pass(context: &Arc<Context>, layout: &Placed, away: &BTreeSet<PeerId>, before: Option<&Done>) -> Result<()> {
     if layout.is_joint() {
         registers(context).await?;
     }
@@ -221,16 +222,13 @@ async fn registers(context: &Arc<Context>) -> Result<()> {
 
 async fn chunks(
     context: &Arc<Context>,
-    layout: &Layout,
+    layout: &Placed,
     away: &BTreeSet<PeerId>,
     before: Option<&Done>,
     mine: bool,
 ) -> Result<()> {
     let replicas = context.config.replicas as usize;
-    let living_owners = |chunk, is_away: &dyn Fn(PeerId) -> bool| {
-        let living = layout.members.iter().filter(|member| !is_away(member.id));
-        owners(PlacementKey::of_chunk(chunk), living, replicas)
-    };
+    let living_owners = |chunk, is_live: &dyn Fn(PeerId) -> bool| layout.owners_where(chunk, replicas, is_live);
     let moved = before.map(|done| Moved::of(layout, away, &done.away, replicas));
     let mut after = None;
     loop {
@@ -245,11 +243,11 @@ async fn chunks(
             if moved.as_ref().is_some_and(|moved| moved.spares(chunk)) {
                 continue;
             }
-            let owners = living_owners(chunk, &|peer| away.contains(&peer));
+            let owners = living_owners(chunk, &|peer| !away.contains(&peer));
             if mine && owners.first() != Some(&context.me) {
                 continue;
             }
-            if before.is_some_and(|done| living_owners(chunk, &|peer| done.away.contains(&peer)) == owners) {
+            if before.is_some_and(|done| living_owners(chunk, &|peer| !done.away.contains(&peer)) == owners) {
                 continue;
             }
             for owner in owners.into_iter().filter(|owner| *owner != context.me) {
@@ -274,7 +272,7 @@ async fn chunks(
                 // that has just started links to them one after the other.
                 let live = context.members.look(|table| {
                     let is_live = |peer| peer == context.me || table.is_live(peer);
-                    living_owners(chunk, &|peer| !is_live(peer))
+                    living_owners(chunk, &is_live)
                 });
                 if context.is_live(owner) && !live.contains(&owner) {
                     return Err(context.not_ready("members came back, it looks again"));

@@ -29,7 +29,7 @@ pub(crate) const HAS_MAX: usize = 8_192;
 /// Answers a call; from this peer itself too.
 pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Request) -> Result<Response> {
     match request {
-        Request::LayoutGet => Ok(Response::Layout(context.layout().map(|layout| (*layout).clone()))),
+        Request::LayoutGet => Ok(Response::Layout(context.layout().map(|layout| layout.layout().as_ref().clone()))),
         Request::LayoutLearn(layout) => {
             let _ = context.actors()?.layouts.cast(LayoutMsg::Learn(Arc::new(layout)));
             Ok(Response::Done)
@@ -51,9 +51,9 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             }
             let settled = context.layout().filter(|layout| !layout.is_joint());
             let trusted = settled.filter(|_| context.has_planted(Planted::RepairTrusts));
-            let (asking, store) = (context.clone(), context.ports.store.clone());
+            let (me, store) = (context.me, context.ports.store.clone());
             let has = move |chunk| match &trusted {
-                Some(layout) if chunks::is_owner(&asking, layout, chunk) => Ok(true),
+                Some(layout) if layout.is_owner(me, chunk) => Ok(true),
                 Some(_) | None => Ok(store.chunk_len(chunk)?.is_some()),
             };
             let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;

@@ -3,22 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use shoal_placement::{PlacementKey, owners};
-use shoal_types::{Health, Layout, MemberStatus, PeerId, PeerInfo, Result, Status};
+use shoal_types::{Health, MemberStatus, PeerId, PeerInfo, Result, Status};
 
 use crate::context::Context;
 use crate::members::MemberEntry;
 
-/// Keys by which the shares of members are found: enough for a part in a hundred.
-const KEYS: u64 = 4_096;
-
 pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     let layout = context.layout();
     let shares = match layout.clone() {
-        Some(layout) => {
-            let replicas = context.config.replicas as usize;
-            context.blocking(move || Ok(shares(&layout, replicas))).await?
-        }
+        Some(layout) => context.blocking(move || Ok(layout.shares())).await?,
         None => BTreeMap::new(),
     };
     let (clock, members_of_layout) = (&context.ports.clock, layout.iter().flat_map(|layout| &layout.members));
@@ -60,28 +53,13 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
         mesh: layout.as_ref().map(|layout| layout.mesh),
         notices: notices(context, &members, refusals),
         members,
-        layout: layout.map(|layout| (*layout).clone()),
+        layout: layout.map(|layout| layout.layout().as_ref().clone()),
         chunks: usage.chunks,
         chunk_bytes: usage.chunk_bytes,
         disk_free_bytes: usage.free_bytes,
         secret_generation: context.secrets.look(|secrets| secrets.generation),
         secret_changing: context.secrets.look(|secrets| secrets.previous.is_some()),
     })
-}
-
-/// What share of all copies each member has, in millionths: the same on every
-/// peer that has the layout.
-fn shares(layout: &Layout, replicas: usize) -> BTreeMap<PeerId, u32> {
-    let mut copies: BTreeMap<PeerId, u64> = BTreeMap::new();
-    for key in 0..KEYS {
-        // Spread evenly over all keys there are.
-        let key = PlacementKey::from_u64(key.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        for owner in owners(key, &layout.members, replicas) {
-            *copies.entry(owner).or_default() += 1;
-        }
-    }
-    let all: u64 = copies.values().sum::<u64>().max(1);
-    copies.into_iter().map(|(peer, copies)| (peer, (copies * 1_000_000 / all) as u32)).collect()
 }
 
 /// A peer of which SWIM has told, and to which there never was a link.
