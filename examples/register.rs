@@ -23,7 +23,7 @@ fn operate(
     acceptors: &mut Acceptors,
     change: impl FnMut(Option<&Bytes>) -> Decision,
 ) -> Option<Outcome> {
-    let key = RegisterKey::Object("bucket/name".into());
+    let key = RegisterKey::Object("bucket/name".parse().unwrap());
     let everyone = vec![(1..=5).map(peer).collect()];
     let mut proposal = Proposal::new(proposer, everyone, 7, change);
     let mut actions = proposal.start();

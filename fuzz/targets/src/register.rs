@@ -27,7 +27,7 @@ pub(crate) fn run(bytes: &[u8]) {
 
 /// Whatever it is asked, it never promises less, and holds nothing that it has not promised.
 fn acceptor(mut script: Script<'_>) {
-    let key = RegisterKey::Object("b/k".into());
+    let key = RegisterKey::Object("b/k".parse().unwrap());
     let mut held: Option<RegisterEntry> = None;
     while let Some(op) = script.value::<RegisterOp>() {
         let (reply, next) = Acceptor::handle(held.as_ref(), &key, &op);

@@ -19,15 +19,15 @@ use crate::registers::{self, Acceptors};
 /// One operation on a name's register, under whatever layout is in force.
 pub(crate) async fn operate(
     context: &Arc<Context>,
-    name: &str,
+    name: &ObjectName,
     change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
     let present = || {
         let layout = context.require_layout()?;
-        let groups = layout.acceptors(name).groups();
+        let groups = layout.acceptors(name.as_str()).groups();
         Ok(Acceptors { groups, layout: layout.version })
     };
-    let key = RegisterKey::Object(name.to_owned());
+    let key = RegisterKey::Object(name.clone());
     registers::operate(context, key, present()?, Some(&present), change).await
 }
 
@@ -46,13 +46,13 @@ pub(crate) async fn read(context: &Arc<Context>, name: &ObjectName) -> Result<Op
     {
         return manifest(Some(&value));
     }
-    let outcome = operate(context, name.as_str(), |_| Decision::Leave).await?;
+    let outcome = operate(context, name, |_| Decision::Leave).await?;
     manifest(outcome.value.as_ref())
 }
 
 /// A planted bug: what was accepted here last, without asking anybody.
 async fn read_here(context: &Arc<Context>, name: &ObjectName) -> Result<Option<Bytes>> {
-    let (store, key) = (context.ports.store.clone(), RegisterKey::Object(name.to_string()));
+    let (store, key) = (context.ports.store.clone(), RegisterKey::Object(name.clone()));
     Ok(context.blocking(move || store.register_get(&key)).await?.and_then(|entry| entry.value))
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn write(
     condition: &PutCondition,
 ) -> Result<()> {
     let value = wire::encode(&NameValue::Object(written.clone()))?;
-    let outcome = operate(context, name.as_str(), |found| {
+    let outcome = operate(context, name, |found| {
         if holds(condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
     })
     .await?;
@@ -104,7 +104,7 @@ fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
 /// Makes a name stand for nothing; whether it stood for something.
 pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName) -> Result<bool> {
     let removed = wire::encode(&NameValue::Removed { nonce: context.random() })?;
-    let outcome = operate(context, name.as_str(), |found| match manifest(found) {
+    let outcome = operate(context, name, |found| match manifest(found) {
         Ok(None) => Decision::Leave,
         Ok(Some(_)) | Err(_) => Decision::Write(Some(removed.clone())),
     })
@@ -140,22 +140,22 @@ pub(crate) async fn list(
     }
     require_coverage(context, &layout, |peer| pages.contains_key(&peer), prefix)?;
     // What lies beyond the end of the shortest page is not known from all.
-    let end: Option<String> = pages
+    let end: Option<ObjectName> = pages
         .values()
         .filter(|(_, more)| *more)
         .filter_map(|(entries, _)| entries.last())
         .filter_map(|entry| object_name(&entry.key))
         .min()
-        .map(str::to_owned);
-    let mut newest: BTreeMap<String, (Ballot, Option<Bytes>)> = BTreeMap::new();
+        .cloned();
+    let mut newest: BTreeMap<ObjectName, (Ballot, Option<Bytes>)> = BTreeMap::new();
     for entry in pages.into_values().flat_map(|(entries, _)| entries) {
         let Some(name) = object_name(&entry.key) else {
             continue;
         };
-        if end.as_deref().is_some_and(|end| name > end) {
+        if end.as_ref().is_some_and(|end| name > end) {
             continue;
         }
-        let known = newest.entry(name.to_owned()).or_insert((Ballot::ZERO, None));
+        let known = newest.entry(name.clone()).or_insert((Ballot::ZERO, None));
         if entry.accepted > known.0 {
             *known = (entry.accepted, entry.value);
         }
@@ -170,13 +170,13 @@ pub(crate) async fn list(
             more = true;
             break;
         }
-        entries.push(ObjectEntry { name: ObjectName::new(name)?, manifest });
+        entries.push(ObjectEntry { name, manifest });
     }
     if entries.is_empty()
         && let (true, Some(end)) = (more, end)
     {
         // A page of removed names only: look behind it.
-        return Box::pin(list(context, prefix, Some(&end), limit)).await;
+        return Box::pin(list(context, prefix, Some(end.as_str()), limit)).await;
     }
     Ok((entries, more))
 }
@@ -199,7 +199,7 @@ fn require_coverage(context: &Context, layout: &Layout, answered: impl Fn(PeerId
     Ok(())
 }
 
-fn object_name(key: &RegisterKey) -> Option<&str> {
+fn object_name(key: &RegisterKey) -> Option<&ObjectName> {
     match key {
         RegisterKey::Object(name) => Some(name),
         RegisterKey::Layout(..) => None,

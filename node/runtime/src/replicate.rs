@@ -13,7 +13,7 @@ use futures::future::select;
 use futures::{StreamExt, TryStreamExt, stream};
 use shoal_placement::{PlacementKey, is_beyond, most_owners_among};
 use shoal_register::Decision;
-use shoal_types::{ChunkId, Error, Layout, Member, PeerId, RegisterKey, Request, Response, Result};
+use shoal_types::{ChunkId, Error, Layout, Member, ObjectName, PeerId, RegisterKey, Request, Response, Result};
 
 use crate::context::{Context, lock};
 use crate::members::{MemberEntry, MemberTable};
@@ -195,12 +195,13 @@ async fn pass(context: &Arc<Context>, layout: &Placed, away: &BTreeSet<PeerId>, 
 /// An identity round for every name that is known here: what was agreed among
 /// the old owners is from then on known to a majority of the new.
 async fn registers(context: &Arc<Context>) -> Result<()> {
-    let mut after: Option<String> = None;
+    let mut after: Option<ObjectName> = None;
     loop {
         let store = context.ports.store.clone();
-        let from = after.clone();
-        let page = context.blocking(move || store.register_scan("", from.as_deref(), PAGE)).await?;
-        let names: Vec<String> = page
+        let from = after.take();
+        let page =
+            context.blocking(move || store.register_scan("", from.as_ref().map(ObjectName::as_str), PAGE)).await?;
+        let names: Vec<ObjectName> = page
             .into_iter()
             .filter_map(|entry| match entry.key {
                 RegisterKey::Object(name) => Some(name),

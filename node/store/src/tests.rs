@@ -33,7 +33,7 @@ fn chunk(n: u64) -> (ChunkId, Vec<u8>) {
 fn entry(name: &str, counter: u64) -> RegisterEntry {
     let ballot = Ballot { counter, proposer: peer() };
     RegisterEntry {
-        key: RegisterKey::Object(name.into()),
+        key: RegisterKey::Object(name.parse().unwrap()),
         promised: ballot,
         accepted: ballot,
         value: Some(Bytes::from(format!("{name} {counter}"))),

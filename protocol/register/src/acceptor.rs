@@ -61,7 +61,7 @@ mod tests {
 
     /// Hands the operations to one acceptor in turn; the last answer and the state.
     fn check(ops: &[RegisterOp]) -> (RegisterReply, Option<RegisterEntry>) {
-        let key = RegisterKey::Object("b/k".into());
+        let key = RegisterKey::Object("b/k".parse().unwrap());
         let mut state = None;
         let mut last = None;
         for op in ops {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn an_accept_said_twice_is_accepted_twice_and_stored_once() {
-        let key = RegisterKey::Object("b/k".into());
+        let key = RegisterKey::Object("b/k".parse().unwrap());
         let op = RegisterOp::Accept { ballot: ballot(2, 1), value: value("x") };
         let (_, state) = check(std::slice::from_ref(&op));
         let (reply, next) = Acceptor::handle(state.as_ref(), &key, &op);

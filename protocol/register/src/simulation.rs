@@ -226,7 +226,7 @@ impl World {
             None
         } else {
             peer.layout = peer.layout.max(layout);
-            let key = RegisterKey::Object("b/k".into());
+            let key = RegisterKey::Object("b/k".parse().unwrap());
             let (reply, next) = Acceptor::handle(peer.durable.as_ref(), &key, what);
             if next.is_some() {
                 peer.durable = next;

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{MeshId, PeerId};
+use crate::{MeshId, ObjectName, PeerId};
 
 /// What a register holds the value of. Ordered, so that a prefix can be
 /// listed in byte order.
@@ -15,14 +15,14 @@ pub enum RegisterKey {
     /// members of the version before. Mesh and version.
     Layout(MeshId, u64),
     /// An object's name; the value is its manifest, absent when removed.
-    Object(String),
+    Object(ObjectName),
 }
 
 impl fmt::Display for RegisterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Layout(mesh, version) => write!(f, "layout {version} of mesh {}", mesh.short()),
-            Self::Object(name) => f.write_str(name),
+            Self::Object(name) => write!(f, "{name}"),
         }
     }
 }

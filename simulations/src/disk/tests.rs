@@ -35,7 +35,7 @@ fn chunk(n: u64, bytes: usize) -> (ChunkId, Vec<u8>) {
 }
 
 fn key(name: u64) -> RegisterKey {
-    RegisterKey::Object(format!("b/{name}"))
+    RegisterKey::Object(format!("b/{name}").parse().unwrap())
 }
 
 /// A register as it is after `counter` changes.

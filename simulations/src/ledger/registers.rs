@@ -71,7 +71,7 @@ mod tests {
     fn entry(promised: u64, accepted: u64, value: &'static str) -> RegisterEntry {
         let ballot = |counter| Ballot { counter, proposer: PeerId::from_bytes([1; 32]) };
         RegisterEntry {
-            key: RegisterKey::Object("x".into()),
+            key: RegisterKey::Object("b/x".parse().unwrap()),
             promised: ballot(promised),
             accepted: ballot(accepted),
             value: Some(Bytes::from_static(value.as_bytes())),
@@ -83,7 +83,7 @@ mod tests {
         let mut registers = Registers::default();
         registers.synced(HostId(1), 0, &entry(5, 3, "a"));
         let check = |disk, found: Option<RegisterEntry>, wrong: Option<&str>| {
-            let judged = registers.judge(HostId(1), disk, &RegisterKey::Object("x".into()), found.as_ref());
+            let judged = registers.judge(HostId(1), disk, &RegisterKey::Object("b/x".parse().unwrap()), found.as_ref());
             match wrong {
                 None => assert_eq!(judged, None),
                 Some(wrong) => assert!(judged.clone().unwrap().contains(wrong), "{judged:?}"),

@@ -38,7 +38,12 @@ fn manifest() -> Manifest {
 
 fn entry() -> RegisterEntry {
     let value = wire::encode(&NameValue::Object(manifest())).ok();
-    RegisterEntry { key: RegisterKey::Object("b/k".into()), promised: ballot(), accepted: Ballot::ZERO, value }
+    RegisterEntry {
+        key: RegisterKey::Object("b/k".parse().unwrap()),
+        promised: ballot(),
+        accepted: Ballot::ZERO,
+        value,
+    }
 }
 
 fn ballot() -> Ballot {
@@ -87,7 +92,7 @@ pub(crate) fn gossips() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn requests() -> Vec<Vec<u8>> {
-    let key = RegisterKey::Object("bucket/key".into());
+    let key = RegisterKey::Object("bucket/key".parse().unwrap());
     let value = Some(Bytes::from_static(b"value"));
     frames([
         Request::LayoutGet,

@@ -91,7 +91,9 @@ impl Store for MemoryStore {
     fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {
         let kept = self.kept();
         let names = kept.registers.iter().filter(|(key, _)| match key {
-            RegisterKey::Object(name) => name.starts_with(prefix) && after.is_none_or(|after| name.as_str() > after),
+            RegisterKey::Object(name) => {
+                name.as_str().starts_with(prefix) && after.is_none_or(|after| name.as_str() > after)
+            }
             RegisterKey::Layout(..) => false,
         });
         Ok(names.map(|(_, entry)| entry.clone()).take(limit).collect())
@@ -138,7 +140,7 @@ mod tests {
     fn names_are_scanned_in_byte_order_after_a_name() {
         let store = MemoryStore::new(PeerId::from_bytes([0; 32]));
         let entry = |key| RegisterEntry { key, promised: Ballot::ZERO, accepted: Ballot::ZERO, value: None };
-        let names = ["b/2", "b/1", "a/1", "b/3"].map(|name| entry(RegisterKey::Object(name.into())));
+        let names = ["b/2", "b/1", "a/1", "b/3"].map(|name| entry(RegisterKey::Object(name.parse().unwrap())));
         store.register_put(&names).unwrap();
         store.register_put(&[entry(RegisterKey::Layout(shoal_types::MeshId::from_bytes([0; 16]), 1))]).unwrap();
         let found = store.register_scan("b/", Some("b/1"), 10).unwrap();

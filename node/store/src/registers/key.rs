@@ -8,7 +8,7 @@ const OBJECT: u8 = 1;
 pub(super) fn encode(key: &RegisterKey) -> Vec<u8> {
     match key {
         RegisterKey::Layout(mesh, version) => [&[LAYOUT][..], mesh.as_bytes(), &version.to_be_bytes()].concat(),
-        RegisterKey::Object(name) => object(name),
+        RegisterKey::Object(name) => object(name.as_str()),
     }
 }
 
@@ -32,11 +32,11 @@ mod tests {
     fn keys_sort_as_bytes_in_the_order_of_the_registers() {
         let mesh = MeshId::from_bytes([9; 16]);
         let mut keys = [
-            RegisterKey::Object("b/é".into()),
+            RegisterKey::Object("b/é".parse().unwrap()),
             RegisterKey::Layout(mesh, 256),
-            RegisterKey::Object("b".into()),
+            RegisterKey::Object("b/a".parse().unwrap()),
             RegisterKey::Layout(mesh, 2),
-            RegisterKey::Object("b/z".into()),
+            RegisterKey::Object("b/z".parse().unwrap()),
         ];
         keys.sort();
         assert!(keys.iter().map(encode).is_sorted());

@@ -26,7 +26,7 @@ fn bench() -> Bench {
 }
 
 fn key() -> RegisterKey {
-    RegisterKey::Object("b/x".into())
+    RegisterKey::Object("b/x".parse().unwrap())
 }
 
 #[test]

@@ -57,10 +57,10 @@ fn everything_acknowledged_before_a_kill_is_there() {
         for n in 1..=acknowledged {
             let (id, bytes) = chunk(n);
             assert_eq!(store.chunk_get(id, None).unwrap().unwrap(), bytes, "chunk {n}");
-            let key = RegisterKey::Object(format!("b/{n}"));
+            let key = RegisterKey::Object(format!("b/{n}").parse().unwrap());
             assert_eq!(store.register_get(&key).unwrap(), Some(entry(&format!("b/{n}"), n)));
         }
-        let counter = store.register_get(&RegisterKey::Object("b/counter".into())).unwrap().unwrap();
+        let counter = store.register_get(&RegisterKey::Object("b/counter".parse().unwrap())).unwrap().unwrap();
         assert!(counter.promised.counter >= acknowledged);
     }
 }

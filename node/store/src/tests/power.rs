@@ -40,7 +40,7 @@ fn run(seed: u64, left_out: LeftOut) -> Result<(), String> {
                 let n = doubtful.take().unwrap_or_else(|| random.below(400));
                 let known = registers.entry(name).or_default();
                 known.1 = counter;
-                let written = store.register_put(&[entry(&name.to_string(), counter)]);
+                let written = store.register_put(&[entry(&format!("b/{name}"), counter)]);
                 if written.is_ok() {
                     known.0 = counter;
                 }
@@ -73,7 +73,9 @@ fn verify(store: &LocalStore, chunks: &[u64], registers: &BTreeMap<u64, (u64, u6
         }
     }
     for (name, (acknowledged, tried)) in registers {
-        let found = store.register_get(&RegisterKey::Object(name.to_string())).map_err(|error| error.to_string())?;
+        let found = store
+            .register_get(&RegisterKey::Object(format!("b/{name}").parse().unwrap()))
+            .map_err(|error| error.to_string())?;
         let counter = found.map_or(0, |entry| entry.promised.counter);
         if !(*acknowledged..=*tried).contains(&counter) {
             return Err(format!("register {name} is at {counter}, {acknowledged} was acknowledged, {tried} was tried"));

@@ -23,7 +23,7 @@ struct Acceptors {
 
 impl Acceptors {
     fn answer(&mut self, to: PeerId, op: &RegisterOp) -> RegisterReply {
-        let key = RegisterKey::Object("b/k".into());
+        let key = RegisterKey::Object("b/k".parse().unwrap());
         let (reply, next) = Acceptor::handle(self.states.get(&to), &key, op);
         if let Some(next) = next {
             self.syncs += 1;

@@ -61,7 +61,7 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
 #[test]
 fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     let ballot = Ballot { counter: 5, proposer: peer() };
-    let key = RegisterKey::Object("bucket/key".into());
+    let key = RegisterKey::Object("bucket/key".parse().unwrap());
     let value = Some(Bytes::from_static(b"value"));
     check(layout());
     check(manifest());
@@ -163,5 +163,14 @@ proptest! {
             frame[at] = byte;
             survives(&frame);
         }
+    }
+}
+
+#[test]
+fn a_register_of_what_is_no_name_is_not_read() {
+    let read = |name: &str| decode::<RegisterKey>(&encode(&(1u32, name)).unwrap());
+    assert_eq!(read("b/k").unwrap(), RegisterKey::Object("b/k".parse().unwrap()));
+    for name in ["", "b", "b/", "/k", "b/../k", "b/\0", &format!("b/{}", "k".repeat(2_000))] {
+        assert!(read(name).is_err(), "{name}");
     }
 }

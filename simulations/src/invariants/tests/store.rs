@@ -105,7 +105,7 @@ fn a_promise_that_is_forgotten_is_found() {
     let world = world(3);
     let (liar, store) = witnessed(&world);
     let entry = |counter| RegisterEntry {
-        key: RegisterKey::Object("x".into()),
+        key: RegisterKey::Object("b/x".parse().unwrap()),
         promised: Ballot { counter, proposer: PeerId::from_bytes([1; 32]) },
         accepted: Ballot::ZERO,
         value: None,
