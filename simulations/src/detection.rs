@@ -30,6 +30,14 @@ pub struct Spread {
     pub max: u64,
 }
 
+impl Spread {
+    pub(crate) fn of(mut measured: Vec<u64>) -> Self {
+        measured.sort_unstable();
+        let at = |index: usize| measured.get(index).copied().unwrap_or_default();
+        Self { p50: at(measured.len() / 2), max: at(measured.len().saturating_sub(1)) }
+    }
+}
+
 /// What the failure detectors of a mesh of one size do, over a number of
 /// seeds. Times are virtual, in ms: of deaths that nothing tells of, so that
 /// probes alone find them. What is sent is counted per peer, in packets of
@@ -70,20 +78,16 @@ pub fn detection(peers: u32, seeds: Range<u64>) -> DetectionRow {
         let mut run = Run::new(peers as usize, seed);
         all.failed += u64::from(run.measure(&mut all).is_none());
     }
-    let spread = |mut of: Vec<u64>| {
-        of.sort_unstable();
-        Spread { p50: of.get(of.len() / 2).copied().unwrap_or_default(), max: of.last().copied().unwrap_or_default() }
-    };
     DetectionRow {
         peers,
         seeds: count,
-        suspected_ms: spread(all.suspected),
-        dead_first_ms: spread(all.dead_first),
-        dead_last_ms: spread(all.dead_last),
-        packets_per_s: spread(all.packets),
-        bytes_per_s: spread(all.bytes),
-        join_ms: spread(all.join),
-        join_bytes_per_s: spread(all.join_bytes),
+        suspected_ms: Spread::of(all.suspected),
+        dead_first_ms: Spread::of(all.dead_first),
+        dead_last_ms: Spread::of(all.dead_last),
+        packets_per_s: Spread::of(all.packets),
+        bytes_per_s: Spread::of(all.bytes),
+        join_ms: Spread::of(all.join),
+        join_bytes_per_s: Spread::of(all.join_bytes),
         failed: all.failed,
     }
 }
@@ -188,7 +192,7 @@ impl Run {
     }
 }
 
-fn ms(time: Duration) -> u64 {
+pub(crate) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -16,7 +16,8 @@
 //!
 //! [`Simulation`] runs one world; [`Swarm`] many of them, on all cores, until
 //! one breaks a promise; [`shrink()`] makes that one small, and a [`Replay`] is the
-//! line that runs it again. [`SwimWorld`] is a mesh of failure detectors alone.
+//! line that runs it again. [`SwimWorld`] is a mesh of failure detectors alone;
+//! [`detection`] and [`joining`] measure what it takes to notice who goes and who comes.
 
 mod compute;
 mod detection;
@@ -26,6 +27,7 @@ mod faults;
 mod heap;
 mod host;
 mod invariants;
+mod joining;
 mod ledger;
 mod network;
 mod panics;
@@ -59,6 +61,7 @@ pub use faults::{
 };
 pub use heap::EventHeap;
 pub use host::Death;
+pub use joining::{JoiningRow, joining};
 pub use random::Random;
 pub use replay::{Origin, Replay};
 pub use report::{

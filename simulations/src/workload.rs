@@ -38,7 +38,7 @@ impl World {
     }
 
     /// Whether everyone is up and in one settled layout.
-    fn formed(&self) -> bool {
+    pub(crate) fn is_formed(&self) -> bool {
         let peers = self.peers();
         let everyone = self.state().hosts.iter().filter(|host| host.held == 0).count();
         peers.len() == everyone
@@ -49,7 +49,7 @@ impl World {
 
     /// Waits for that.
     pub(crate) async fn until_formed(&self) {
-        while !self.formed() {
+        while !self.is_formed() {
             self.sleep(std::time::Duration::from_millis(100)).await;
         }
     }

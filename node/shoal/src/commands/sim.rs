@@ -1,6 +1,7 @@
 mod bench;
 mod bug;
 mod detection;
+mod joining;
 mod options;
 mod progress;
 mod replay;
@@ -45,6 +46,7 @@ enum What {
     Scenarios(scenarios::ScenariosArgs),
     Bench(bench::BenchArgs),
     Detection(detection::DetectionArgs),
+    Joining(joining::JoiningArgs),
 }
 
 impl SimArgs {
@@ -57,6 +59,7 @@ impl SimArgs {
                 Some(What::Scenarios(args)) => args.run(),
                 Some(What::Bench(args)) => args.run().await,
                 Some(What::Detection(args)) => args.run(),
+                Some(What::Joining(args)) => args.run(),
             }
         };
         interruptible(work, async || {}).await
