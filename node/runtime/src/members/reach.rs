@@ -130,10 +130,10 @@ impl State {
             return;
         }
         let (linked, is_member) = (self.is_linked(peer), self.swim.is_member(peer));
-        let is_wanted = self.layout.1.as_ref().is_some_and(|layout| is_in(layout, peer));
+        let is_wanted = || self.layout.1.as_ref().is_some_and(|layout| is_in(layout, peer));
         self.strangers.set(peer, linked && !is_member);
         self.unlinked.set(peer, !linked && is_member);
-        self.absent.set(peer, !linked && !is_member && is_wanted);
+        self.absent.set(peer, !linked && !is_member && is_wanted());
     }
 }
 
