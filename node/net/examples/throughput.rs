@@ -64,6 +64,7 @@ async fn peer(seed: u8) -> Result<(Arc<dyn Transport>, mpsc::Receiver<Inbound>)>
         gateway: None,
         leaves: false,
         revision: 0,
+        mesh: None,
     };
     let mut config = NetConfig::new([seed; 32], Secret::from_text("only for this measurement")?, info);
     config.listen = vec![([127, 0, 0, 1], 0).into()];

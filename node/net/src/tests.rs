@@ -60,6 +60,7 @@ fn config() -> NetConfig {
         gateway: None,
         leaves: false,
         revision: 0,
+        mesh: None,
     };
     let mut config = NetConfig::new(identity, Secret::from_text(SECRET).unwrap(), info);
     config.listen = vec!["127.0.0.1:0".parse().unwrap()];

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use futures::future::{Either, FutureExt, select};
 use ractor::{ActorCell, ActorRef};
 use shoal_ports::{Ports, TaskHandle};
-use shoal_types::{Error, Layout, MeshId, PeerId, PeerInfo, Request, Response, Result, Secrets, wire};
+use shoal_types::{Error, Layout, PeerId, PeerInfo, Request, Response, Result, Secrets, wire};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::chunks::ChunkCache;
 use crate::config::PeerConfig;
 use crate::gauges::Levels;
 use crate::jobs::Jobs;
-use crate::layouts::LayoutMsg;
+use crate::layouts::{LayoutMsg, Stranger};
 use crate::members::{MemberTable, MembersMsg};
 use crate::placed::Placed;
 use crate::published::Published;
@@ -61,7 +61,7 @@ pub(crate) struct Context {
     /// Whom this peer could not bring anything to while it brought all else
     /// to the owners of that layout version.
     pub(crate) synced: Mutex<Option<(u64, Vec<PeerId>)>>,
-    stranger: Mutex<Option<MeshId>>,
+    stranger: Mutex<Option<Stranger>>,
     /// What this peer says of itself.
     info: Mutex<Arc<PeerInfo>>,
     /// Held while that is changed.
@@ -106,8 +106,15 @@ impl Context {
         lock(&self.info).clone()
     }
 
-    pub(crate) fn set_info(&self, info: PeerInfo) {
-        *lock(&self.info) = Arc::new(info);
+    /// Changes that. Whoever links to it from now on is told.
+    pub(crate) fn change_info(&self, change: impl FnOnce(&mut PeerInfo)) {
+        let mut info = lock(&self.info);
+        let mut changed = (**info).clone();
+        change(&mut changed);
+        if changed != **info {
+            self.ports.transport.present(changed.clone());
+            *info = Arc::new(changed);
+        }
     }
 
     pub(crate) fn actors(&self) -> Result<&Actors> {
@@ -129,6 +136,7 @@ impl Context {
 
     pub(crate) fn publish_layout(&self, layout: Option<Arc<Layout>>) {
         let layout = layout.map(|layout| Arc::new(Placed::new(layout, &self.config)));
+        self.change_info(|info| info.mesh = layout.as_ref().map(|layout| layout.mesh));
         self.layout.change(|current| {
             *current = layout;
             true
@@ -136,11 +144,11 @@ impl Context {
     }
 
     /// Notes that another mesh with the same secret is about, or none any more.
-    pub(crate) fn say_stranger(&self, mesh: Option<MeshId>) {
-        *lock(&self.stranger) = mesh;
+    pub(crate) fn say_stranger(&self, stranger: Option<Stranger>) {
+        *lock(&self.stranger) = stranger;
     }
 
-    pub(crate) fn stranger(&self) -> Option<MeshId> {
+    pub(crate) fn stranger(&self) -> Option<Stranger> {
         *lock(&self.stranger)
     }
 

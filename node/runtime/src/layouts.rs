@@ -5,16 +5,17 @@
 //! ```
 //!
 //! Version `v + 1` is decided in the register `Layout(v + 1)`, whose acceptors
-//! are the members of `v`: a minority cannot change it, and whoever proposes,
-//! everyone learns the same value. While joint, names and chunks are kept by
-//! old and new owners; each member brings what it holds to the new owners and
-//! says so, and only then are the old ones let go.
+//! are the members of `v`, the old ones while it is joint: a minority cannot
+//! change it, and whoever proposes, everyone learns the same value. While
+//! joint, names and chunks are kept by old and new owners; each member brings
+//! what it holds to the new owners and says so, and only then are the old ones
+//! let go. Should too many of the new ones go meanwhile, others replace them.
 
 mod change;
 mod spread;
 mod strangers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use crate::replicate;
 use crate::role::{self, member_of};
 use crate::supervisor::SupervisorMsg;
 use change::{Outlook, View};
+pub(crate) use strangers::{Stranger, is_empty};
 
 /// The note in which the layout is kept.
 const LAYOUT_NOTE: &str = "layout";
@@ -47,8 +49,11 @@ const HINTS: u64 = 16;
 pub(crate) enum LayoutMsg {
     /// Takes up the layout of the last time, or forms a mesh where that is wanted.
     Start(RpcReplyPort<Result<()>>),
-    /// A link to a peer is there.
-    Linked(PeerId),
+    /// A link to a peer is there, which is of this mesh, if of any.
+    Linked {
+        peer: PeerId,
+        mesh: Option<MeshId>,
+    },
     /// A peer says which version it knows.
     Hint {
         from: PeerId,
@@ -63,6 +68,11 @@ pub(crate) enum LayoutMsg {
     Fetched(Option<Layout>),
     /// This peer says something else of itself than before.
     Reconsider,
+    /// The members have been asked whether they keep anything: nobody in the
+    /// layout of this version does.
+    Emptiness {
+        version: Option<u64>,
+    },
     /// An attempt to change it has ended.
     Proposed(Result<Layout>),
     Tick,
@@ -92,6 +102,8 @@ pub(crate) struct State {
     foreign: BTreeMap<PeerId, MeshId>,
     /// For how many ticks one of them has been there.
     foreign_ticks: u64,
+    /// Whether the members are being asked if they keep anything.
+    asking: bool,
 }
 
 impl Actor for Layouts {
@@ -119,7 +131,8 @@ impl Actor for Layouts {
                 myself.cast(LayoutMsg::Tick)?;
                 let _ = reply.send(started);
             }
-            LayoutMsg::Linked(peer) => {
+            LayoutMsg::Linked { peer, mesh } => {
+                state.belongs(peer, mesh);
                 let many = state.context.members.look(|table| table.entries.len() as u64);
                 if many <= HINTS || state.context.random() % many < HINTS {
                     state.hint(peer);
@@ -135,14 +148,16 @@ impl Actor for Layouts {
                 }
             }
             LayoutMsg::Reconsider => state.outlook = None,
+            LayoutMsg::Emptiness { version } => state.shrink(&myself, version),
             LayoutMsg::Proposed(result) => {
                 state.proposing = false;
                 gauges::note(&state.context.levels.proposals, 0);
                 match result {
                     Ok(layout) => {
                         let layout = Arc::new(layout);
+                        let before = state.layout.clone();
                         state.learn(layout.clone()).await?;
-                        state.spread(&layout);
+                        state.spread(&layout, before.as_deref());
                     }
                     Err(error) => {
                         tracing::info!(%error, "the layout was not changed");
@@ -186,6 +201,7 @@ impl State {
             not_ours: None,
             foreign: BTreeMap::new(),
             foreign_ticks: 0,
+            asking: false,
         })
     }
 
@@ -205,13 +221,13 @@ impl State {
             let (store, note) = (self.context.ports.store.clone(), wire::encode(&*layout)?);
             self.context.blocking(move || store.note_put(LAYOUT_NOTE, &note)).await?;
         }
-        let registers = self.context.actors()?.registers.clone();
-        call!(registers, RegistersMsg::Layout, layout.version)
-            .map_err(|_| self.context.not_ready("its registers have stopped"))?;
+        self.fence(layout.version).await?;
         tracing::info!(version = layout.version, members = layout.members.len(), joint = layout.is_joint(), "layout");
         self.context.publish_layout(Some(layout.clone()));
         self.involved = layout.involves(self.context.me);
-        self.layout = Some(layout);
+        if self.layout.replace(layout).is_none() {
+            self.look_for_strangers();
+        }
         self.outlook = None;
         self.unready = None;
         self.not_ours = None;
@@ -224,11 +240,18 @@ impl State {
         Ok(())
     }
 
+    /// Has the acceptors here refuse operations under other versions.
+    async fn fence(&self, version: u64) -> Result<()> {
+        let registers = self.context.actors()?.registers.clone();
+        let stopped = |_| self.context.not_ready("its registers have stopped");
+        call!(registers, RegistersMsg::Layout, version).map_err(stopped)
+    }
+
     async fn learn(&mut self, layout: Arc<Layout>) -> Result<()> {
         match &self.layout {
             None => {
                 // Somebody else's business until it takes us in.
-                if layout.involves(self.context.me) {
+                if layout.involves(self.context.me) && !self.is_not_ours(layout.mesh, layout.version) {
                     self.adopt(layout, true).await?;
                 } else {
                     self.not_ours = Some((layout.mesh, layout.version));
@@ -245,34 +268,37 @@ impl State {
         Ok(())
     }
 
-    /// Whether nothing would be lost if this peer forgot what it holds.
-    async fn is_empty(&self) -> Result<bool> {
-        let store = self.context.ports.store.clone();
-        self.context
-            .blocking(move || Ok(store.chunk_list(None, 1)?.is_empty() && store.register_scan("", None, 1)?.is_empty()))
-            .await
-    }
-
     fn hinted(&mut self, myself: &ActorRef<LayoutMsg>, from: PeerId, mesh: MeshId, version: u64) {
         match &self.layout {
             Some(ours) if ours.mesh == mesh && version > ours.version => self.fetch(myself, from),
             Some(ours) if ours.mesh == mesh && version < ours.version => self.hint(from),
             Some(ours) if ours.mesh == mesh => {}
             Some(_) => {
-                let before = self.foreign.insert(from, mesh);
-                if before.is_none() {
+                if !self.foreign.contains_key(&from) {
                     self.hint(from);
                 }
-                if before != Some(mesh) {
-                    self.outlook = None;
-                }
-                return;
+                return self.belongs(from, Some(mesh));
             }
-            None if self.not_ours.is_some_and(|(known, seen)| known == mesh && version <= seen) => {}
+            None if self.is_not_ours(mesh, version) => {}
             // It may be the mesh that has us as a member.
             None => self.fetch(myself, from),
         }
         self.no_longer_foreign(from);
+    }
+
+    /// Whether this version of a mesh's layout has been looked at, or given up.
+    fn is_not_ours(&self, mesh: MeshId, version: u64) -> bool {
+        self.not_ours.is_some_and(|(known, seen)| known == mesh && version <= seen)
+    }
+
+    /// A peer is of this mesh, or of none.
+    fn belongs(&mut self, peer: PeerId, mesh: Option<MeshId>) {
+        let ours = self.layout.as_ref().map(|layout| layout.mesh);
+        match mesh.filter(|mesh| ours.is_some_and(|ours| ours != *mesh)) {
+            Some(theirs) if self.foreign.insert(peer, theirs) != Some(theirs) => self.outlook = None,
+            Some(_) => {}
+            None => self.no_longer_foreign(peer),
+        }
     }
 
     fn no_longer_foreign(&mut self, peer: PeerId) {
@@ -285,6 +311,9 @@ impl State {
         self.ticks += 1;
         let context = self.context.clone();
         let Some(layout) = self.layout.clone() else {
+            if self.ticks.is_multiple_of(HINT_TICKS) {
+                self.hint_somebody();
+            }
             if context.config.join.is_empty() && self.may_form() {
                 self.form().await?;
             }
@@ -293,7 +322,7 @@ impl State {
         if self.ticks.is_multiple_of(HINT_TICKS) {
             self.hint_somebody();
         }
-        self.yield_to_strangers().await?;
+        self.yield_to_strangers(myself).await?;
         if self.proposing || !self.involved || self.layout.is_none() {
             return Ok(());
         }
@@ -324,9 +353,11 @@ impl State {
 
     /// The version that should follow, if one should.
     fn next(&self, layout: &Layout) -> Option<Layout> {
-        if layout.is_joint() {
-            return Some(layout.settled());
-        }
+        if layout.is_joint() { Some(layout.settled()) } else { self.changed(layout) }
+    }
+
+    /// The joint version with those as members who should be, if that are others.
+    fn changed(&self, layout: &Layout) -> Option<Layout> {
         self.view(layout, self.context.ports.clock.now(), |view| view.next())
     }
 
@@ -340,12 +371,18 @@ impl State {
         self.proposing = true;
         gauges::note(&self.context.levels.proposals, 1);
         let (context, myself, unready) = (self.context.clone(), myself.clone(), self.unready.take());
+        let elsewhere: BTreeSet<PeerId> = self.foreign.keys().copied().collect();
+        let instead = if current.is_joint() { self.changed(&current) } else { None };
         self.context.spawn("layout propose", async move {
             let result = async {
-                if current.is_joint() {
-                    replicate::may_settle(&context, &current, unready).await?;
+                if !current.is_joint() {
+                    return decide(&context, &current, next).await;
                 }
-                decide(&context, &current, next).await
+                match (replicate::may_settle(&context, &current, &elsewhere, unready).await, instead) {
+                    (Ok(()), _) => decide(&context, &current, next).await,
+                    (Err(Error::NoQuorum { .. }), Some(instead)) => decide(&context, &current, instead).await,
+                    (Err(error), _) => Err(error),
+                }
             };
             let _ = myself.cast(LayoutMsg::Proposed(result.await));
         });
@@ -355,7 +392,7 @@ impl State {
 /// Runs the register that decides the version after `current`; gives what was
 /// decided there, by whomever.
 async fn decide(context: &Arc<Context>, current: &Layout, next: Layout) -> Result<Layout> {
-    let groups = current.groups().map(|group| group.iter().map(|member| member.id).collect()).collect();
+    let groups = vec![current.deciders().iter().map(|member| member.id).collect()];
     let acceptors = Acceptors { groups, layout: current.version };
     let value = wire::encode(&next)?;
     let change = move |found: Option<&bytes::Bytes>| match found {

@@ -63,6 +63,8 @@ pub(crate) enum MembersMsg {
         from: PeerId,
         info: Box<PeerInfo>,
     },
+    /// A peer says that it is of no mesh any more.
+    Homeless(PeerId),
     /// This peer says something else of itself than before.
     Present,
     Refused {
@@ -164,6 +166,10 @@ impl Actor for Members {
                 state.heard(from, *info);
                 vec![]
             }
+            MembersMsg::Homeless(peer) => {
+                state.lost_its_mesh(peer);
+                vec![]
+            }
             MembersMsg::Present => {
                 state.presentations = reach::PRESENTATIONS;
                 state.present();
@@ -255,12 +261,13 @@ impl State {
         self.book.enter(peer, &identity.addresses);
         let before = self.met.get(&peer).filter(|met| is_later(&met.info, &info)).map(|met| met.info.clone());
         let info = before.unwrap_or(info);
+        let mesh = info.mesh;
         let before = self.met.insert(peer, Met { info, linked: true });
         self.links += usize::from(before.is_none_or(|met| !met.linked));
         self.touched.insert(peer);
         if let Ok(actors) = self.context.actors() {
             // A stopped layout actor means that the peer stops.
-            let _ = actors.layouts.cast(LayoutMsg::Linked(peer));
+            let _ = actors.layouts.cast(LayoutMsg::Linked { peer, mesh });
         }
         // Whoever knows the other already has heard of it from somebody, and
         // so has the other of us: in a large mesh that is how it is mostly.
@@ -274,6 +281,13 @@ impl State {
         } else if let Some(met) = self.met.get_mut(&from).filter(|met| is_later(&info, &met.info)) {
             met.info = Arc::new(info);
             self.touched.insert(from);
+        }
+    }
+
+    fn lost_its_mesh(&mut self, peer: PeerId) {
+        if let Some(met) = self.met.get_mut(&peer).filter(|met| met.info.mesh.is_some()) {
+            met.info = Arc::new(PeerInfo { mesh: None, ..(*met.info).clone() });
+            self.touched.insert(peer);
         }
     }
 

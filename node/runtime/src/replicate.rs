@@ -297,12 +297,19 @@ async fn chunks(
 /// has brought over all that it holds, to everyone who is live now, and those
 /// who are away are so few, or in so few zones, that no name was known to them alone.
 ///
-/// Who was not ready when asked last, `unready`, is asked first.
-pub(crate) async fn may_settle(context: &Arc<Context>, layout: &Layout, unready: Option<PeerId>) -> Result<()> {
+/// Who has gone over to another mesh, and is `elsewhere`, keeps nothing of
+/// this one. Who was not ready when asked last, `unready`, is asked first.
+pub(crate) async fn may_settle(
+    context: &Arc<Context>,
+    layout: &Layout,
+    elsewhere: &BTreeSet<PeerId>,
+    unready: Option<PeerId>,
+) -> Result<()> {
     if context.has_planted(Planted::SettleTooEarly) {
         return Ok(());
     }
-    let away = context.members.look(|table| away(table, context.me, layout));
+    let mut away = context.members.look(|table| away(table, context.me, layout));
+    away.extend(elsewhere);
     for group in layout.groups() {
         let acceptors = context.config.register_owners().min(group.len());
         let tolerated = acceptors.saturating_sub(1) / 2;

@@ -81,8 +81,7 @@ pub(crate) async fn change(context: &Arc<Context>, change: &RoleChange) -> Resul
     let (store, kept) = (context.ports.store.clone(), after.clone());
     context.blocking(move || keep(&*store, &kept)).await?;
     tracing::info!(zone = %after.zone, weight = after.weight, leaves = after.leaves, "takes another part");
-    context.ports.transport.present(after.clone());
-    context.set_info(after);
+    context.change_info(|info| *info = PeerInfo { mesh: info.mesh, ..after });
     let actors = context.actors()?;
     // An actor that takes no messages has stopped, and the peer with it.
     let _ = actors.members.cast(MembersMsg::Present);

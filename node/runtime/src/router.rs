@@ -71,6 +71,7 @@ fn route(context: &Arc<Context>, actors: &Actors, event: Inbound) {
                 return;
             }
             Ok(Gossip::Homeless) => {
+                let _ = actors.members.cast(MembersMsg::Homeless(from));
                 let _ = actors.layouts.cast(LayoutMsg::Homeless(from));
                 return;
             }

@@ -10,7 +10,7 @@ use shoal_types::{ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerI
 use crate::chunks;
 use crate::context::{Context, lock};
 use crate::doctor;
-use crate::layouts::LayoutMsg;
+use crate::layouts::{self, LayoutMsg};
 use crate::planted::Planted;
 use crate::registers;
 use crate::role;
@@ -65,6 +65,7 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             Ok(Response::Secrets(context.secrets.look(Clone::clone)))
         }
         Request::RoleChange(change) => role::change(context, &change).await.map(|()| Response::Done),
+        Request::IsEmpty => layouts::is_empty(context).await.map(Response::Empty),
         Request::JobList => Ok(Response::Jobs(context.jobs.summaries().await)),
         Request::JobShow { job } => Ok(Response::Job(context.jobs.summary(job).await)),
         Request::JobRuns { job } => Ok(Response::Runs(context.jobs.runs(job))),

@@ -82,6 +82,7 @@ fn nothing_of(id: PeerId) -> PeerInfo {
         gateway: None,
         leaves: false,
         revision: 0,
+        mesh: None,
     }
 }
 
@@ -115,12 +116,15 @@ fn notices(context: &Context, members: &[MemberStatus], refusals: Vec<(String, S
         notices
             .push("the secret is being changed: the one before admits too until all members know the new one".into());
     }
-    if let Some(mesh) = context.stranger() {
-        notices.push(format!(
-            "another mesh ({}) with the same secret is reachable, and both hold data: they stay apart; \
-             copy the data of one over, and start its peers with empty directories",
-            mesh.short()
-        ));
+    match context.stranger().map(|met| (met.mesh.short(), met.stay_apart)) {
+        Some((mesh, true)) => notices.push(format!(
+            "another mesh ({mesh}) with the same secret is reachable, and both hold data: they stay apart; \
+             copy the data of one over, and start its peers with empty directories"
+        )),
+        Some((mesh, false)) => notices.push(format!(
+            "another mesh ({mesh}) with the same secret has been met: one that holds no data joins the other"
+        )),
+        None => {}
     }
     for (address, why) in refusals {
         notices.push(format!("no link to {address}: {why}"));

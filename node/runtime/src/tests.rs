@@ -32,6 +32,7 @@ pub(crate) fn info(n: u8) -> PeerInfo {
         gateway: None,
         leaves: false,
         revision: 0,
+        mesh: None,
     }
 }
 

@@ -49,6 +49,7 @@ impl Embedded {
             gateway: None,
             leaves: false,
             revision: 0,
+            mesh: None,
         };
         let parts = Parts {
             network: Network::Alone(peer),

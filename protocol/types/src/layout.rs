@@ -23,7 +23,7 @@ pub struct Member {
 /// A version of the mesh's membership as far as data is concerned.
 ///
 /// Linearizable: version `v + 1` is decided by a majority of the members of
-/// version `v` (and of those before them while `v` is joint). Owners of a key
+/// version `v`, of those that are being replaced while it is joint. Owners of a key
 /// are a pure function of this value, so two peers with the same version
 /// agree on them without asking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,20 @@ impl Layout {
         members.sort_by_key(|member| member.id);
         members.dedup_by_key(|member| member.id);
         Self { mesh: self.mesh, version: self.version + 1, members, previous: Some(self.members.clone()) }
+    }
+
+    /// The next, joint version in which others replace the same members as in
+    /// this one, because those who were to do so are gone.
+    pub fn replaced_instead_by(&self, members: Vec<Member>) -> Self {
+        let replaced = self.previous.clone().unwrap_or_else(|| self.members.clone());
+        Self { previous: Some(replaced), ..self.replaced_by(members) }
+    }
+
+    /// The members that decide the next version. Whatever is agreed under a
+    /// joint one is agreed among those who are being replaced too: they can
+    /// decide it by themselves, should the others be gone.
+    pub fn deciders(&self) -> &[Member] {
+        self.previous.as_deref().unwrap_or(&self.members)
     }
 
     /// The next version, in which the previous members are let go.

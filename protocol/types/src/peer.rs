@@ -30,6 +30,8 @@ pub struct PeerInfo {
     /// Counts the changes of its name, zone, weight, and whether it leaves:
     /// what it says later replaces what it said before, whoever says it on.
     pub revision: u64,
+    /// The mesh that it is of, if it is of one: as it was when it said so.
+    pub mesh: Option<MeshId>,
 }
 
 impl PeerInfo {

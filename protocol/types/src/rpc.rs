@@ -85,6 +85,8 @@ pub enum Request {
     JobRelease {
         job: JobId,
     },
+    /// Whether the receiver keeps nothing: no name and no chunk.
+    IsEmpty,
 }
 
 /// The answer to a [`Request`] of the same name.
@@ -106,6 +108,7 @@ pub enum Response {
     Runs(bool),
     Secrets(Secrets),
     Examined(Examined),
+    Empty(bool),
 }
 
 /// What a peer says when it is asked to examine another.

@@ -331,6 +331,7 @@ impl Host {
             gateway: None,
             leaves: false,
             revision: 0,
+            mesh: None,
         }
     }
 }

@@ -1,3 +1,5 @@
+mod meeting;
+
 use std::time::Duration;
 
 use shoal_types::Health;

@@ -103,6 +103,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         Request::RegisterScan { prefix: "p".into(), after: Some("a".into()), limit: 9 },
         Request::ChunkHas { chunks: vec![ChunkId::of(b"x"); 3] },
         Request::JobShow { job: JobId::from_bytes([1; 10]) },
+        Request::IsEmpty,
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
     ])
 }

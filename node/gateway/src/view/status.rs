@@ -148,6 +148,7 @@ mod tests {
             leaves: false,
             revision: 0,
             slots: 4,
+            mesh: None,
         };
         MemberStatus { id, info, health: Health::Alive, in_layout: true, share_ppm: 250_000, since_ms: 1_500, is_self }
     }

@@ -46,6 +46,7 @@ pub fn admissions() -> Vec<Vec<u8>> {
         gateway: Some("127.0.0.1:7401".into()),
         leaves: false,
         revision: 0,
+        mesh: None,
     };
     let said: [&[Message]; 3] = [
         &[Message::Welcome([2; PROOF_BYTES], Box::new(info.clone())), Message::Done],

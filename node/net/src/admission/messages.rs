@@ -205,6 +205,7 @@ mod tests {
             gateway: None,
             leaves: false,
             revision: 0,
+            mesh: None,
         }
     }
 

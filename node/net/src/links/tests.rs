@@ -39,6 +39,7 @@ impl Bench {
             gateway: None,
             leaves: false,
             revision: 0,
+            mesh: None,
         };
         let connection = Connection {
             id: ConnectionId::new_unchecked(self.ids),

@@ -127,8 +127,9 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The joint layout that should follow, if any should. Whoever sees less
-    /// than a majority of the members has none to propose: it may be linked to
+    /// The joint layout that should follow, if any should; of a joint one with
+    /// others to replace the same members. Whoever sees less
+    /// than a majority of those who decide has none to propose: it may be linked to
     /// acceptors that would agree and know nothing of who is there, while those
     /// whom it would drop are well and keep the data.
     pub(super) fn next(&self) -> Option<Layout> {
@@ -138,7 +139,7 @@ impl<'a> View<'a> {
         let wanted = Some(self.wanted(true)).filter(|wanted| self.can_hold(wanted));
         // Those who leave stay while nobody is there to take over.
         let wanted = wanted.or_else(|| Some(self.wanted(false)).filter(|wanted| self.can_hold(wanted)))?;
-        (wanted != self.layout.members).then(|| self.layout.replaced_by(wanted))
+        (wanted != self.layout.members).then(|| self.layout.replaced_instead_by(wanted))
     }
 
     /// Who should be in the next layout, by id; those who leave only if they do not `go`.
@@ -160,22 +161,31 @@ impl<'a> View<'a> {
     /// Whether these can keep the data and go on deciding: most of them are
     /// there. A layout of dead members would be the last one.
     fn can_hold(&self, wanted: &[Member]) -> bool {
-        let is_there = |member: &&Member| member.id == self.me.id || self.members.is_live(member.id);
+        let is_live = |peer| self.members.is_live(peer) && !self.foreign.contains_key(&peer);
+        let is_there = |member: &&Member| member.id == self.me.id || is_live(member.id);
         let there = wanted.iter().filter(is_there);
         wanted.iter().filter(is_there).any(|member| member.weight > 0) && there.count() > wanted.len() / 2
     }
 
     fn sees_majority(&self) -> bool {
         let me = self.me.id;
-        let members = self.members.beside(&self.layout.members);
-        let seen = members.filter(|(member, entry)| member.id == me || entry.is_some_and(MemberEntry::is_live));
-        seen.count() > self.layout.members.len() / 2
+        let deciders = self.layout.deciders();
+        let members = self.members.beside(deciders);
+        let is_ours = |peer| !self.foreign.contains_key(&peer);
+        let seen = members.filter(|(member, entry)| {
+            member.id == me || entry.is_some_and(|entry| entry.is_live() && is_ours(member.id))
+        });
+        seen.count() > deciders.len() / 2
     }
 
     fn fate(&self, member: &Member, entry: Option<&'a MemberEntry>) -> Fate<'a> {
         let at_once = |info: &PeerInfo| info.leaves.then_some(Duration::ZERO);
         if member.id == self.me.id {
             return Fate { leaves: at_once(self.me), says: Some(self.me) };
+        }
+        if self.foreign.contains_key(&member.id) {
+            // Two meshes took it in at a time, and it is of the other.
+            return Fate { leaves: Some(Duration::ZERO), says: None };
         }
         let delay = self.config.timing.repair_delay;
         match entry {
@@ -199,7 +209,8 @@ impl<'a> View<'a> {
     fn newcomer(&self, peer: PeerId, entry: &'a MemberEntry) -> Option<(&'a PeerInfo, Duration)> {
         let is_there = entry.is_live() && entry.health == Health::Alive;
         let info = entry.info.as_deref().filter(|_| is_there && self.layout.member(peer).is_none())?;
-        (!info.leaves && !self.foreign.contains_key(&peer)).then_some((info, entry.since + SETTLE))
+        let is_free = info.mesh.is_none_or(|mesh| mesh == self.layout.mesh) && !self.foreign.contains_key(&peer);
+        (!info.leaves && is_free).then_some((info, entry.since + SETTLE))
     }
 }
 
@@ -233,6 +244,7 @@ mod tests {
             gateway: None,
             leaves: false,
             revision: 0,
+            mesh: None,
         }
     }
 

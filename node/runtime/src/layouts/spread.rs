@@ -14,14 +14,14 @@ const SPREADS: usize = 32;
 
 impl State {
     pub(super) fn hint(&self, to: PeerId) {
-        if let Some(layout) = &self.layout
-            && let Ok(frame) = wire::encode(&Gossip::Layout { mesh: layout.mesh, version: layout.version })
-        {
+        let known = self.layout.as_ref();
+        let hint = known.map_or(Gossip::Homeless, |known| Gossip::Layout { mesh: known.mesh, version: known.version });
+        if let Ok(frame) = wire::encode(&hint) {
             self.context.ports.transport.gossip(to, frame);
         }
     }
 
-    /// Tells one peer at random which layout is known here.
+    /// Tells one peer at random which layout is known here, or that none is.
     pub(super) fn hint_somebody(&self) {
         let mut point = [0; 32];
         self.context.ports.rng.fill(&mut point);
@@ -57,13 +57,17 @@ impl State {
         });
     }
 
-    /// Tells everyone whom it concerns, the newcomers too; those first who are there.
-    pub(super) fn spread(&self, layout: &Layout) {
+    /// Tells everyone whom it concerns: members, newcomers and those who were
+    /// in it `before`; those first who are there.
+    pub(super) fn spread(&self, layout: &Layout, before: Option<&Layout>) {
         let Ok(frame) = wire::encode(&Request::LayoutLearn(layout.clone())) else {
             return;
         };
         let (live, away): (Vec<PeerId>, Vec<PeerId>) = self.context.members.look(|table| {
-            let others = layout.everyone().into_iter().filter(|peer| *peer != self.context.me);
+            let dropped = before.into_iter().flat_map(Layout::everyone).filter(|peer| !layout.involves(*peer));
+            // Of those who are gone and away there are no more to tell.
+            let dropped = dropped.filter(|peer| table.is_live(*peer));
+            let others = layout.everyone().into_iter().chain(dropped).filter(|peer| *peer != self.context.me);
             others.partition(|peer| table.is_live(*peer))
         });
         let context = self.context.clone();

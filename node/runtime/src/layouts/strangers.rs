@@ -1,12 +1,32 @@
 //! One mesh out of several: who forms one, and who gives its own up.
 
-use shoal_types::{Gossip, Result, wire};
+use std::sync::Arc;
 
-use super::{LAYOUT_NOTE, State};
+use futures::{StreamExt, stream};
+use ractor::ActorRef;
+use shoal_types::{Layout, MeshId, PeerId, Request, Response, Result};
+
+use super::{LAYOUT_NOTE, LayoutMsg, State, TURN_TICKS, change};
+use crate::context::Context;
 use crate::members::MemberTable;
+use crate::role::member_of;
 
 /// For how many ticks another mesh must have been there before ours is given up.
 const YIELD_TICKS: u64 = 5;
+
+/// After so many ticks together two meshes are said to stay apart.
+const APART_TICKS: u64 = 20 * YIELD_TICKS;
+
+/// Members asked at once whether they keep anything.
+const ASKED_AT_ONCE: usize = 32;
+
+/// Another mesh with the same secret that was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stranger {
+    pub(crate) mesh: MeshId,
+    /// Neither has given itself up for long: both keep data.
+    pub(crate) stay_apart: bool,
+}
 
 impl State {
     /// Whether to form a mesh rather than wait to be taken in: at once where
@@ -24,11 +44,14 @@ impl State {
         }
     }
 
-    /// Two meshes with one secret have met. A peer that is a mesh by itself
-    /// and holds no data gives its own up and is taken in by the other; of two
-    /// such the one with the greater id, the other a while later should
-    /// nothing have come of it. Two with data stay apart, and say so.
-    pub(super) async fn yield_to_strangers(&mut self) -> Result<()> {
+    /// Two meshes with one secret have met: one without data becomes part of
+    /// the other. Its members are let go of until one is left, as ever by
+    /// versions of its layout, so that nothing is lost that is written
+    /// meanwhile; and who is no member of anything that could still decide,
+    /// and keeps nothing, gives it up and is taken in by the other. Of two
+    /// without data that with the greater id goes, the other a while later
+    /// should nothing have come of it. Two with data stay apart, and say so.
+    pub(super) async fn yield_to_strangers(&mut self, myself: &ActorRef<LayoutMsg>) -> Result<()> {
         let before = self.foreign.len();
         if before > 0 {
             let foreign = &mut self.foreign;
@@ -39,31 +62,122 @@ impl State {
         if self.foreign.len() < before {
             self.outlook = None;
         }
-        let (Some(ours), Some(smallest)) = (&self.layout, self.foreign.values().min().copied()) else {
+        let (Some(ours), Some(smallest)) = (self.layout.clone(), self.foreign.values().min().copied()) else {
             self.foreign_ticks = 0;
             self.context.say_stranger(None);
             return Ok(());
         };
         self.foreign_ticks += 1;
-        self.context.say_stranger(Some(smallest));
+        let stay_apart = self.foreign_ticks > APART_TICKS;
+        self.context.say_stranger(Some(Stranger { mesh: smallest, stay_apart }));
         let patience = if ours.mesh > smallest { YIELD_TICKS } else { 6 * YIELD_TICKS };
-        let alone = ours.members.len() == 1 && !ours.is_joint() && !self.proposing;
-        if self.foreign_ticks < patience || !alone || !self.is_empty().await? {
+        let Some(waited) = self.foreign_ticks.checked_sub(patience).filter(|_| !self.proposing) else {
             return Ok(());
-        }
-        tracing::info!(ours = %ours.mesh.short(), theirs = %smallest.short(), "gives up its own empty mesh for another");
-        let store = self.context.ports.store.clone();
-        self.context.blocking(move || store.note_put(LAYOUT_NOTE, &[])).await?;
-        self.layout = None;
-        self.involved = false;
-        self.outlook = None;
-        self.started = self.context.ports.clock.now();
-        self.context.publish_layout(None);
-        for peer in std::mem::take(&mut self.foreign).into_keys() {
-            if let Ok(frame) = wire::encode(&Gossip::Homeless) {
-                self.context.ports.transport.gossip(peer, frame);
+        };
+        if self.is_over(&ours) {
+            if self.give_up(&ours).await? {
+                tracing::info!(ours = %ours.mesh.short(), theirs = %smallest.short(), "gave up an empty mesh for another");
+            }
+        } else if !ours.is_joint() && !self.asking && self.involved {
+            // As when any change is wanted; later only the first looks, and seldom.
+            let (turn, interval) = if stay_apart { (0, APART_TICKS) } else { (waited / TURN_TICKS, YIELD_TICKS) };
+            let before = self.context.members.look(|members| change::turn(&ours, self.context.me, members, turn + 1));
+            if before <= turn && waited.is_multiple_of(interval) {
+                self.ask_whether_empty(myself, ours);
             }
         }
         Ok(())
     }
+
+    /// Finds who is of another mesh among those who said so before this peer
+    /// was of one.
+    pub(super) fn look_for_strangers(&mut self) {
+        let said = |members: &MemberTable| {
+            let linked = members.entries.iter().filter(|(_, entry)| entry.linked);
+            linked.filter_map(|(peer, entry)| Some((*peer, entry.info.as_ref()?.mesh?))).collect::<Vec<_>>()
+        };
+        for (peer, mesh) in self.context.members.look(said) {
+            self.belongs(peer, Some(mesh));
+        }
+    }
+
+    /// Whether nobody but this peer, or nobody at all, could make this layout
+    /// change any more: it is alone in it or not in it, or most have gone over to other meshes.
+    fn is_over(&self, ours: &Layout) -> bool {
+        let gone = ours.members.iter().filter(|member| self.foreign.contains_key(&member.id)).count();
+        let alone = ours.members.len() == 1 && !ours.is_joint();
+        alone || !self.involved || gone > ours.members.len() / 2
+    }
+
+    /// Forgets the mesh, unless this peer keeps anything of it; whether it did.
+    async fn give_up(&mut self, ours: &Layout) -> Result<bool> {
+        if !is_empty(&self.context).await? {
+            return Ok(false);
+        }
+        // From here on nothing is written any more.
+        self.fence(u64::MAX).await?;
+        if !is_empty(&self.context).await? {
+            self.fence(ours.version).await?;
+            return Ok(false);
+        }
+        let store = self.context.ports.store.clone();
+        self.context.blocking(move || store.note_put(LAYOUT_NOTE, &[])).await?;
+        self.fence(0).await?;
+        // Whoever has not heard of it yet tells of older versions.
+        self.not_ours = Some((ours.mesh, ours.version));
+        self.layout = None;
+        self.involved = false;
+        self.outlook = None;
+        self.foreign_ticks = 0;
+        self.started = self.context.ports.clock.now();
+        self.context.say_stranger(None);
+        self.context.publish_layout(None);
+        self.foreign.clear();
+        let linked = |members: &MemberTable| {
+            let linked = members.entries.iter().filter(|(_, entry)| entry.linked);
+            linked.map(|(peer, _)| *peer).collect::<Vec<_>>()
+        };
+        self.context.members.look(linked).into_iter().for_each(|peer| self.hint(peer));
+        Ok(true)
+    }
+
+    /// Asks all members of a layout, if they are there and of this mesh.
+    fn ask_whether_empty(&mut self, myself: &ActorRef<LayoutMsg>, ours: Arc<Layout>) {
+        let is_there = |peer: PeerId| self.context.is_live(peer) && !self.foreign.contains_key(&peer);
+        if self.context.info().weight == 0 || !ours.members.iter().all(|member| is_there(member.id)) {
+            return;
+        }
+        self.asking = true;
+        let (context, myself) = (self.context.clone(), myself.clone());
+        self.context.spawn("layout emptiness", async move {
+            let members: Vec<PeerId> = ours.members.iter().map(|member| member.id).collect();
+            let asked = stream::iter(members).map(|peer| {
+                let context = context.clone();
+                async move { context.call(peer, Request::IsEmpty).await }
+            });
+            let is_empty = |answer| std::future::ready(matches!(answer, Ok(Response::Empty(true))));
+            let version = asked.buffered(ASKED_AT_ONCE).all(is_empty).await.then_some(ours.version);
+            let _ = myself.cast(LayoutMsg::Emptiness { version });
+        });
+    }
+
+    /// Nobody in the layout of this `version` keeps anything: it is to be that
+    /// of this peer alone.
+    pub(super) fn shrink(&mut self, myself: &ActorRef<LayoutMsg>, version: Option<u64>) {
+        self.asking = false;
+        let Some(ours) = self.layout.clone().filter(|ours| Some(ours.version) == version) else {
+            return;
+        };
+        if !self.proposing && !ours.is_joint() && !self.foreign.is_empty() {
+            let next = ours.replaced_by(vec![member_of(&self.context.info())]);
+            self.propose(myself, ours, next);
+        }
+    }
+}
+
+/// Whether nothing would be lost if this peer forgot what it keeps.
+pub(crate) async fn is_empty(context: &Context) -> Result<bool> {
+    let store = context.ports.store.clone();
+    let look = move || Ok(store.chunk_list(None, 1)?.is_empty() && store.register_scan("", None, 1)?.is_empty());
+    context.blocking(look).await
 }

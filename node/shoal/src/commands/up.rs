@@ -160,6 +160,7 @@ impl UpArgs {
                 gateway: Some(gateway.address().to_string()),
                 leaves: false,
                 revision: 0,
+                mesh: None,
             },
             role: RoleChange { zone: self.zone.clone(), weight: self.weight, leaves: None },
             join,

@@ -81,6 +81,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         gateway: Some("127.0.0.1:1".into()),
         leaves: true,
         revision: 3,
+        mesh: None,
     };
     check(info.clone());
     for gossip in [
@@ -107,6 +108,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::JobList,
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
         Request::JobRuns { job: JobId::from_bytes([1; 10]) },
+        Request::IsEmpty,
     ] {
         check(request);
     }

@@ -200,6 +200,27 @@ fn latecomers_join_a_mesh_that_is_there() {
 }
 
 #[test]
+fn newcomers_that_are_gone_before_they_have_taken_over_leave_the_mesh_as_it_was() {
+    let late = Scenario { peers: 8, latecomers: 5, ..scenario() };
+    trial_of(late, |trial| async move {
+        trial.strike(Join { within: Span(ms(100)) }, &[3, 4, 5, 6, 7], None);
+        while trial.members(0).len() < 8 {
+            trial.pass(ms(10)).await;
+        }
+        assert!(trial.peer(0).layout().unwrap().is_joint());
+        // Most of the new owners: of some names, all but one.
+        trial.strike(Crash { by: Death::Power, ..Crash::default() }, &[3, 4, 5, 6, 7], None);
+        trial.seconds(60).await;
+        for host in 0..3 {
+            assert_eq!(trial.members(host).len(), 3);
+            assert!(!trial.peer(host).layout().unwrap().is_joint());
+        }
+        trial.put(1, "t/after", 1000).await.0.unwrap();
+        assert_eq!(trial.get(2, "t/after").await.0.unwrap().len(), 1000);
+    });
+}
+
+#[test]
 fn one_that_leaves_hands_its_data_over_first_and_comes_back_as_a_newcomer() {
     trial(|trial| async move {
         let (id, peer) = (trial.id(3), trial.peer(3));
