@@ -9,6 +9,7 @@ mod mesh;
 mod admission;
 mod bad_input;
 mod demo;
+mod detection;
 mod dev;
 mod embedded;
 mod layering;

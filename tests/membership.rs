@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::mesh::{Mesh, Peer, SHOAL, wait};
+use crate::mesh::{Mesh, Peer, SECRET, SHOAL, wait};
 
 fn member<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
     status["members"].as_array()?.iter().find(|member| member["name"] == name)
@@ -138,4 +138,46 @@ fn the_doctor_looks_at_the_machine_and_asks_the_others() {
         assert!(findings.iter().any(|finding| says(&finding)), "{findings:?}");
     }
     assert!(findings.iter().all(|finding| finding["grade"] != "wrong"));
+}
+
+/// Two meshes of two with one secret; then a peer of the second finds the first.
+fn met(with_data: [bool; 2]) -> [Mesh; 2] {
+    let mut meshes = [Mesh::of(2), Mesh::of(2)];
+    for (mesh, with_data) in meshes.iter().zip(with_data) {
+        if with_data {
+            let file = mesh.file("f", b"kept");
+            mesh.peers[0].ok(&["put", &file, "b/f"]);
+        }
+    }
+    let [first, second] = &mut meshes;
+    second.peers[1].kill();
+    let join = ["--join", &first.peers[1].address];
+    second.peers[1] = Peer::start(second.dir.path(), "peer-2", SECRET, &join);
+    meshes
+}
+
+#[test]
+fn a_mesh_without_data_becomes_part_of_one_with_data_that_it_meets() {
+    let [first, second] = met([true, false]);
+    for peer in first.peers.iter().chain(&second.peers) {
+        wait("one mesh of four", || {
+            let layout = peer.status()?["layout"].clone();
+            (layout["members"].as_array()?.len() == 4 && layout["joint"] == false).then_some(())
+        });
+        assert_eq!(peer.ok(&["get", "b/f", "-"]), "kept");
+    }
+}
+
+#[test]
+fn two_meshes_with_data_stay_apart_and_both_say_so() {
+    let [first, second] = met([true, true]);
+    for peer in first.peers.iter().chain(&second.peers) {
+        wait("it to say what is wrong", || {
+            let status = peer.status()?;
+            let says = |notice: &Value| notice.as_str().is_some_and(|said| said.contains("both hold data"));
+            let members = status["layout"]["members"].as_array()?.len();
+            (status["notices"].as_array()?.iter().any(says) && members == 2).then_some(())
+        });
+        assert_eq!(peer.ok(&["get", "b/f", "-"]), "kept");
+    }
 }
