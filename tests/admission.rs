@@ -40,6 +40,32 @@ fn garbage_on_the_port_of_a_peer_changes_nothing() {
     assert_eq!(mesh.peers[1].ok(&["get", "b/f", "-"]), "still here");
 }
 
+/// Memory of a process that is in use, in bytes.
+fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn a_thousand_connections_that_say_nothing_cost_little_and_keep_nobody_out() {
+    let mesh = Mesh::of(2);
+    let (hub, before) = (&mesh.peers[0], resident_bytes(mesh.peers[0].pid()));
+    let address = hub.address.parse().unwrap();
+    // Some wait in the queue of the system, and some are turned away at once.
+    let silent: Vec<TcpStream> = (0..1_000)
+        .filter_map(|_| TcpStream::connect_timeout(&address, std::time::Duration::from_millis(200)).ok())
+        .collect();
+    assert!(silent.len() >= 100, "{} connections", silent.len());
+    let _newcomer = Peer::start(mesh.dir.path(), "newcomer", crate::mesh::SECRET, &["--join", &hub.address]);
+    wait("a newcomer to be taken in all the same", || {
+        let members = hub.status()?["layout"]["members"].as_array()?.len();
+        (members == 3).then_some(())
+    });
+    let more = resident_bytes(hub.pid()).saturating_sub(before);
+    assert!(more < 64 << 20, "{more} bytes for {} connections", silent.len());
+}
+
 #[test]
 fn the_secret_is_in_no_log_and_in_no_process_list() {
     let mesh = Mesh::of(2);
