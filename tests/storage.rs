@@ -2,7 +2,11 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::mesh::{Mesh, Peer, SHOAL, said, wait};
 
@@ -158,6 +162,81 @@ fn data_put_before_peers_joined_is_brought_to_its_new_owners() {
     mesh.peers[0].kill();
     for at in 1..3 {
         assert!(get(&mesh.peers[at], &mesh, "b/f.bin") == content, "{}", mesh.peers[at].name);
+    }
+}
+
+/// A process that runs for short moments only, until this is dropped: what it
+/// takes part in takes long enough to be looked at, however fast the machine.
+struct Slowed {
+    ends: Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Slowed {
+    fn process(pid: u32) -> Self {
+        let (ends, ended) = channel::<()>();
+        let signal = move |signal: &str| drop(Command::new("kill").args([signal, &pid.to_string()]).status());
+        let thread = std::thread::spawn(move || {
+            loop {
+                signal("-STOP");
+                let is_over = ended.recv_timeout(Duration::from_millis(150)) != Err(RecvTimeoutError::Timeout);
+                signal("-CONT");
+                if is_over {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(30));
+            }
+        });
+        Self { ends, thread: Some(thread) }
+    }
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        let _ = self.ends.send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[test]
+fn status_tells_how_much_moves_while_it_moves_and_nothing_of_it_afterwards() {
+    const OBJECTS: u64 = 64;
+    let mut mesh = Mesh::of(2);
+    for n in 0..OBJECTS {
+        mesh.file(&format!("many/{n}.bin"), &noise(1 << 20, n + 1));
+    }
+    mesh.peers[0].ok(&["put", &mesh.path("many/"), "many/"]);
+    assert_eq!(mesh.peers[0].status().unwrap()["moving"], Value::Null);
+    let join = mesh.peers[0].address.clone();
+    mesh.peers.push(Peer::start(mesh.dir.path(), "peer-3", crate::mesh::SECRET, &["--join", &join]));
+    let slowed = Slowed::process(mesh.peers[2].pid());
+    // All three copies are owned from now on: each object's third is brought,
+    // by either of the two who hold it, or by both.
+    let number = |moving: &Value, field: &str| moving[field].as_u64().unwrap();
+    let status = wait("some copies to be brought, and some not yet", || {
+        let status = mesh.peers[1].status()?;
+        let moving = Some(&status["moving"]).filter(|moving| !moving.is_null())?;
+        (number(moving, "copies_brought") > 0 && number(moving, "copies_missing") > 0).then_some(status)
+    });
+    drop(slowed);
+    let (moving, here) = (&status["moving"], &status["moving_here"]);
+    assert!(number(moving, "copies_brought") + number(moving, "copies_missing") <= 2 * OBJECTS, "{moving}");
+    assert_eq!(number(moving, "bytes_brought"), number(moving, "copies_brought") << 20, "{moving}");
+    assert_eq!(number(moving, "bytes_missing"), number(moving, "copies_missing") << 20, "{moving}");
+    assert!(number(moving, "names_settled") <= number(moving, "names_seen"), "{moving}");
+    assert!(number(moving, "chunks_looked_at") <= number(moving, "chunks_held"), "{moving}");
+    assert!((1..=3).contains(&number(moving, "peers")), "{moving}");
+    if !here.is_null() {
+        assert!(number(here, "copies_brought") <= number(moving, "copies_brought"), "{here} of {moving}");
+    }
+    mesh.settle();
+    for peer in &mesh.peers {
+        wait("nothing to move any more", || {
+            let status = peer.status()?;
+            (status["moving"].is_null() && status["moving_here"].is_null() && status["chunks"] == OBJECTS).then_some(())
+        });
     }
 }
 

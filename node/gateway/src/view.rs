@@ -4,11 +4,13 @@
 mod error;
 mod examination;
 mod job;
+mod moving;
 mod object;
 mod status;
 
 pub use error::{ErrorView, kind};
 pub use examination::ExaminationView;
 pub use job::{EventView, JobStateView, JobView, TimedEvent};
+pub use moving::{MeshMovingView, MovingView};
 pub use object::{ChunkView, ManifestView, ObjectPage, ObjectView};
 pub use status::{LayoutMemberView, LayoutView, MemberView, StatusView};

@@ -17,6 +17,7 @@ use crate::gauges::Levels;
 use crate::jobs::Jobs;
 use crate::layouts::{LayoutMsg, Stranger};
 use crate::members::{MemberTable, MembersMsg};
+use crate::moving::Progress;
 use crate::placed::Placed;
 use crate::published::Published;
 use crate::registers::RegistersMsg;
@@ -61,6 +62,8 @@ pub(crate) struct Context {
     /// Whom this peer could not bring anything to while it brought all else
     /// to the owners of that layout version.
     pub(crate) synced: Mutex<Option<(u64, Vec<PeerId>)>>,
+    /// How far it is with that.
+    pub(crate) progress: Progress,
     stranger: Mutex<Option<Stranger>>,
     /// What this peer says of itself.
     info: Mutex<Arc<PeerInfo>>,
@@ -92,6 +95,7 @@ impl Context {
             inbound_chunks: Semaphore::new(bounds.inbound_chunks),
             levels: Levels::default(),
             synced: Mutex::new(None),
+            progress: Progress::default(),
             stranger: Mutex::new(None),
             info: Mutex::new(Arc::new(config.info.clone())),
             role_turn: AsyncMutex::new(()),

@@ -23,6 +23,7 @@ mod gauges;
 mod jobs;
 mod layouts;
 mod members;
+mod moving;
 mod names;
 mod objects;
 mod peer;

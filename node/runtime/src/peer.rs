@@ -8,8 +8,8 @@ use futures::stream::BoxStream;
 use ractor::{Actor, ActorRef, call};
 use shoal_ports::{Inbound, Ports};
 use shoal_types::{
-    ChunkId, Error, Etag, Format, JobEvent, JobId, JobSummary, Layout, Manifest, ObjectEntry, ObjectName, PeerId,
-    Query, Request, Response, Result, RoleChange, Secrets, Status,
+    ChunkId, Error, Etag, Format, JobEvent, JobId, JobSummary, Layout, Manifest, MeshMoving, Moving, ObjectEntry,
+    ObjectName, PeerId, Query, Request, Response, Result, RoleChange, Secrets, Status,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -19,7 +19,7 @@ use crate::doctor::{self, Examination};
 use crate::gauges::{self, Gauge};
 use crate::members::MembersMsg;
 use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
-use crate::{jobs, names, objects, secrets, status};
+use crate::{jobs, moving, names, objects, secrets, status};
 
 /// What a put demands of the name before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +70,18 @@ impl Peer {
         self.context.me
     }
 
-    /// The mesh as this peer sees it.
+    /// The mesh as this peer sees it. It asks nobody.
     pub async fn status(&self) -> Result<Status> {
         status::status(&self.context).await
+    }
+
+    /// What all peers together are bringing to its owners: this one what it is
+    /// said to by its status (`here`), so that both agree; `None` when nobody
+    /// says that it brings anything. Takes a second at the longest, and asks
+    /// the others only while the layout is joint, while a member is away, or
+    /// while this peer brings something itself.
+    pub async fn moving(&self, here: Option<Moving>) -> Result<Option<MeshMoving>> {
+        moving::in_mesh(&self.context, here).await
     }
 
     /// Stores `body` under `name`; returns when every live owner has each

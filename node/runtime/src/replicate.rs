@@ -89,7 +89,7 @@ pub(crate) async fn run(context: Arc<Context>) {
     let mut kept = None;
     loop {
         let seen = (context.members.version(), context.layout.version());
-        let mut next = due;
+        let (mut next, mut is_over) = (due, true);
         if let Some(layout) = context.layout().filter(|layout| layout.involves(context.me)) {
             let present = Away::after(kept.take(), &context, &layout);
             let away = &kept.insert(present).peers;
@@ -108,12 +108,15 @@ pub(crate) async fn run(context: Arc<Context>) {
                     }
                     Err(error) => {
                         tracing::info!(%error, "not everything is where it belongs yet");
-                        next = Duration::ZERO;
+                        (next, is_over) = (Duration::ZERO, false);
                     }
                 }
             }
         } else {
             next = clock.now() + timing.repair_interval;
+        }
+        if is_over {
+            context.progress.end();
         }
         // Many changes come at once; only a joint layout waits for this peer.
         clock.sleep(timing.tick).await;
@@ -134,7 +137,7 @@ pub(crate) async fn run(context: Arc<Context>) {
 }
 
 /// Members to whom nothing can be brought now.
-fn away(table: &MemberTable, me: PeerId, layout: &Layout) -> BTreeSet<PeerId> {
+pub(crate) fn away(table: &MemberTable, me: PeerId, layout: &Layout) -> BTreeSet<PeerId> {
     let known = layout.groups().flat_map(|group| table.beside(group));
     let away = known.filter(|(member, entry)| member.id != me && !entry.is_some_and(MemberEntry::is_live));
     away.map(|(member, _)| member.id).collect()
@@ -181,6 +184,7 @@ impl<'a> Moved<'a> {
 /// Brings everything to its owners. After a pass under the same layout
 /// (`before`) only that which has other living owners since.
 async fn pass(context: &Arc<Context>, layout: &Placed, away: &BTreeSet<PeerId>, before: Option<&Done>) -> Result<()> {
+    context.progress.begin(layout, context.ports.clock.now());
     if layout.is_joint() {
         registers(context).await?;
     }
@@ -211,11 +215,13 @@ async fn registers(context: &Arc<Context>) -> Result<()> {
         let Some(last) = names.last().cloned() else {
             return Ok(());
         };
+        context.progress.note(|moving| moving.names_seen += names.len() as u64);
         let mut rounds = stream::iter(names)
             .map(|name| async move { names::operate(context, &name, |_| Decision::Leave).await })
             .buffer_unordered(REGISTERS_AT_ONCE);
         while let Some(outcome) = rounds.next().await {
             outcome?;
+            context.progress.note(|moving| moving.names_settled += 1);
         }
         after = Some(last);
     }
@@ -234,41 +240,60 @@ async fn chunks(
     let mut after = None;
     loop {
         let store = context.ports.store.clone();
-        let page = context.blocking(move || store.chunk_list(after, PAGE)).await?;
-        let Some(last) = page.last().copied() else {
+        let (page, held) = context
+            .blocking(move || {
+                // How many there are is good to know, and nothing depends on it.
+                let held = store.usage().map_or(0, |usage| usage.chunks);
+                let sized = |chunk| Ok((chunk, store.chunk_len(chunk)?.unwrap_or(0)));
+                Ok((store.chunk_list(after, PAGE)?.into_iter().map(sized).collect::<Result<Vec<_>>>()?, held))
+            })
+            .await?;
+        let Some((last, _)) = page.last().copied() else {
             return Ok(());
         };
         after = Some(last);
-        let mut wanted: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
-        for chunk in page {
+        let mut wanted: BTreeMap<PeerId, Vec<(ChunkId, u32)>> = BTreeMap::new();
+        let mut looked_at = 0;
+        for (chunk, bytes) in page {
             if moved.as_ref().is_some_and(|moved| moved.spares(chunk)) {
+                looked_at += u64::from(mine);
                 continue;
             }
             let owners = living_owners(chunk, &|peer| !away.contains(&peer));
-            if mine && owners.first() != Some(&context.me) {
+            let is_first = owners.first() == Some(&context.me);
+            // Each counts once, though its first owner looks at it twice.
+            looked_at += u64::from(is_first == mine);
+            if mine && !is_first {
                 continue;
             }
             if before.is_some_and(|done| living_owners(chunk, &|peer| !done.away.contains(&peer)) == owners) {
                 continue;
             }
             for owner in owners.into_iter().filter(|owner| *owner != context.me) {
-                wanted.entry(owner).or_default().push(chunk);
+                wanted.entry(owner).or_default().push((chunk, bytes));
             }
         }
         let mut missing = Vec::new();
         for (owner, chunks) in wanted {
             for asked in chunks.chunks(serve::HAS_MAX) {
-                let request = Request::ChunkHas { chunks: asked.to_vec() };
+                let request = Request::ChunkHas { chunks: asked.iter().map(|(chunk, _)| *chunk).collect() };
                 match context.call(owner, request).await? {
                     Response::Has(has) if has.len() == asked.len() => {
-                        missing.extend(asked.iter().zip(has).filter(|(_, has)| !has).map(|(chunk, _)| (owner, *chunk)));
+                        let lacks = asked.iter().zip(has).filter(|(_, has)| !has);
+                        missing.extend(lacks.map(|((chunk, bytes), _)| (owner, *chunk, u64::from(*bytes))));
                     }
                     _ => return Err(context.unexpected("which chunks it has")),
                 }
             }
         }
+        context.progress.note(|moving| {
+            moving.chunks_looked_at += looked_at;
+            moving.chunks_held = held.max(moving.chunks_looked_at);
+            moving.copies_missing += missing.len() as u64;
+            moving.bytes_missing += missing.iter().map(|(_, _, bytes)| bytes).sum::<u64>();
+        });
         let mut sent = stream::iter(missing)
-            .map(|(owner, chunk)| async move {
+            .map(|(owner, chunk, length)| async move {
                 // Those whom it was to stand in for may have come back: a peer
                 // that has just started links to them one after the other.
                 let live = context.members.look(|table| {
@@ -279,12 +304,15 @@ async fn chunks(
                     return Err(context.not_ready("members came back, it looks again"));
                 }
                 let store = context.ports.store.clone();
-                let Some(bytes) = context.blocking(move || store.chunk_get(chunk, None)).await? else {
-                    // Found to be broken: another holder brings it, to us as well.
-                    return Ok(());
-                };
-                tracing::info!(chunk = %chunk.short(), to = %owner.short(), "brings a copy");
-                chunks::send(context, owner, chunk, bytes).await
+                // One that is found to be broken another holder brings, to us as well.
+                let found = context.blocking(move || store.chunk_get(chunk, None)).await?;
+                let is_here = found.is_some();
+                if let Some(bytes) = found {
+                    tracing::info!(chunk = %chunk.short(), to = %owner.short(), "brings a copy");
+                    chunks::send(context, owner, chunk, bytes).await?;
+                }
+                context.progress.note(|moving| moving.settle(length, is_here));
+                Ok(())
             })
             .buffer_unordered(CHUNKS_AT_ONCE);
         while let Some(result) = sent.next().await {

@@ -11,6 +11,7 @@ use crate::chunks;
 use crate::context::{Context, lock};
 use crate::doctor;
 use crate::layouts::{self, LayoutMsg};
+use crate::moving;
 use crate::planted::Planted;
 use crate::registers;
 use crate::role;
@@ -77,6 +78,7 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             let _ = context.actors()?.worker.cast(WorkerMsg::Release(job));
             Ok(Response::Done)
         }
+        Request::Moving => Ok(Response::Moving(moving::here(context))),
     }
 }
 

@@ -7,6 +7,7 @@ use shoal_types::{Health, MemberStatus, PeerId, PeerInfo, Result, Status};
 
 use crate::context::Context;
 use crate::members::MemberEntry;
+use crate::moving;
 
 pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     let layout = context.layout();
@@ -57,6 +58,7 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
         chunks: usage.chunks,
         chunk_bytes: usage.chunk_bytes,
         disk_free_bytes: usage.free_bytes,
+        moving: moving::here(context),
         secret_generation: context.secrets.look(|secrets| secrets.generation),
         secret_changing: context.secrets.look(|secrets| secrets.previous.is_some()),
     })

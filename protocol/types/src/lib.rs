@@ -14,6 +14,7 @@ mod error;
 mod ids;
 mod job;
 mod layout;
+mod moving;
 mod object;
 mod peer;
 mod peer_map;
@@ -30,6 +31,7 @@ pub use job::{
     StageProgress, TaskReport, TaskSpec,
 };
 pub use layout::{Layout, Member};
+pub use moving::{MeshMoving, Moving};
 pub use object::{ChunkRef, Etag, Format, Manifest, NameValue, ObjectEntry, ObjectName};
 pub use peer::{Health, MemberStatus, PeerInfo, Status};
 pub use peer_map::{PeerIdHasher, PeerMap};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Layout, MeshId, PeerId};
+use crate::{Layout, MeshId, Moving, PeerId};
 
 /// What a peer says of itself when a link to it opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,8 @@ pub struct Status {
     pub chunks: u64,
     pub chunk_bytes: u64,
     pub disk_free_bytes: u64,
+    /// What this peer is bringing to its owners; `None` while it brings nothing.
+    pub moving: Option<Moving>,
     /// How often the mesh's secret was changed.
     pub secret_generation: u64,
     /// Whether the one before admits too, since not all members know the new one.

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, FragmentId, JobId, JobSummary, Layout, MeshId, OutputId, PeerId, PeerInfo, RegisterEntry, RegisterKey,
-    RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
+    ChunkId, FragmentId, JobId, JobSummary, Layout, MeshId, Moving, OutputId, PeerId, PeerInfo, RegisterEntry,
+    RegisterKey, RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
 };
 
 /// A hint: small, unanswered, sometimes lost. No truth about data or jobs
@@ -87,6 +87,8 @@ pub enum Request {
     },
     /// Whether the receiver keeps nothing: no name and no chunk.
     IsEmpty,
+    /// What the receiver is bringing to its owners.
+    Moving,
 }
 
 /// The answer to a [`Request`] of the same name.
@@ -109,6 +111,8 @@ pub enum Response {
     Secrets(Secrets),
     Examined(Examined),
     Empty(bool),
+    /// `None` while it brings nothing.
+    Moving(Option<Moving>),
 }
 
 /// What a peer says when it is asked to examine another.

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use shoal_types::{
     Ballot, ChunkId, ChunkRef, Error, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobEvent, JobId,
-    JobState, JobSummary, Layout, Manifest, Member, MeshId, NameValue, OutputId, PeerId, PrepareReply, RegisterEntry,
-    RegisterKey, RegisterOp, RegisterReply, Request, Response, StageId, StageProgress, TaskId, TaskReport, TaskSpec,
-    wire,
+    JobState, JobSummary, Layout, Manifest, Member, MeshId, Moving, NameValue, OutputId, PeerId, PrepareReply,
+    RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, StageId, StageProgress, TaskId,
+    TaskReport, TaskSpec, wire,
 };
 
 fn peer(n: u8) -> PeerId {
@@ -105,6 +105,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         Request::JobShow { job: JobId::from_bytes([1; 10]) },
         Request::IsEmpty,
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
+        Request::Moving,
     ])
 }
 
@@ -119,6 +120,8 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
         Ok(Response::Has(vec![true, false])),
         Ok(Response::Jobs(vec![summary(); 2])),
         Ok(Response::Job(Some(summary()))),
+        Ok(Response::Moving(None)),
+        Ok(Response::Moving(Some(Moving { copies_missing: u64::MAX, since_ms: 1, ..Moving::default() }))),
         Err(exhausted()),
         Err(Error::OutputLost { output: output(), holder: peer(3) }),
     ])

@@ -17,7 +17,10 @@ pub(crate) async fn examinations(State(peer): State<Peer>) -> Json<Vec<Examinati
     Json(peer.examine().await.iter().map(ExaminationView::from).collect())
 }
 
-/// `GET /v1/status`.
+/// `GET /v1/status`. Takes up to a second longer while data moves and a peer
+/// does not say how far it is.
 pub(crate) async fn status(State(peer): State<Peer>) -> Result<Json<StatusView>, Failure> {
-    Ok(Json(StatusView::from(&peer.status().await?)))
+    let status = peer.status().await?;
+    let moving = peer.moving(status.moving).await?;
+    Ok(Json(StatusView::of(&status, moving.as_ref())))
 }

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
-use shoal_types::{Health, Layout, MemberStatus, Status};
+use shoal_types::{Health, Layout, MemberStatus, MeshMoving, Status};
+
+use super::moving::{MeshMovingView, MovingView};
 
 /// The mesh as one peer sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +16,10 @@ pub struct StatusView {
     pub chunks: u64,
     pub chunk_bytes: u64,
     pub disk_free_bytes: u64,
+    /// What is being brought to its owners, by all peers that say so and by
+    /// the answering one; `null` while nothing is.
+    pub moving: Option<MeshMovingView>,
+    pub moving_here: Option<MovingView>,
     /// How often the mesh's secret was changed, and whether that is under way.
     pub secret_generation: u64,
     pub secret_changing: bool,
@@ -70,10 +76,9 @@ impl StatusView {
     pub fn alive(&self) -> usize {
         self.members.iter().filter(|member| member.state == Health::Alive).count()
     }
-}
 
-impl From<&Status> for StatusView {
-    fn from(status: &Status) -> Self {
+    /// Of what one peer sees, and what all of them are bringing to owners.
+    pub fn of(status: &Status, moving: Option<&MeshMoving>) -> Self {
         let machine = status.members.iter().find(|member| member.is_self).map(|member| member.info.machine);
         Self {
             mesh: status.mesh.map(|mesh| mesh.to_string()),
@@ -83,6 +88,8 @@ impl From<&Status> for StatusView {
             chunks: status.chunks,
             chunk_bytes: status.chunk_bytes,
             disk_free_bytes: status.disk_free_bytes,
+            moving: moving.map(MeshMovingView::from),
+            moving_here: status.moving.as_ref().map(MovingView::from),
             secret_generation: status.secret_generation,
             secret_changing: status.secret_changing,
         }
@@ -130,7 +137,7 @@ impl From<&Layout> for LayoutView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shoal_types::{PeerId, PeerInfo};
+    use shoal_types::{Moving, PeerId, PeerInfo};
 
     fn member(byte: u8, machine: u64, is_self: bool) -> MemberStatus {
         let id = PeerId::from_bytes([byte; 32]);
@@ -153,9 +160,8 @@ mod tests {
         MemberStatus { id, info, health: Health::Alive, in_layout: true, share_ppm: 250_000, since_ms: 1_500, is_self }
     }
 
-    #[test]
-    fn a_pid_is_told_only_of_peers_on_the_same_machine() {
-        let status = Status {
+    fn status() -> Status {
+        Status {
             mesh: None,
             members: vec![member(1, 7, true), member(2, 7, false), member(3, 8, false)],
             layout: None,
@@ -163,14 +169,34 @@ mod tests {
             chunks: 0,
             chunk_bytes: 0,
             disk_free_bytes: 0,
+            moving: None,
             secret_generation: 0,
             secret_changing: false,
-        };
-        let view = StatusView::from(&status);
+        }
+    }
+
+    #[test]
+    fn a_pid_is_told_only_of_peers_on_the_same_machine() {
+        let view = StatusView::of(&status(), None);
         assert_eq!(view.members.iter().map(|m| m.pid).collect::<Vec<_>>(), [Some(41), Some(42), None]);
         let json = serde_json::to_value(&view).unwrap();
         assert_eq!(json["members"][0]["self"], true);
         assert_eq!(json["members"][1]["state"], "alive");
         assert_eq!((&json["members"][1]["share"], &json["members"][1]["since_seconds"]), (&0.25.into(), &1.5.into()));
+    }
+
+    #[test]
+    fn what_moves_is_told_in_the_same_words_for_the_mesh_and_for_one_peer() {
+        let here = Moving { copies_brought: 2, bytes_brought: 20, since_ms: 1_500, ..Moving::default() };
+        let mesh = MeshMoving { silent: 1, ..MeshMoving::default().with(Some(here)).with(Some(here)) };
+        let view = StatusView::of(&Status { moving: Some(here), ..status() }, Some(&mesh));
+        let json = serde_json::to_value(&view).unwrap();
+        assert_eq!((&json["moving"]["copies_brought"], &json["moving"]["peers"]), (&4.into(), &2.into()));
+        assert_eq!((&json["moving_here"]["copies_brought"], &json["moving"]["silent"]), (&2.into(), &1.into()));
+        assert_eq!(
+            (&json["moving_here"]["since_seconds"], &json["moving"]["bytes_brought"]),
+            (&1.5.into(), &40.into())
+        );
+        assert_eq!(serde_json::from_value::<StatusView>(json).unwrap(), view);
     }
 }

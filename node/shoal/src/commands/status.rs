@@ -1,3 +1,5 @@
+mod moving;
+
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -72,6 +74,9 @@ fn print(status: &StatusView) -> Result<(), Failure> {
         units::bytes(status.chunk_bytes),
         units::bytes(status.disk_free_bytes)
     ))?;
+    if let Some(moving) = &status.moving {
+        stdout::line(format_args!("moving  {}", moving::sentence(moving, status.moving_here.as_ref())))?;
+    }
     stdout::line("")?;
     let rows: Vec<_> = status.members.iter().map(row).collect();
     stdout::table(

@@ -116,6 +116,8 @@ mod tests {
             chunks: 0,
             chunk_bytes: 0,
             disk_free_bytes: 0,
+            moving: None,
+            moving_here: None,
             secret_generation: 0,
             secret_changing: false,
         }

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Ballot, ChunkId, ChunkRef, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, Layout, Manifest, Member,
-    MeshId, NameValue, ObjectName, OutputId, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp,
-    RegisterReply, Request, Response, RoleChange, SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
+    MeshId, Moving, NameValue, ObjectName, OutputId, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey,
+    RegisterOp, RegisterReply, Request, Response, RoleChange, SecretText, Secrets, StageId, TaskId, TaskReport,
+    TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -109,6 +110,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
         Request::JobRuns { job: JobId::from_bytes([1; 10]) },
         Request::IsEmpty,
+        Request::Moving,
     ] {
         check(request);
     }
@@ -116,6 +118,8 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         accepted: ballot,
         value,
     }))));
+    let moving = Moving { names_settled: 1, bytes_missing: u64::MAX, since_ms: 300, ..Moving::default() };
+    check::<Result<Response, Error>>(Ok(Response::Moving(Some(moving))));
     check::<Result<Response, Error>>(Err(Error::OutputLost { output: output(), holder: peer() }));
     for header in [
         FlowHeader::ChunkPut { chunk: ChunkId::of(b"x"), bytes: 1 },

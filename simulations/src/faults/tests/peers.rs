@@ -221,6 +221,36 @@ fn newcomers_that_are_gone_before_they_have_taken_over_leave_the_mesh_as_it_was(
 }
 
 #[test]
+fn how_much_moves_is_told_of_all_who_say_so_within_a_second_though_one_hangs() {
+    let late = Scenario { peers: 6, latecomers: 1, ..scenario() };
+    trial_of(late, |trial| async move {
+        let told = async |host| {
+            let peer = trial.peer(host);
+            let asked = async move {
+                let here = peer.status().await?.moving;
+                peer.moving(here).await
+            };
+            let (told, took) = trial.ask(asked).await;
+            (told.unwrap(), took)
+        };
+        let (settled, took) = told(0).await;
+        assert!(settled.is_none() && took < ms(100), "{settled:?} {took:?}");
+        trial.strike(Join { within: Span(ms(1)) }, &[5], None);
+        while !trial.peer(0).layout().unwrap().is_joint() {
+            trial.pass(ms(1)).await;
+        }
+        trial.strike(Pause::default(), &[3], Some(2));
+        let (moving, took) = told(0).await;
+        let moving = moving.unwrap();
+        assert!(moving.peers > 0 && moving.silent > 0, "{moving:?}");
+        assert!((ms(1_000)..ms(1_100)).contains(&took), "{took:?}");
+        trial.seconds(30).await;
+        assert_eq!(told(0).await.0, None);
+        assert!(trial.members(0).contains(&trial.id(5)) && trial.copies(5) > 0);
+    });
+}
+
+#[test]
 fn one_that_leaves_hands_its_data_over_first_and_comes_back_as_a_newcomer() {
     trial(|trial| async move {
         let (id, peer) = (trial.id(3), trial.peer(3));
