@@ -7,6 +7,7 @@
 mod answer;
 mod release;
 mod run;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,12 +32,10 @@ use crate::planted::Planted;
 use crate::tables::Tables;
 use crate::worker::WorkerMsg;
 use answer::Sent;
+use workers::Worker;
 
 /// How long a peer that could not be reached gets no work, unless it comes back as new.
 const DISTRUST: Duration = Duration::from_secs(2);
-
-/// No peer is given more tasks at once, whatever it says.
-const SLOTS_MAX: u32 = 1024;
 
 pub(crate) enum CoordinatorMsg {
     Planned(Result<JobPlan>),
@@ -83,8 +82,8 @@ pub(crate) struct State {
     log: Vec<(u64, JobEvent)>,
     /// Dropping one cancels the attempt.
     running: BTreeMap<OutputId, oneshot::Sender<()>>,
-    /// Peers that may be given tasks, with their slots and incarnation.
-    workers: BTreeMap<PeerId, (u32, u64)>,
+    /// Peers that run tasks, or may.
+    workers: BTreeMap<PeerId, Worker>,
     distrusted: BTreeMap<PeerId, (Duration, u64)>,
     /// Whoever may keep outputs of this job.
     involved: BTreeSet<PeerId>,
@@ -205,33 +204,34 @@ impl State {
             return vec![];
         };
         let (context, now) = (&self.context, self.context.ports.clock.now());
-        let ours = &context.config.info;
-        let mut present: BTreeMap<PeerId, (u32, u64)> = BTreeMap::new();
-        present.insert(ours.id, (ours.slots.max(1), ours.incarnation));
+        let ours = context.info();
+        let mut present: BTreeMap<PeerId, Worker> = BTreeMap::new();
+        present.insert(ours.id, Worker::of(&ours));
         context.members.look(|table| {
             // Only the same build runs the same plan to the same bits.
             let infos = table.live().filter_map(|(peer, entry)| entry.info.as_ref().map(|info| (peer, info)));
             let same_build = infos.filter(|(_, info)| info.version == ours.version);
-            present.extend(same_build.map(|(peer, info)| (peer, (info.slots.clamp(1, SLOTS_MAX), info.incarnation))));
+            present.extend(same_build.map(|(peer, info)| (peer, Worker::of(info))));
         });
         let distrusted = &self.distrusted;
-        present.retain(|peer, (_, incarnation)| {
-            distrusted.get(peer).is_none_or(|(until, bad)| *until <= now || bad != incarnation)
+        present.retain(|peer, worker| {
+            distrusted.get(peer).is_none_or(|(until, bad)| *until <= now || *bad != worker.incarnation)
         });
+        workers::spare_leaving(&mut present);
         let mut actions = Vec::new();
         let lost: Vec<PeerId> = self
             .workers
             .iter()
-            .filter(|(peer, (_, incarnation))| present.get(peer).is_none_or(|(_, now)| now != incarnation))
+            .filter(|(peer, before)| present.get(peer).is_none_or(|now| now.incarnation != before.incarnation))
             .map(|(peer, _)| *peer)
             .collect();
         for peer in lost {
             self.workers.remove(&peer);
             actions.extend(job.handle(Event::PeerLost { peer }));
         }
-        for (peer, (slots, incarnation)) in present {
-            if self.workers.insert(peer, (slots, incarnation)) != Some((slots, incarnation)) {
-                actions.extend(job.handle(Event::PeerUp { peer, slots }));
+        for (peer, worker) in present {
+            if self.workers.insert(peer, worker) != Some(worker) {
+                actions.extend(job.handle(Event::PeerUp { peer, slots: worker.slots }));
             }
         }
         if !self.distrusted.is_empty() {
@@ -260,9 +260,9 @@ impl State {
             Ok(report) => job.handle(Event::Finished { output, peer, report }),
             Err(Error::Unreachable { peer: gone, .. }) if gone == peer => {
                 // All that it ran and held is gone with it.
-                if let Some((_, incarnation)) = self.workers.get(&peer).copied() {
+                if let Some(worker) = self.workers.get(&peer) {
                     let until = self.context.ports.clock.now() + DISTRUST;
-                    self.distrusted.insert(peer, (until, incarnation));
+                    self.distrusted.insert(peer, (until, worker.incarnation));
                 }
                 self.members(myself)
             }

@@ -88,6 +88,13 @@ impl Jobs {
         }
     }
 
+    /// Has each coordinator look again at who may be given tasks.
+    pub(crate) fn reconsider(&self) {
+        for running in lock(&self.inner).running.values() {
+            let _ = running.actor.cast(CoordinatorMsg::Members);
+        }
+    }
+
     pub(crate) fn fragment(&self, job: JobId, fragment: FragmentId) -> Option<Bytes> {
         lock(&self.inner).running.get(&job)?.fragments.get(&fragment).cloned()
     }

@@ -82,6 +82,8 @@ pub(crate) async fn change(context: &Arc<Context>, change: &RoleChange) -> Resul
     context.blocking(move || keep(&*store, &kept)).await?;
     tracing::info!(zone = %after.zone, weight = after.weight, leaves = after.leaves, "takes another part");
     context.change_info(|info| *info = PeerInfo { mesh: info.mesh, ..after });
+    // A peer that leaves gives itself no tasks either.
+    context.jobs.reconsider();
     let actors = context.actors()?;
     // An actor that takes no messages has stopped, and the peer with it.
     let _ = actors.members.cast(MembersMsg::Present);

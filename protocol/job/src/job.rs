@@ -28,7 +28,8 @@ impl Default for JobConfig {
 /// What a [`Job`] is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A peer that can run tasks, so many at once. Again when that changes.
+    /// A peer that can run tasks, so many at once. Again when that changes:
+    /// what it runs beyond that goes on, and nothing new begins there.
     PeerUp {
         peer: PeerId,
         slots: u32,

@@ -103,6 +103,24 @@ fn no_peer_runs_more_than_its_slots() {
 }
 
 #[test]
+fn a_peer_that_gets_no_more_tasks_ends_those_it_has_and_its_outputs_are_read() {
+    let mut job = job(|stage, _| if stage == 0 { vec![peer(1)] } else { vec![] });
+    let mut running = vec![];
+    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 4 });
+    apply(&mut running, actions);
+    let actions = job.handle(Event::PeerUp { peer: peer(2), slots: 4 });
+    apply(&mut running, actions);
+    assert_eq!(running.len(), 4);
+    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 0 });
+    assert!(actions.is_empty(), "{actions:?}");
+    while running.iter().any(|(output, ..)| output.task.stage == StageId(0)) {
+        finish(&mut job, &mut running, 0);
+    }
+    assert!(!running.is_empty() && running.iter().all(|(_, on, _)| *on == peer(2)));
+    assert!(running[0].2[0].iter().all(|pin| pin.holder == peer(1)));
+}
+
+#[test]
 fn what_a_dead_peer_ran_and_held_is_run_again_and_consumers_pin_the_new_attempts() {
     let mut job = job(|_, _| vec![]);
     let mut running = vec![];
