@@ -244,17 +244,16 @@ async fn chunks(
             .blocking(move || {
                 // How many there are is good to know, and nothing depends on it.
                 let held = store.usage().map_or(0, |usage| usage.chunks);
-                let sized = |chunk| Ok((chunk, store.chunk_len(chunk)?.unwrap_or(0)));
-                Ok((store.chunk_list(after, PAGE)?.into_iter().map(sized).collect::<Result<Vec<_>>>()?, held))
+                Ok((store.chunk_list(after, PAGE)?, held))
             })
             .await?;
-        let Some((last, _)) = page.last().copied() else {
+        let Some(last) = page.last().copied() else {
             return Ok(());
         };
         after = Some(last);
-        let mut wanted: BTreeMap<PeerId, Vec<(ChunkId, u32)>> = BTreeMap::new();
+        let mut wanted: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
         let mut looked_at = 0;
-        for (chunk, bytes) in page {
+        for chunk in page {
             if moved.as_ref().is_some_and(|moved| moved.spares(chunk)) {
                 looked_at += u64::from(mine);
                 continue;
@@ -270,22 +269,28 @@ async fn chunks(
                 continue;
             }
             for owner in owners.into_iter().filter(|owner| *owner != context.me) {
-                wanted.entry(owner).or_default().push((chunk, bytes));
+                wanted.entry(owner).or_default().push(chunk);
             }
         }
         let mut missing = Vec::new();
         for (owner, chunks) in wanted {
             for asked in chunks.chunks(serve::HAS_MAX) {
-                let request = Request::ChunkHas { chunks: asked.iter().map(|(chunk, _)| *chunk).collect() };
+                let request = Request::ChunkHas { chunks: asked.to_vec() };
                 match context.call(owner, request).await? {
                     Response::Has(has) if has.len() == asked.len() => {
                         let lacks = asked.iter().zip(has).filter(|(_, has)| !has);
-                        missing.extend(lacks.map(|((chunk, bytes), _)| (owner, *chunk, u64::from(*bytes))));
+                        missing.extend(lacks.map(|(chunk, _)| (owner, *chunk)));
                     }
                     _ => return Err(context.unexpected("which chunks it has")),
                 }
             }
         }
+        let store = context.ports.store.clone();
+        let sized = move |(owner, chunk)| Ok((owner, chunk, u64::from(store.chunk_len(chunk)?.unwrap_or(0))));
+        let missing: Vec<(PeerId, ChunkId, u64)> = match missing.is_empty() {
+            true => Vec::new(),
+            false => context.blocking(move || missing.into_iter().map(sized).collect()).await?,
+        };
         context.progress.note(|moving| {
             moving.chunks_looked_at += looked_at;
             moving.chunks_held = held.max(moving.chunks_looked_at);
