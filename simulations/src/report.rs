@@ -45,6 +45,11 @@ pub struct Report {
     /// The real time that it took.
     #[serde(rename = "wall_seconds", with = "seconds")]
     pub wall: Duration,
+    /// What of both went by until the mesh was there, with its data.
+    #[serde(rename = "formed_seconds", with = "seconds")]
+    pub formed: Duration,
+    #[serde(rename = "formed_wall_seconds", with = "seconds")]
+    pub formed_wall: Duration,
     /// In the order of time.
     pub samples: Vec<Sample>,
     /// What each peer did.

@@ -5,6 +5,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -102,7 +103,7 @@ impl Simulation {
         let _panics = panics::listen();
         let voice = Voice::default();
         let _words = voice.listen(watch.clone(), self.aloud);
-        let run = AssertUnwindSafe(|| executor::run(async |idle| self.run_on(&idle, watch, &voice).await));
+        let run = AssertUnwindSafe(|| executor::run(async |idle| self.run_on(&idle, watch, &voice, &began).await));
         let mut report = match std::panic::catch_unwind(run) {
             Ok(report) => report.map_err(|error| shoal_types::Error::bug(format!("no runtime: {error}")))??,
             Err(_) => account::broken_off(self, watch),
@@ -116,7 +117,7 @@ impl Simulation {
         Ok(report)
     }
 
-    async fn run_on(&self, idle: &Idle, watch: &Watch, voice: &Voice) -> Result<Report> {
+    async fn run_on(&self, idle: &Idle, watch: &Watch, voice: &Voice, began: &Wall) -> Result<Report> {
         let world = self.world()?;
         {
             let mut state = world.state();
@@ -126,11 +127,14 @@ impl Simulation {
         let samples = Samples::new();
         let mut invariants = invariants::all();
         let mut checks = BTreeMap::new();
-        let life = self.live_through(&world, idle, &samples, &mut invariants, &mut checks);
+        let formed = Cell::new((Duration::ZERO, Duration::ZERO));
+        let note_formed = || formed.set((world.now(), began.elapsed_wall()));
+        let life = self.live_through(&world, idle, &samples, note_formed, &mut invariants, &mut checks);
         // A panic of the world itself: what it was is noted.
         let healed_after = AssertUnwindSafe(life).catch_unwind().await.unwrap_or_default();
         world.look_for_panics();
-        let report = account::report(self, &world, &samples, checks, healed_after);
+        let mut report = account::report(self, &world, &samples, checks, healed_after);
+        (report.formed, report.formed_wall) = formed.get();
         world.clear();
         // What was aborted is dropped when it is polled next.
         idle.reached().await;
@@ -200,6 +204,7 @@ impl Simulation {
         world: &World,
         idle: &Idle,
         samples: &Samples,
+        note_formed: impl Fn(),
         invariants: &mut [Box<dyn Invariant>],
         checks: &mut BTreeMap<String, u64>,
     ) -> Option<Duration> {
@@ -216,6 +221,7 @@ impl Simulation {
             return None;
         }
         let begun = world.now();
+        note_formed();
         world.state().watch.begin(begun);
         world.tell(None, "the mesh is there, with its data");
         for strike in self.strikes() {

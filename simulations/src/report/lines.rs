@@ -42,6 +42,8 @@ impl Report {
             "events": self.events,
             "simulated_seconds": self.simulated.as_secs_f64(),
             "wall_seconds": self.wall.as_secs_f64(),
+            "formed_seconds": self.formed.as_secs_f64(),
+            "formed_wall_seconds": self.formed_wall.as_secs_f64(),
             "simulated_seconds_per_wall_second": self.speed(),
             "events_per_wall_second": self.events_per_second(),
             "jobs": self.jobs.len(),

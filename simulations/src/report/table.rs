@@ -218,6 +218,7 @@ impl Report {
         page.head("run");
         page.figure("scenario", &format!("{}, {}", self.scenario, counted(self.peers as usize, "peer")));
         page.figure("simulated", &format!("{} in {}", time(self.simulated), time(self.wall)));
+        page.figure("of it, until formed", &format!("{} in {}", time(self.formed), time(self.formed_wall)));
         let (speed, events) = (self.speed(), count(self.events_per_second().round() as u64));
         page.figure("speed", &format!("{speed:.1} simulated seconds and {events} events a second"));
         page.figure("events", &count(self.events));

@@ -38,6 +38,8 @@ pub(super) fn report(
         events: state.trace.events(),
         simulated: now,
         wall: Duration::ZERO,
+        formed: Duration::ZERO,
+        formed_wall: Duration::ZERO,
         samples: collected.samples.clone(),
         loads: (0..).map(HostId).zip(&state.hosts).map(|(id, _)| load(&state, id)).collect(),
         hosts: Vec::new(),

@@ -10,7 +10,10 @@ use crate::units::{self, count};
 
 /// Measure how fast this machine simulates meshes of several sizes, each in a process of its own.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "FORMING: simulated and real seconds until all peers, who start at once, are one mesh with its
+data. RUNNING: those with work and faults, and until all is whole again.
+
+Examples:
   shoal sim bench
   shoal sim bench --peers 100,300 --json")]
 pub(super) struct BenchArgs {
@@ -47,6 +50,8 @@ impl BenchArgs {
                     "peers": peers,
                     "simulated_seconds": keep("simulated_seconds"),
                     "wall_seconds": keep("wall_seconds"),
+                    "formed_seconds": keep("formed_seconds"),
+                    "formed_wall_seconds": keep("formed_wall_seconds"),
                     "simulated_seconds_per_wall_second": keep("simulated_seconds_per_wall_second"),
                     "events": keep("events"),
                     "events_per_wall_second": keep("events_per_wall_second"),
@@ -62,7 +67,8 @@ impl BenchArgs {
         if self.json {
             all.iter().try_for_each(stdout::line)?;
         } else {
-            let header = ["PEERS", "SIMULATED", "REAL", "SPEED", "EVENTS_PER_S", "PEAK_MEMORY", "VIOLATIONS"];
+            let header =
+                ["PEERS", "FORMING", "RUNNING", "SPEED", "OVERALL", "EVENTS_PER_S", "PEAK_MEMORY", "VIOLATIONS"];
             stdout::table(&header, &rows)?;
         }
         super::verdict::outcome(holds)
@@ -96,10 +102,13 @@ impl BenchArgs {
 
 fn row(peers: u32, verdict: &Value) -> Vec<String> {
     let number = |key: &str| verdict[key].as_f64().unwrap_or_default();
+    let (formed, formed_wall) = (number("formed_seconds"), number("formed_wall_seconds"));
+    let (running, running_wall) = (number("simulated_seconds") - formed, number("wall_seconds") - formed_wall);
     vec![
         peers.to_string(),
-        format!("{:.0} s", number("simulated_seconds")),
-        format!("{:.1} s", number("wall_seconds")),
+        format!("{formed:.0} s in {formed_wall:.1} s"),
+        format!("{running:.0} s in {running_wall:.1} s"),
+        format!("{:.2} x", running / running_wall.max(1e-9)),
         format!("{:.2} x", number("simulated_seconds_per_wall_second")),
         count(number("events_per_wall_second") as u64),
         verdict["peak_memory_bytes"].as_u64().map_or_else(|| "-".to_owned(), units::bytes),
