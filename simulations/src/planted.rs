@@ -73,6 +73,7 @@ impl Bug {
             Planted::RunsReleasedTasks => case(scenario!("dead-coordinators"), &["no-orphans"], 2001, 24),
             Planted::LayoutNotKept => case(scenario!("restart"), &["same-owners"], 1, 12),
             Planted::FailedCopyCounts => case(scenario!("deaths"), &["durable"], 1, 12),
+            Planted::ShedsUnasked => case(scenario!("shares-change"), &["durable"], 1, 12),
             Planted::ForgetsOwnWrite => case(scenario!("many-moves"), &["linearizable"], 1001, 24),
         }
     }

@@ -14,6 +14,7 @@ use shoal_types::{ChunkId, Error, FlowHeader, PeerId, Request, Response, Result,
 use crate::context::Context;
 use crate::planted::Planted;
 use crate::serve;
+use crate::surplus;
 pub(crate) use cache::ChunkCache;
 
 /// The longest chunk that any peer takes.
@@ -90,8 +91,7 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
 /// Brings a chunk to one peer, this one perhaps; it is synced there on `Ok`.
 pub(crate) async fn send(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: Bytes) -> Result<()> {
     if to == context.me {
-        let store = context.ports.store.clone();
-        return context.blocking(move || store.chunk_put(chunk, &bytes)).await;
+        return surplus::keep(context, chunk, bytes).await;
     }
     let mut tries = 0;
     loop {
@@ -128,8 +128,7 @@ pub(crate) async fn receive(context: &Arc<Context>, chunk: ChunkId, length: u32,
         }
         let _permit = context.inbound_chunks.acquire().await.map_err(|_| context.not_ready("it is stopping"))?;
         let bytes = read_exactly(&mut reader, length).await?;
-        let store = context.ports.store.clone();
-        context.blocking(move || store.chunk_put(chunk, &bytes)).await
+        surplus::keep(context, chunk, bytes).await
     };
     let answer: Result<()> = kept.await;
     serve::part(context, reader).await;

@@ -23,6 +23,7 @@ use crate::published::Published;
 use crate::registers::RegistersMsg;
 use crate::serve;
 use crate::supervisor::SupervisorMsg;
+use crate::surplus::Surplus;
 use crate::worker::WorkerMsg;
 
 /// The peer's core actors.
@@ -64,6 +65,7 @@ pub(crate) struct Context {
     pub(crate) synced: Mutex<Option<(u64, Vec<PeerId>)>>,
     /// How far it is with that.
     pub(crate) progress: Progress,
+    pub(crate) surplus: Surplus,
     stranger: Mutex<Option<Stranger>>,
     /// What this peer says of itself.
     info: Mutex<Arc<PeerInfo>>,
@@ -96,6 +98,7 @@ impl Context {
             levels: Levels::default(),
             synced: Mutex::new(None),
             progress: Progress::default(),
+            surplus: Surplus::default(),
             stranger: Mutex::new(None),
             info: Mutex::new(Arc::new(config.info.clone())),
             role_turn: AsyncMutex::new(()),

@@ -10,7 +10,7 @@
 //! Actors are thin: a message becomes an event for a state machine of
 //! `protocol/`, and each action that comes back is performed through the ports
 //! of `shoal-ports`. What needs no state of its own is a plain function:
-//! [`chunks`], [`names`], [`objects`], [`replicate`], [`serve`], [`tables`].
+//! [`chunks`], [`names`], [`objects`], [`replicate`], [`serve`], [`surplus`], [`tables`].
 //!
 //! [`Peer`] is the handle by which the gateway and the binary speak to all of it.
 
@@ -39,6 +39,7 @@ mod secrets;
 mod serve;
 mod status;
 mod supervisor;
+mod surplus;
 mod tables;
 mod worker;
 

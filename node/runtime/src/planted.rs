@@ -75,6 +75,9 @@ planted! {
     LayoutNotKept = "layout-not-kept",
     /// An owner that did not take its copy of a chunk counts as having it.
     FailedCopyCounts = "failed-copy-counts",
+    /// A copy that is somebody else's to keep is deleted without asking
+    /// whether they do, also while it is on its way to them.
+    ShedsUnasked = "sheds-unasked",
     /// A write that finds its own value, left by its own attempt of unknown
     /// outcome, takes it for another's and says that it failed.
     ForgetsOwnWrite = "forgets-own-write",

@@ -52,10 +52,10 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             }
             let settled = context.layout().filter(|layout| !layout.is_joint());
             let trusted = settled.filter(|_| context.has_planted(Planted::RepairTrusts));
-            let (me, store) = (context.me, context.ports.store.clone());
+            let (asked, store) = (context.clone(), context.ports.store.clone());
             let has = move |chunk| match &trusted {
-                Some(layout) if layout.is_owner(me, chunk) => Ok(true),
-                Some(_) | None => Ok(store.chunk_len(chunk)?.is_some()),
+                Some(layout) if layout.is_owner(asked.me, chunk) => Ok(true),
+                Some(_) | None => Ok(asked.surplus.is_kept(chunk) && store.chunk_len(chunk)?.is_some()),
             };
             let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;
             Ok(Response::Has(has))

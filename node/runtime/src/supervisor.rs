@@ -14,6 +14,7 @@ use crate::replicate;
 use crate::router::{self, Router};
 use crate::scrub;
 use crate::secrets;
+use crate::surplus;
 use crate::worker::{self, Worker};
 
 /// Why a peer stopped.
@@ -50,7 +51,7 @@ pub(crate) struct State {
     children: Vec<(&'static str, ActorCell)>,
     /// What goes on in the background: bringing what the peer holds to its
     /// owners, looking whether it is whole, and changing the secret.
-    background: [TaskHandle; 3],
+    background: [TaskHandle; 4],
     reason: Stopped,
 }
 
@@ -96,6 +97,7 @@ impl Actor for Supervisor {
         ];
         let background = [
             context.spawn("replicate", replicate::run(context.clone())),
+            context.spawn("surplus", surplus::run(context.clone())),
             context.spawn("scrub", scrub::run(context.clone())),
             context.spawn("secrets", secrets::run(context.clone())),
         ];

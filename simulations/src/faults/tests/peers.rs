@@ -251,6 +251,20 @@ fn how_much_moves_is_told_of_all_who_say_so_within_a_second_though_one_hangs() {
 }
 
 #[test]
+fn copies_that_stood_in_for_one_that_was_away_go_once_it_is_back() {
+    trial(|trial| async move {
+        let all = |trial: &Trial| -> usize { (0..5).map(|host| trial.copies(host)).sum() };
+        assert_eq!(all(&trial), 48, "three of each of 16 chunks");
+        trial.strike(Crash::default(), &[1], Some(DEAD));
+        trial.seconds(DEAD - 1).await;
+        assert!(all(&trial) > 48, "others have stood in for it");
+        trial.seconds(40).await;
+        assert!(trial.is_up(1) && trial.copies(1) > 0);
+        assert_eq!(all(&trial), 48);
+    });
+}
+
+#[test]
 fn one_that_leaves_hands_its_data_over_first_and_comes_back_as_a_newcomer() {
     trial(|trial| async move {
         let (id, peer) = (trial.id(3), trial.peer(3));

@@ -1,0 +1,245 @@
+//! Copies beyond those that there are to be are let go of.
+//!
+//! Whoever stood in for an owner that was away keeps copies that nobody
+//! counts on once the owner is back, and so does an owner whose share became
+//! smaller. Such a copy goes when every owner has said twice that it has one,
+//! while the layout is settled and nobody is away.
+//!
+//! Between the first answers and the end this peer says of the copy that it
+//! has none. So nobody counts on it any more; and whoever brings it again
+//! meanwhile, as an owner's stand-in, keeps it here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use shoal_types::{ChunkId, PeerId, Request, Response, Result};
+
+use crate::context::{Context, lock};
+use crate::placed::Placed;
+use crate::planted::Planted;
+use crate::{replicate, serve};
+
+/// Chunks looked at in one step.
+const PAGE: usize = 1_000;
+
+/// Copies that are on their way out, and those that are being made.
+#[derive(Default)]
+pub(crate) struct Surplus(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Nobody is told of these any more.
+    doubtful: BTreeSet<ChunkId>,
+    /// These are being deleted.
+    going: BTreeSet<ChunkId>,
+    /// Chunks that are being written here, and by how many.
+    coming: BTreeMap<ChunkId, usize>,
+}
+
+impl Surplus {
+    /// Whether others can count on the copy here, if there is one.
+    pub(crate) fn is_kept(&self, chunk: ChunkId) -> bool {
+        let state = lock(&self.0);
+        !state.doubtful.contains(&chunk) && !state.going.contains(&chunk)
+    }
+
+    /// A copy is to be made here. `false` while the one that is here is being
+    /// deleted: it is to be asked for again.
+    fn begin(&self, chunk: ChunkId) -> bool {
+        let mut state = lock(&self.0);
+        let is_free = !state.going.contains(&chunk);
+        if is_free {
+            *state.coming.entry(chunk).or_default() += 1;
+        }
+        is_free
+    }
+
+    /// It has been made, or not. What was there before is wanted again.
+    fn end(&self, chunk: ChunkId) {
+        let mut state = lock(&self.0);
+        state.doubtful.remove(&chunk);
+        if let Some(count) = state.coming.get_mut(&chunk) {
+            *count -= 1;
+            if *count == 0 {
+                state.coming.remove(&chunk);
+            }
+        }
+    }
+
+    fn doubt(&self, chunks: impl IntoIterator<Item = ChunkId>) {
+        lock(&self.0).doubtful.extend(chunks);
+    }
+
+    fn doubt_no_more(&self) {
+        lock(&self.0).doubtful.clear();
+    }
+
+    /// Those of `chunks` of which nobody has wanted a copy since they were
+    /// doubted: they are going.
+    fn let_go(&self, mut chunks: Vec<ChunkId>) -> Vec<ChunkId> {
+        let state = &mut *lock(&self.0);
+        chunks.retain(|chunk| state.doubtful.remove(chunk) && !state.coming.contains_key(chunk));
+        state.going.extend(&chunks);
+        chunks
+    }
+
+    fn gone(&self, chunks: &[ChunkId]) {
+        let mut state = lock(&self.0);
+        for chunk in chunks {
+            state.going.remove(chunk);
+        }
+    }
+}
+
+/// Keeps a copy here, synced on `Ok`, whatever else becomes of one that is here.
+pub(crate) async fn keep(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) -> Result<()> {
+    while !context.surplus.begin(chunk) {
+        context.ports.clock.sleep(context.config.timing.tick).await;
+    }
+    let ending = context.clone();
+    let store = context.ports.store.clone();
+    context
+        .blocking(move || {
+            let kept = store.chunk_put(chunk, &bytes);
+            ending.surplus.end(chunk);
+            kept
+        })
+        .await
+}
+
+/// Looks for copies to let go of, for as long as the peer lives.
+pub(crate) async fn run(context: Arc<Context>) {
+    let mut before = None;
+    loop {
+        context.ports.clock.sleep(context.config.timing.repair_interval).await;
+        let layout = at_rest(&context);
+        let version = layout.as_ref().map(|layout| layout.version);
+        // After a change there is enough to do; and those who were away may be so again.
+        if let Some(layout) = layout.filter(|_| before == version) {
+            match pass(&context, &layout).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "copies that are kept elsewhere are gone"),
+                Err(error) => tracing::info!(%error, "not all copies that are kept elsewhere are gone"),
+            }
+            context.surplus.doubt_no_more();
+        }
+        before = version;
+    }
+}
+
+/// The layout, if it is settled and all of its members are there.
+fn at_rest(context: &Context) -> Option<Arc<Placed>> {
+    let layout = context.layout().filter(|layout| layout.involves(context.me))?;
+    if context.has_planted(Planted::ShedsUnasked) {
+        return Some(layout);
+    }
+    let nobody_is_away = context.members.look(|table| replicate::away(table, context.me, &layout).is_empty());
+    (nobody_is_away && !layout.is_joint()).then_some(layout)
+}
+
+/// Looks at all copies here; how many went.
+async fn pass(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let store = context.ports.store.clone();
+        let page = context.blocking(move || store.chunk_list(after, PAGE)).await?;
+        let Some(last) = page.last().copied() else {
+            return Ok(count);
+        };
+        after = Some(last);
+        let surplus = page.into_iter().filter(|chunk| !layout.is_owner(context.me, *chunk)).collect();
+        let surplus = kept_by_all(context, layout, surplus).await?;
+        context.surplus.doubt(surplus.iter().copied());
+        let surplus = kept_by_all(context, layout, surplus).await?;
+        if at_rest(context).is_none_or(|now| now.version != layout.version) {
+            return Ok(count);
+        }
+        let going = context.surplus.let_go(surplus);
+        if going.is_empty() {
+            continue;
+        }
+        count += going.len();
+        let (store, ending) = (context.ports.store.clone(), context.clone());
+        let delete = move || {
+            let deleted = going.iter().try_for_each(|chunk| store.chunk_delete(*chunk));
+            ending.surplus.gone(&going);
+            deleted
+        };
+        context.blocking(delete).await?;
+    }
+}
+
+/// Those of `chunks` that every one of their owners says it keeps.
+async fn kept_by_all(context: &Arc<Context>, layout: &Placed, mut chunks: Vec<ChunkId>) -> Result<Vec<ChunkId>> {
+    if context.has_planted(Planted::ShedsUnasked) {
+        return Ok(chunks);
+    }
+    let mut asked: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
+    for chunk in &chunks {
+        for owner in layout.owners(*chunk).current {
+            asked.entry(owner).or_default().push(*chunk);
+        }
+    }
+    let mut missing = BTreeSet::new();
+    for (owner, chunks) in asked {
+        for asked in chunks.chunks(serve::HAS_MAX) {
+            match context.call(owner, Request::ChunkHas { chunks: asked.to_vec() }).await? {
+                Response::Has(has) if has.len() == asked.len() => {
+                    missing.extend(asked.iter().zip(has).filter(|(_, has)| !has).map(|(chunk, _)| *chunk));
+                }
+                _ => return Err(context.unexpected("which chunks it has")),
+            }
+        }
+    }
+    chunks.retain(|chunk| !missing.contains(chunk));
+    Ok(chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(n: u8) -> ChunkId {
+        ChunkId::of(&[n])
+    }
+
+    #[test]
+    fn a_copy_goes_that_nobody_has_wanted_since_it_was_doubted() {
+        let surplus = Surplus::default();
+        assert!(surplus.is_kept(chunk(1)));
+        surplus.doubt([chunk(1), chunk(2)]);
+        assert!(!surplus.is_kept(chunk(1)));
+        assert_eq!(surplus.let_go(vec![chunk(1), chunk(3)]), [chunk(1)], "3 was not doubted");
+        assert!(!surplus.is_kept(chunk(1)));
+        assert!(!surplus.begin(chunk(1)), "it is being deleted");
+        surplus.gone(&[chunk(1)]);
+        assert!(surplus.is_kept(chunk(1)) && surplus.begin(chunk(1)));
+        surplus.doubt_no_more();
+        assert!(surplus.is_kept(chunk(2)));
+    }
+
+    #[test]
+    fn a_copy_that_is_brought_again_stays_whenever_that_begins_and_ends() {
+        let surplus = Surplus::default();
+        // All of it between the doubt and the end.
+        surplus.doubt([chunk(1)]);
+        assert!(surplus.begin(chunk(1)));
+        surplus.end(chunk(1));
+        assert!(surplus.is_kept(chunk(1)));
+        assert!(surplus.let_go(vec![chunk(1)]).is_empty());
+        // Begun before it is doubted, ended after.
+        assert!(surplus.begin(chunk(1)));
+        surplus.doubt([chunk(1)]);
+        surplus.end(chunk(1));
+        assert!(surplus.let_go(vec![chunk(1)]).is_empty());
+        // Not ended yet.
+        assert!(surplus.begin(chunk(1)) && surplus.begin(chunk(1)));
+        surplus.end(chunk(1));
+        surplus.doubt([chunk(1)]);
+        assert!(surplus.let_go(vec![chunk(1)]).is_empty());
+        surplus.end(chunk(1));
+        surplus.doubt([chunk(1)]);
+        assert_eq!(surplus.let_go(vec![chunk(1)]), [chunk(1)]);
+    }
+}
