@@ -8,6 +8,7 @@ mod mesh;
 
 mod admission;
 mod bad_input;
+mod bench;
 mod demo;
 mod detection;
 mod dev;

@@ -1,4 +1,5 @@
 mod placement;
+mod store;
 mod text;
 mod tpch;
 
@@ -14,6 +15,7 @@ use crate::interrupt::interruptible;
   shoal bench tpch --sf 1 --peers 3 --queries 1,6,9 --json
   shoal bench text --mb 256 --peers 3
   shoal bench placement
+  shoal bench store --peers 1,3
 
 Ratios are what counts: both sides are measured in turn, so that a busy machine slows both.")]
 pub(crate) struct BenchArgs {
@@ -26,6 +28,7 @@ enum What {
     Tpch(tpch::TpchArgs),
     Text(text::TextArgs),
     Placement(placement::PlacementArgs),
+    Store(store::StoreArgs),
 }
 
 impl BenchArgs {
@@ -35,6 +38,7 @@ impl BenchArgs {
                 What::Tpch(args) => args.run().await,
                 What::Text(args) => args.run().await,
                 What::Placement(args) => args.run().await,
+                What::Store(args) => args.run().await,
             }
         };
         interruptible(work, async || {}).await

@@ -1,0 +1,133 @@
+mod large;
+mod machine;
+mod mesh;
+mod names;
+mod pace;
+mod processes;
+mod repair;
+mod scratch;
+mod small;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use machine::Machine;
+use mesh::MeshRow;
+use scratch::{OBJECT_BYTES, Scratch};
+
+use crate::failure::Failure;
+use crate::{stdout, units};
+
+/// Objects on their way at once, and files copied at once beside them: as many as `shoal put` sends.
+const LARGE_AT_ONCE: usize = 4;
+
+/// Copies of each chunk that are measured, where there are that many peers.
+const REPLICAS: [u16; 2] = [1, 3];
+
+/// The mesh as a store: MB/s, operations and names per second, beside the disk, hashes and network under it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shoal bench store
+  shoal bench store --dir /mnt/disk --bytes 8GiB --peers 1,3,4 --json
+  shoal bench store --bytes 64MiB --seconds 1 --names 1000
+
+The machine is measured first: files of 16 MiB copied, each synced, as a put must; the same files read, out of \
+the page cache; hashes on one core; a TCP stream over loopback; 4 KiB written and synced again and again. \
+Put and get stand beside copy and read as a ratio: 1 is as fast. A get is out of the page cache too.
+
+All peers and the client share this machine. Of a large put's bytes there is one MD5, 2 + R times BLAKE3, and R \
+writes to one disk, so that its ratio is 1/R at best; gets of what another peer has come over loopback. Small \
+objects live in the registers of their names: what counts is how often these are synced. The client's part, HTTP \
+on connections that are kept, is in every figure.
+
+With more than 3 peers one is killed at the end, and it is told when 3 copies of everything were there again: for \
+a minute the mesh waits whether the peer comes back.")]
+pub(super) struct StoreArgs {
+    /// On which disk: a directory is made in there, and removed again [default: the system's temporary one].
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// Of the large objects together, rounded down to whole ones of 16 MiB. The disk holds up to R + 2 times that.
+    #[arg(long, default_value = "1GiB", value_parser = units::parse_bytes)]
+    bytes: u64,
+
+    /// For how long each kind of small operation is repeated.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=600))]
+    seconds: u16,
+
+    /// Small operations at a time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    jobs: u16,
+
+    /// Names that are listed.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    names: u32,
+
+    /// Meshes of so many peers, on this machine.
+    #[arg(long, value_delimiter = ',', default_value = "1,3", value_parser = clap::value_parser!(u16).range(1..=16))]
+    peers: Vec<u16>,
+
+    /// One line for the machine, then one for each mesh.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What each mesh is asked to do.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    time: Duration,
+    jobs: u16,
+    names: u32,
+}
+
+impl StoreArgs {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let objects = usize::try_from(self.bytes / OBJECT_BYTES).unwrap_or(usize::MAX).max(1);
+        let load = Load { time: Duration::from_secs(self.seconds.into()), jobs: self.jobs, names: self.names };
+        eprintln!("making {objects} files of {}", units::bytes(OBJECT_BYTES));
+        // Outlives every mesh in it; dropped on any way out, it is removed.
+        let scratch = Scratch::make(self.dir.as_deref(), objects).await?;
+        eprintln!("the machine");
+        let machine = Machine::measure(&scratch, load.time).await?;
+        if self.json {
+            stdout::json_line(&machine)?;
+        }
+        let mut rows = Vec::new();
+        for (peers, replicas) in meshes(&self.peers) {
+            let row = MeshRow::measure(&scratch, &machine, load, peers, replicas).await?;
+            if self.json {
+                stdout::json_line(&row)?;
+            }
+            rows.push(row);
+        }
+        if self.json { Ok(()) } else { table::print(&machine, &rows) }
+    }
+}
+
+/// Peers and replicas of each mesh.
+fn meshes(peers: &[u16]) -> Vec<(u16, u16)> {
+    let of = |peers: &u16| REPLICAS.map(|replicas| (*peers, replicas));
+    peers.iter().flat_map(of).filter(|(peers, replicas)| replicas <= peers).collect()
+}
+
+/// Millions of bytes per second.
+fn mb_per_second(bytes: u64, time: Duration) -> f64 {
+    bytes as f64 / 1e6 / time.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_mesh_keeps_more_copies_than_it_has_peers() {
+        assert_eq!(meshes(&[1, 2, 3, 4]), [(1, 1), (2, 1), (3, 1), (3, 3), (4, 1), (4, 3)]);
+    }
+
+    #[test]
+    fn a_megabyte_is_a_million_bytes() {
+        assert_eq!(mb_per_second(3_000_000, Duration::from_millis(1_500)), 2.0);
+    }
+}
