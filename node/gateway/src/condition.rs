@@ -21,12 +21,15 @@ pub(crate) fn of_put(headers: &HeaderMap) -> Result<PutCondition> {
     }
 }
 
-/// Refuses conditions on a DELETE: removal cannot be conditional.
-pub(crate) fn none_of_delete(headers: &HeaderMap) -> Result<()> {
-    if headers.contains_key(IF_MATCH) || headers.contains_key(IF_NONE_MATCH) {
-        return Err(Error::invalid("a DELETE cannot be conditional", "leave out If-Match and If-None-Match"));
+/// The version that alone a DELETE may remove.
+pub(crate) fn of_delete(headers: &HeaderMap) -> Result<Option<Etag>> {
+    match of_put(headers)? {
+        PutCondition::Always => Ok(None),
+        PutCondition::IfMatch(etag) => Ok(Some(etag)),
+        PutCondition::IfAbsent => {
+            Err(Error::invalid("what is absent cannot be removed", "If-Match: \"ETAG\" removes only that version"))
+        }
     }
-    Ok(())
 }
 
 /// Whether the client of a GET has this version already.
@@ -81,6 +84,13 @@ mod tests {
         ] {
             assert!(of_put(&headers(refused)).is_err(), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn a_delete_is_of_any_version_or_of_one() {
+        assert_eq!(of_delete(&headers(&[])), Ok(None));
+        assert_eq!(of_delete(&headers(&[("if-match", "\"ab12\"")])), Ok(Some(Etag("ab12".into()))));
+        assert!(of_delete(&headers(&[("if-none-match", "*")])).is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which request goes where.
 
+mod copy;
 mod jobs;
 mod members;
 mod objects;
@@ -13,6 +14,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use shoal_runtime::Peer;
 
+pub(crate) use copy::CopyRequest;
 pub(crate) use sql::SqlRequest;
 
 use crate::{guard, reply};
@@ -24,6 +26,9 @@ pub(crate) const SQL_BYTES_MAX: usize = 1 << 20;
 /// The longest change of a member's part, in bytes.
 const ROLE_BYTES_MAX: usize = 4 << 10;
 
+/// The longest `/v1/copy` request, in bytes: two names, whatever is escaped in them.
+const COPY_BYTES_MAX: usize = 32 << 10;
+
 /// Everything that a gateway answers.
 pub(crate) fn router(peer: Peer) -> Router {
     Router::new()
@@ -34,6 +39,7 @@ pub(crate) fn router(peer: Peer) -> Router {
         .route("/v1/objects", get(objects::list))
         .route("/v1/objects/{*name}", get(read::get).head(read::head).put(objects::put).delete(objects::remove))
         .route("/v1/manifests/{*name}", get(objects::manifest))
+        .route("/v1/copy", post(copy::copy).layer(DefaultBodyLimit::max(COPY_BYTES_MAX)))
         .route("/v1/jobs", get(jobs::list))
         .route("/v1/jobs/{id}", get(jobs::show).delete(jobs::cancel))
         .route("/v1/sql", post(sql::sql).layer(DefaultBodyLimit::max(SQL_BYTES_MAX)))

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::future::join_all;
 use shoal_register::{Decision, Ending, Outcome};
 use shoal_types::{
-    Ballot, Error, Layout, Manifest, NameValue, ObjectEntry, ObjectName, PeerId, RegisterEntry, RegisterKey, Request,
-    Response, Result, wire,
+    Ballot, Error, Etag, Layout, Manifest, NameValue, ObjectEntry, ObjectName, PeerId, RegisterEntry, RegisterKey,
+    Request, Response, Result, wire,
 };
 
 use crate::context::Context;
@@ -80,14 +80,17 @@ pub(crate) async fn write(
     .await?;
     match outcome.ending {
         Ending::Written | Ending::Left => Ok(()),
-        Ending::Refused => {
-            let found = match manifest(outcome.value.as_ref())? {
-                Some(manifest) => format!("it has ETag {}", manifest.etag),
-                None => "it does not exist".into(),
-            };
-            Err(Error::Conflict { name: name.to_string(), found })
-        }
+        Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
     }
+}
+
+/// A name stands for another version than was expected.
+pub(crate) fn conflict(name: &ObjectName, found: Option<&Manifest>) -> Error {
+    let found = match found {
+        Some(manifest) => format!("it has ETag {}", manifest.etag),
+        None => "it does not exist".into(),
+    };
+    Error::Conflict { name: name.to_string(), found }
 }
 
 fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
@@ -101,15 +104,23 @@ fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
     }
 }
 
-/// Makes a name stand for nothing; whether it stood for something.
-pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName) -> Result<bool> {
+/// Makes a name stand for nothing; whether it stood for something. With
+/// `version`, only while it stands for that: another one is a conflict.
+pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, version: Option<&Etag>) -> Result<bool> {
     let removed = wire::encode(&NameValue::Removed { nonce: context.random() })?;
-    let outcome = operate(context, name, |found| match manifest(found) {
-        Ok(None) => Decision::Leave,
-        Ok(Some(_)) | Err(_) => Decision::Write(Some(removed.clone())),
+    let outcome = operate(context, name, |found| match (manifest(found), version) {
+        (Ok(None), _) => Decision::Leave,
+        (Ok(Some(found)), Some(version)) if found.etag == *version => Decision::Write(Some(removed.clone())),
+        // What does not read is another version.
+        (Ok(Some(_)) | Err(_), Some(_)) => Decision::Refuse,
+        (Ok(Some(_)) | Err(_), None) => Decision::Write(Some(removed.clone())),
     })
     .await?;
-    Ok(outcome.ending == Ending::Written)
+    match outcome.ending {
+        Ending::Written => Ok(true),
+        Ending::Left => Ok(false),
+        Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
+    }
 }
 
 /// Objects whose name begins with `prefix`, in byte order, after `after`: at

@@ -116,6 +116,36 @@ pub(crate) async fn put(
     Ok(manifest)
 }
 
+/// Makes `to` stand for the content that `from` stands for at that moment, or
+/// for that of `version` if it still does. No chunk moves, whatever the size:
+/// chunks are named by their content, and both names list the same ones. The
+/// copy keeps how the content was cut (its format), and is as old as the
+/// copying: two copies are never one value, so that of two at a time, both
+/// only where there is nothing, one is refused.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no `from`, [`Error::Conflict`] when it is
+/// another version or the condition on `to` does not hold, [`Error::Invalid`]
+/// when both are one name.
+pub(crate) async fn copy(
+    context: &Arc<Context>,
+    from: &ObjectName,
+    to: &ObjectName,
+    version: Option<&Etag>,
+    condition: &PutCondition,
+) -> Result<Manifest> {
+    if from == to {
+        return Err(Error::invalid(format!("'{from}' would be copied onto itself"), "give the copy another name"));
+    }
+    let found = names::require(context, from).await?;
+    if version.is_some_and(|version| found.etag != *version) {
+        return Err(names::conflict(from, Some(&found)));
+    }
+    let copy = Manifest { modified_ms: context.ports.clock.wall_ms(), ..found };
+    names::write(context, to, &copy, condition).await?;
+    Ok(copy)
+}
+
 /// Chunks of one put, several on their way at once, listed in order.
 struct Sending {
     context: Arc<Context>,

@@ -97,6 +97,22 @@ impl Peer {
         objects::put(&self.context, name, format, condition, body).await
     }
 
+    /// Gives the content of `from` the name `to` as well; no data moves. With
+    /// `version`, only while `from` stands for that.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no `from`, [`Error::Conflict`] when it
+    /// is another version, or `to` is not as the condition wants it.
+    pub async fn copy(
+        &self,
+        from: ObjectName,
+        to: ObjectName,
+        version: Option<Etag>,
+        condition: PutCondition,
+    ) -> Result<Manifest> {
+        objects::copy(&self.context, &from, &to, version.as_ref(), &condition).await
+    }
+
     pub async fn stat(&self, name: ObjectName) -> Result<Manifest> {
         names::require(&self.context, &name).await
     }
@@ -120,7 +136,16 @@ impl Peer {
 
     /// Removes a name; whether it was there.
     pub async fn remove(&self, name: ObjectName) -> Result<bool> {
-        names::remove(&self.context, &name).await
+        names::remove(&self.context, &name, None).await
+    }
+
+    /// Removes a name only while it stands for that version; whether it stood
+    /// for anything.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it stands for another.
+    pub async fn remove_version(&self, name: ObjectName, version: Etag) -> Result<bool> {
+        names::remove(&self.context, &name, Some(&version)).await
     }
 
     /// Takes a query; this peer coordinates it.

@@ -1,17 +1,18 @@
-//! Objects: put, get, list, look at, remove.
+//! Objects: put, get, copy, list, look at, remove.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use reqwest::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
-use reqwest::{Body, Method, Response};
+use reqwest::{Body, Method, RequestBuilder, Response};
 use shoal_runtime::PutCondition;
 use shoal_types::{Error, Etag, Format, ObjectName};
 
 use super::{Client, ClientError, Result};
 use crate::FORMAT_HEADER;
 use crate::condition::strong_tag;
+use crate::routes::CopyRequest;
 use crate::view::{ManifestView, ObjectPage, ObjectView};
 
 /// A page of names.
@@ -39,12 +40,7 @@ impl Client {
         if let Some(format) = format {
             request = request.header(FORMAT_HEADER, format.as_str());
         }
-        request = match condition {
-            PutCondition::Always => request,
-            PutCondition::IfAbsent => request.header(IF_NONE_MATCH, "*"),
-            PutCondition::IfMatch(etag) => request.header(IF_MATCH, format!("\"{etag}\"")),
-        };
-        let sent = self.send(request).await;
+        let sent = self.send(conditional(request, condition)).await;
         // The peer only sees that the body broke off; the cause is here.
         if let Some(error) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error.into());
@@ -73,11 +69,42 @@ impl Client {
         self.send(request.timeout(super::ANSWER_TIME_MAX)).await.map(drop)
     }
 
+    /// Removes an object only while it has this ETag; `Conflict` when it has
+    /// another, `NotFound` when there is none.
+    pub async fn remove_version(&self, name: &ObjectName, version: &Etag) -> Result<()> {
+        let request = self.request(Method::DELETE, self.object_url("objects", name));
+        let request = conditional(request, &PutCondition::IfMatch(version.clone()));
+        self.send(request.timeout(super::ANSWER_TIME_MAX)).await.map(drop)
+    }
+
+    /// Gives the content of `from` the name `to` as well, under the condition
+    /// on `to`; with `version`, only while `from` has that ETag. No data moves.
+    pub async fn copy(
+        &self,
+        from: &ObjectName,
+        to: &ObjectName,
+        version: Option<&Etag>,
+        condition: &PutCondition,
+    ) -> Result<ObjectView> {
+        let body = CopyRequest { from: from.clone(), to: to.clone(), version: version.cloned() };
+        let request = conditional(self.request(Method::POST, self.url(&["copy"])).json(&body), condition);
+        let response = self.send(request.timeout(super::ANSWER_TIME_MAX)).await?;
+        self.parse(response).await
+    }
+
     /// A page of the names that begin with `prefix`, after `after`.
     pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<ListPage> {
         let mut url = self.url(&["objects"]);
         url.query_pairs_mut().append_pair("prefix", prefix).extend_pairs(after.map(|after| ("after", after)));
         self.fetch(Method::GET, url).await
+    }
+}
+
+fn conditional(request: RequestBuilder, condition: &PutCondition) -> RequestBuilder {
+    match condition {
+        PutCondition::Always => request,
+        PutCondition::IfAbsent => request.header(IF_NONE_MATCH, "*"),
+        PutCondition::IfMatch(etag) => request.header(IF_MATCH, format!("\"{etag}\"")),
     }
 }
 

@@ -94,15 +94,19 @@ async fn put_object(
     Ok(ObjectView::new(&name, &manifest))
 }
 
-/// `DELETE /v1/objects/NAME`: 204, or 404 when there was none.
+/// `DELETE /v1/objects/NAME`: 204, or 404 when there was none; with `If-Match`
+/// 412 when it is another version.
 pub(crate) async fn remove(
     State(peer): State<Peer>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Failure> {
     let name = ObjectName::new(name)?;
-    condition::none_of_delete(&headers)?;
-    if peer.remove(name.clone()).await? {
+    let was_there = match condition::of_delete(&headers)? {
+        None => peer.remove(name.clone()).await?,
+        Some(version) => peer.remove_version(name.clone(), version).await?,
+    };
+    if was_there {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Error::not_found(format!("there is no object '{name}'"), "see what there is with: shoal ls").into())

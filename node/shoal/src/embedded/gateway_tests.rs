@@ -85,6 +85,34 @@ async fn an_object_comes_back_whole_in_parts_and_conditionally() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_has_the_chunks_of_the_original_and_a_changed_original_is_not_removed() {
+    let served = serve().await;
+    let content = vec![7; 100_000];
+    let etag = Etag(served.put("b/x", PutCondition::Always, &content).await.unwrap());
+    let [x, y]: [ObjectName; 2] = ["b/x", "b/y"].map(|name| name.parse().unwrap());
+    let copied = served.client.copy(&x, &y, Some(&etag), &PutCondition::IfAbsent).await.unwrap();
+    assert_eq!((copied.name.as_str(), &copied.etag), ("b/y", &etag.0));
+    let chunks = async |name| served.client.stat(name).await.unwrap().chunk_list;
+    assert_eq!(chunks(&x).await, chunks(&y).await);
+    assert!(served.get("b/y").await.unwrap() == content);
+
+    let refused = |outcome: Result<_, ClientError>| {
+        assert!(matches!(outcome, Err(ClientError::Shoal(Error::Conflict { .. }))), "{outcome:?}");
+    };
+    refused(served.client.copy(&x, &y, None, &PutCondition::IfAbsent).await.map(drop));
+    served.put("b/x", PutCondition::Always, b"newer").await.unwrap();
+    refused(served.client.copy(&x, &y, Some(&etag), &PutCondition::Always).await.map(drop));
+    refused(served.client.remove_version(&x, &etag).await);
+    assert_eq!(served.get("b/x").await.unwrap(), b"newer");
+
+    served.client.remove_version(&y, &etag).await.unwrap();
+    let gone = served.client.remove_version(&y, &etag).await;
+    assert!(matches!(gone, Err(ClientError::Shoal(Error::NotFound { .. }))), "{gone:?}");
+    let itself = served.client.copy(&x, &x, None, &PutCondition::Always).await;
+    assert!(matches!(itself, Err(ClientError::Shoal(Error::Invalid { .. }))), "{itself:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_breaks_off_stores_nothing_and_its_own_error_comes_back() {
     let served = serve().await;
     let broken = Error::invalid("cannot read 'x': it is broken", "");

@@ -1,0 +1,35 @@
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use shoal_runtime::Peer;
+use shoal_types::{Error, Etag, ObjectName};
+
+use crate::condition;
+use crate::reply::Failure;
+use crate::view::ObjectView;
+
+/// What is to get another name.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CopyRequest {
+    pub(crate) from: ObjectName,
+    pub(crate) to: ObjectName,
+    /// Only while `from` has this ETag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<Etag>,
+}
+
+/// `POST /v1/copy`: 201 once the content of one name has another name too. The
+/// conditions of a PUT are those on the new name.
+pub(crate) async fn copy(
+    State(peer): State<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<ObjectView>), Failure> {
+    let CopyRequest { from, to, version } = serde_json::from_slice(&body).map_err(|error| {
+        Error::invalid(format!("the body is no copy: {error}"), r#"send {"from": "b/x", "to": "b/y"}, as JSON"#)
+    })?;
+    let manifest = peer.copy(from, to.clone(), version, condition::of_put(&headers)?).await?;
+    Ok((StatusCode::CREATED, Json(ObjectView::new(&to, &manifest))))
+}
