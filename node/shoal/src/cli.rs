@@ -130,6 +130,7 @@ mod tests {
             &["shoal", "put", "one"],
             &["shoal", "put", "a", "b/c", "--if-absent", "--if-match", "x"],
             &["shoal", "sql", "select 1", "-f", "x.sql"],
+            &["shoal", "put", "-j", "0", "a", "b/c"],
             &["shoal", "rm"],
             &["shoal", "sim", "--lose", "110%"],
             &["shoal", "sim", "--seed", "1", "swarm"],

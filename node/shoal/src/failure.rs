@@ -50,6 +50,24 @@ impl Failure {
         Self::request(format!("cannot {doing} '{}': {error}", path.display()), "")
     }
 
+    /// The same, said of one thing among many: its name comes first where it
+    /// is not mentioned.
+    pub(crate) fn about(self, thing: impl Display) -> Self {
+        match self {
+            Self::Told { code, message, hint } => {
+                let thing = thing.to_string();
+                let message = if message.contains(&thing) { message } else { format!("{thing}: {message}") };
+                Self::Told { code, message, hint }
+            }
+            silent @ Self::Silent(_) => silent,
+        }
+    }
+
+    /// Whether the mesh is at fault rather than what was asked of it.
+    pub(crate) fn is_of_the_mesh(&self) -> bool {
+        matches!(self, Self::Told { code: MESH, .. })
+    }
+
     /// Says it on stderr, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
@@ -102,5 +120,15 @@ mod tests {
         assert_eq!(code(ClientError::Shoal(Error::not_found("x", "")).into()), 1);
         assert_eq!(code(ClientError::NoPeer { address: "a".into(), why: "b".into() }.into()), 3);
         assert_eq!(code(Failure::signalled(2)), 130);
+    }
+
+    #[test]
+    fn one_among_many_is_named_once() {
+        let about = |message: &str| match Failure::mesh(message, "").about("b/x") {
+            Failure::Told { message, .. } => message,
+            Failure::Silent(_) => panic!("silent"),
+        };
+        assert_eq!(about("it took too long"), "b/x: it took too long");
+        assert_eq!(about("there is no object 'b/x'"), "there is no object 'b/x'");
     }
 }

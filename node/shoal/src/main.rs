@@ -5,15 +5,20 @@
 //! for `shoal up` and for the [`embedded`] mesh of one alike.
 
 mod answer;
+mod batch;
 mod cli;
 mod commands;
+mod download;
 mod embedded;
 mod failure;
 mod follow;
+mod glob;
 mod home;
 mod interrupt;
 mod invite;
+mod listing;
 mod local_mesh;
+mod selection;
 mod start;
 mod stdout;
 mod system;

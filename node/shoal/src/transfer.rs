@@ -21,6 +21,19 @@ use crate::failure::Failure;
 /// Bytes read from a file at once.
 const PIECE_BYTES: usize = 256 << 10;
 
+/// Objects on their way at once, by default. Each costs the peer some chunks of memory.
+pub(crate) const JOBS: usize = 8;
+/// As many as may be asked for.
+const JOBS_MAX: usize = 64;
+
+/// How many at once, as said on the command line.
+pub(crate) fn jobs(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(jobs @ 1..=JOBS_MAX) => Ok(jobs),
+        _ => Err(format!("a number from 1 to {JOBS_MAX} is wanted")),
+    }
+}
+
 /// Where the bytes of a put come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -75,6 +88,10 @@ pub(crate) fn progress(total: Option<u64>) -> ProgressBar {
         Some(total) => (ProgressBar::new(total), "{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}"),
         None => (ProgressBar::no_length(), "{spinner} {bytes} {bytes_per_sec}"),
     };
+    styled(bar, template)
+}
+
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar.with_style(style)

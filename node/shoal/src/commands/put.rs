@@ -1,21 +1,18 @@
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use shoal_gateway::Client;
 use shoal_runtime::PutCondition;
 use shoal_types::{Etag, Format, ObjectName};
 
+use crate::batch::Tally;
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::target::Target;
 use crate::transfer::{self, Source};
-use crate::units;
 
-/// Objects on their way at once. Each costs the peer some chunks of memory.
-const PARALLEL_MAX: usize = 4;
 /// Files that one put may store: more than that is a matter of several.
 const FILES_MAX: usize = 1_000_000;
 /// Directories below each other: more is a loop.
@@ -27,8 +24,11 @@ const DEPTH_MAX: usize = 64;
   shoal put january.parquet trips/2026/january.parquet
   shoal put january.parquet february.parquet trips/2026/
   shoal put data/trips/ trips/            a directory: its files keep their paths below it
+  shoal put -r data/trips/ trips/         the same
   zcat log.gz | shoal put - logs/today.txt
-  shoal put config.json app/config.json --if-absent")]
+  shoal put config.json app/config.json --if-absent
+
+Of several, one that fails is told and the others are stored; the exit code is then 1.")]
 pub(crate) struct PutArgs {
     /// Files, directories, or - for stdin.
     #[arg(value_name = "SOURCE", required = true)]
@@ -49,6 +49,14 @@ pub(crate) struct PutArgs {
     /// Only over the version with this ETag, for a single SOURCE.
     #[arg(long, value_name = "ETAG")]
     if_match: Option<String>,
+
+    /// Directories with all that is below them; they are taken so without it too.
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Files on their way at once.
+    #[arg(short, long, value_name = "N", default_value_t = transfer::JOBS, value_parser = transfer::jobs)]
+    jobs: usize,
 
     #[command(flatten)]
     target: Target,
@@ -78,7 +86,7 @@ impl From<ObjectFormat> for Format {
 impl PutArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.target.client()?;
-        let puts = plan(&self.sources, &self.target_name)?;
+        let Plan { puts, refused } = plan(&self.sources, &self.target_name)?;
         let condition = match (self.if_absent, self.if_match) {
             (true, _) => PutCondition::IfAbsent,
             (false, None) => PutCondition::Always,
@@ -89,30 +97,49 @@ impl PutArgs {
         };
         let total = puts.iter().map(|put| put.source.len()).sum::<Option<u64>>();
         let progress = transfer::progress(total);
-        let (started, count) = (Instant::now(), puts.len());
         let format = self.format.map(Format::from);
-        let stored = stream::iter(puts)
-            .map(|put| store(&client, put, format, &condition, &progress))
-            .buffer_unordered(PARALLEL_MAX)
-            .try_fold(0, |sum, bytes| async move { Ok(sum + bytes) });
-        let stored: Result<u64, Failure> = interruptible(stored, async || {}).await;
+        let mut tally = Tally::new();
+        for failure in &refused {
+            tally.tell(failure, &progress);
+        }
+        let is_alone = puts.len() == 1 && refused.is_empty();
+        let store_one = async |put: Put| match store(&client, &put, format, &condition, &progress).await {
+            Ok(bytes) => Ok(bytes),
+            Err(failure) => Err(failure.about(&put.name)),
+        };
+        let work = async {
+            let mut puts = puts;
+            if is_alone && let Some(put) = puts.pop() {
+                tally.add(store(&client, &put, format, &condition, &progress).await?);
+                return Ok(());
+            }
+            tally.run(stream::iter(puts).map(Ok), self.jobs, &progress, store_one).await
+        };
+        let ended = interruptible(work, async || {}).await;
         progress.finish_and_clear();
-        let time = units::duration(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let objects = if count == 1 { "object" } else { "objects" };
-        eprintln!("{count} {objects}, {} in {time}", units::bytes(stored?));
-        Ok(())
+        ended?;
+        eprintln!("{}", if is_alone { tally.summary() } else { tally.summary_with_speed() });
+        tally.outcome()
     }
 }
 
 async fn store(
     client: &Client,
-    put: Put,
+    put: &Put,
     format: Option<Format>,
     condition: &PutCondition,
     progress: &ProgressBar,
 ) -> Result<u64, Failure> {
     let body = put.source.open(progress.clone()).await?;
     Ok(client.put(&put.name, format, condition, body).await?.bytes)
+}
+
+/// What a put will do.
+#[derive(Debug, Default)]
+struct Plan {
+    puts: Vec<Put>,
+    /// What is below a directory and cannot be stored, or not be read.
+    refused: Vec<Failure>,
 }
 
 /// One object to store.
@@ -123,8 +150,9 @@ struct Put {
 }
 
 /// Which source becomes which object.
-fn plan(sources: &[PathBuf], target: &str) -> Result<Vec<Put>, Failure> {
-    let mut puts = Vec::new();
+fn plan(sources: &[PathBuf], target: &str) -> Result<Plan, Failure> {
+    let mut plan = Plan::default();
+    let puts = &mut plan.puts;
     let prefix = target.strip_suffix('/');
     for source in sources {
         if source.as_os_str() == "-" {
@@ -143,7 +171,7 @@ fn plan(sources: &[PathBuf], target: &str) -> Result<Vec<Put>, Failure> {
                 let file = source.file_name().map(Path::new).unwrap_or(source);
                 puts.push(Put { source: Source::File(source.clone()), name: name_below(prefix, file)? });
             }
-            (true, Some(prefix)) => walk(source, prefix, &mut puts)?,
+            (true, Some(prefix)) => walk(source, prefix, puts, &mut plan.refused)?,
             (true, None) => {
                 return Err(Failure::usage(
                     format!("'{}' is a directory, and '{target}' the name of one object", source.display()),
@@ -164,26 +192,35 @@ fn plan(sources: &[PathBuf], target: &str) -> Result<Vec<Put>, Failure> {
             format!("{} and {} would both be '{}'", pair[0].source, pair[1].source, pair[0].name),
             "put them under different prefixes",
         )),
-        None => Ok(puts),
+        None => Ok(plan),
     }
 }
 
 /// The files below a directory.
-fn walk(root: &Path, prefix: &str, puts: &mut Vec<Put>) -> Result<(), Failure> {
+fn walk(root: &Path, prefix: &str, puts: &mut Vec<Put>, refused: &mut Vec<Failure>) -> Result<(), Failure> {
     let mut waiting = vec![(root.to_path_buf(), 0)];
     while let Some((dir, depth)) = waiting.pop() {
-        for entry in std::fs::read_dir(&dir).map_err(|error| Failure::file("read", &dir, &error))? {
-            let path = entry.map_err(|error| Failure::file("read", &dir, &error))?.path();
-            let meta = std::fs::metadata(&path).map_err(|error| Failure::file("read", &path, &error))?;
-            if meta.is_dir() && depth < DEPTH_MAX {
-                waiting.push((path, depth + 1));
-            } else if meta.is_file() {
-                let name = name_below(prefix, path.strip_prefix(root).unwrap_or(&path))?;
-                puts.push(Put { source: Source::File(path), name });
-            } else {
-                eprintln!("warning: '{}' is not a file and is left out", path.display());
+        let unreadable = |error: &std::io::Error| Failure::file("read", &dir, error);
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if depth == 0 => return Err(unreadable(&error)),
+            Err(error) => {
+                refused.push(unreadable(&error));
+                continue;
             }
-            if puts.len() > FILES_MAX {
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| unreadable(&error))?.path();
+            match std::fs::metadata(&path) {
+                Ok(meta) if meta.is_dir() && depth < DEPTH_MAX => waiting.push((path, depth + 1)),
+                Ok(meta) if meta.is_file() => match name_below(prefix, path.strip_prefix(root).unwrap_or(&path)) {
+                    Ok(name) => puts.push(Put { source: Source::File(path), name }),
+                    Err(failure) => refused.push(failure.about(path.display())),
+                },
+                Ok(_) => eprintln!("warning: '{}' is not a file and is left out", path.display()),
+                Err(error) => refused.push(Failure::file("read", &path, &error)),
+            }
+            if puts.len() + refused.len() > FILES_MAX {
                 return Err(Failure::request(format!("there are more than {FILES_MAX} files"), "put fewer at a time"));
             }
         }
@@ -203,7 +240,7 @@ mod tests {
     use super::*;
 
     fn names(sources: &[PathBuf], target: &str) -> Result<Vec<String>, Failure> {
-        Ok(plan(sources, target)?.into_iter().map(|put| put.name.to_string()).collect())
+        Ok(plan(sources, target)?.puts.into_iter().map(|put| put.name.to_string()).collect())
     }
 
     #[test]
@@ -223,6 +260,18 @@ mod tests {
         assert!(names(&[at("a.csv"), at("b.csv")], "b/k").is_err());
         assert!(names(&[at("a.csv"), at("a.csv")], "b/").is_err());
         assert!(names(&[at("a.csv")], "nobucket").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_stored_does_not_keep_the_rest_of_its_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.csv", "b\n.csv", "c.csv"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("/no/such", dir.path().join("dangling")).unwrap();
+        let plan = plan(&[dir.path().into()], "b/").unwrap();
+        assert_eq!(plan.puts.iter().map(|put| put.name.as_str()).collect::<Vec<_>>(), ["b/a.csv", "b/c.csv"]);
+        assert_eq!(plan.refused.len(), 2, "{:?}", plan.refused);
     }
 
     #[test]

@@ -1,27 +1,46 @@
 use clap::Args;
-use futures::stream::{self, TryStreamExt};
-use shoal_gateway::ClientError;
+use futures::stream::{self, StreamExt};
+use indicatif::ProgressBar;
+use shoal_gateway::view::ObjectView;
+use shoal_gateway::{Client, ClientError};
 use shoal_types::{Error, ObjectName};
 
-use super::ls::Pages;
+use crate::batch::{self, Tally};
 use crate::failure::Failure;
+use crate::interrupt::interruptible;
+use crate::selection::{self, Selection};
 use crate::target::Target;
+use crate::{stdout, transfer, units};
 
-/// Removals under way at once.
-const PARALLEL_MAX: usize = 16;
+/// Removals under way at once, by default.
+const JOBS: usize = 16;
 
 /// Remove objects.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shoal rm trips/2026/january.parquet
-  shoal rm -r trips/2025/")]
-pub(crate) struct RmArgs {
-    #[arg(value_name = "NAME", required_unless_present = "recursive", conflicts_with = "recursive")]
-    names: Vec<ObjectName>,
+  shoal rm 'trips/2025-*.csv' --dry-run          what it would remove
+  shoal rm 'trips/2025-*.csv'
+  shoal rm -r trips/2025/
 
-    /// Everything below PREFIX, which is a bucket or a path: never `trips/2025-old/x` for `trips/2025`.
-    #[arg(short, long, value_name = "PREFIX")]
-    recursive: Option<String>,
+What -r or a pattern removes is printed, name by name. One that fails is told and the others are
+removed; the exit code is then 1.")]
+pub(crate) struct RmArgs {
+    /// Objects, or patterns.
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+
+    /// Everything below each NAME, which is a bucket or a path: never `trips/2025-old/x` for `trips/2025`.
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Remove nothing, and print what would be.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Removals under way at once.
+    #[arg(short, long, value_name = "N", default_value_t = JOBS, value_parser = transfer::jobs)]
+    jobs: usize,
 
     #[command(flatten)]
     target: Target,
@@ -30,66 +49,88 @@ pub(crate) struct RmArgs {
 impl RmArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.target.client()?;
-        let Some(prefix) = self.recursive else {
-            let names = stream::iter(self.names.into_iter().map(Ok));
-            let outcome: Result<(), ClientError> = names
-                .try_for_each_concurrent(PARALLEL_MAX, |name| {
-                    let client = client.clone();
-                    async move { client.remove(&name).await }
-                })
-                .await;
-            return Ok(outcome?);
-        };
-        let mut pages = Pages::new(client.clone(), below(&prefix)?);
-        let mut removed = 0;
-        while let Some(objects) = pages.next().await? {
-            removed += objects.len();
-            let names = objects.into_iter().map(|object| ObjectName::new(object.name).map_err(ClientError::from));
-            let remove = |name: ObjectName| {
-                let client = client.clone();
-                async move {
-                    match client.remove(&name).await {
-                        // Somebody else was faster.
-                        Err(ClientError::Shoal(Error::NotFound { .. })) => Ok(()),
-                        outcome => outcome,
-                    }
+        if self.recursive && self.names.iter().any(|name| selection::folder(name).is_empty()) {
+            return Err(Failure::usage(
+                "everything in the mesh would be removed",
+                "remove bucket by bucket: shoal rm -r BUCKET/",
+            ));
+        }
+        let work = async {
+            let (mut named, mut several) = (Vec::new(), Vec::new());
+            for text in &self.names {
+                match Selection::of(&client, text, self.recursive).await? {
+                    Selection::One(name) => named.push(name),
+                    selection => several.push(selection),
                 }
-            };
-            stream::iter(names).try_for_each_concurrent(PARALLEL_MAX, remove).await?;
+            }
+            match (&several[..], &named[..]) {
+                _ if self.dry_run => {
+                    several.extend(named.into_iter().map(Selection::One));
+                    print(&client, &several).await
+                }
+                ([], [name]) => Ok(client.remove(name).await?),
+                _ => self.remove(&client, named, &several).await,
+            }
+        };
+        interruptible(work, async || {}).await
+    }
+
+    async fn remove(&self, client: &Client, named: Vec<ObjectName>, several: &[Selection]) -> Result<(), Failure> {
+        let hidden = ProgressBar::hidden();
+        let mut tally = Tally::new();
+        let remove_one = async |name: ObjectName| match client.remove(&name).await {
+            Ok(()) => Ok(0),
+            Err(error) => Err(Failure::from(error).about(&name)),
+        };
+        tally.run(stream::iter(named).map(Ok), self.jobs, &hidden, remove_one).await?;
+        let remove_any = async |object: ObjectView| {
+            match client.remove(&ObjectName::new(object.name.as_str())?).await {
+                // Somebody else was faster.
+                Ok(()) | Err(ClientError::Shoal(Error::NotFound { .. })) => {}
+                Err(error) => return Err(Failure::from(error).about(&object.name)),
+            }
+            // A reader that has seen enough (`| head`) does not end the removing.
+            let _ = stdout::line(&object.name);
+            Ok(object.bytes)
+        };
+        for selection in several {
+            let before = tally.done + tally.failed;
+            tally.run(selection.objects(client), self.jobs, &hidden, &remove_any).await?;
+            if tally.done + tally.failed == before {
+                tell_of_nothing(selection, several, &mut tally)?;
+            }
         }
-        if removed == 0 {
-            return Err(Error::not_found(
-                format!("there is nothing below '{prefix}'"),
-                "see what there is with: shoal ls",
-            )
-            .into());
+        if !several.is_empty() {
+            eprintln!("{} removed", batch::count(tally.done));
         }
-        eprintln!("{removed} objects removed");
-        Ok(())
+        tally.outcome()
     }
 }
 
-/// The prefix of all that is below a bucket or path.
-fn below(prefix: &str) -> Result<String, Failure> {
-    let path = prefix.trim_end_matches('/');
-    if path.is_empty() {
-        return Err(Failure::usage(
-            "everything in the mesh would be removed",
-            "remove bucket by bucket: shoal rm -r BUCKET/",
-        ));
+/// Prints what is selected.
+async fn print(client: &Client, several: &[Selection]) -> Result<(), Failure> {
+    let mut tally = Tally::new();
+    let line = async |object: ObjectView| stdout::line(&object.name).map(|()| object.bytes);
+    for selection in several {
+        let before = tally.done;
+        // One at a time, so that they come in order.
+        match (tally.run(selection.objects(client), 1, &ProgressBar::hidden(), &line).await, selection) {
+            (Err(failure), Selection::One(_)) if several.len() > 1 => tally.tell(&failure, &ProgressBar::hidden()),
+            (ended, _) => ended?,
+        }
+        if tally.done == before && !matches!(selection, Selection::One(_)) {
+            tell_of_nothing(selection, several, &mut tally)?;
+        }
     }
-    Ok(format!("{path}/"))
+    eprintln!("{}, {} would be removed", batch::count(tally.done), units::bytes(tally.bytes));
+    tally.outcome()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_does_not_reach_its_neighbours_and_nothing_removes_all() {
-        assert_eq!(below("trips/2025").unwrap(), "trips/2025/");
-        assert_eq!(below("trips/").unwrap(), "trips/");
-        assert!(below("").is_err());
-        assert!(below("/").is_err());
+/// A selection with nothing in it: the failure of the whole when it is the only one.
+fn tell_of_nothing(selection: &Selection, all: &[Selection], tally: &mut Tally) -> Result<(), Failure> {
+    if all.len() == 1 && tally.done + tally.failed == 0 {
+        return Err(selection.nothing());
     }
+    tally.tell(&selection.nothing(), &ProgressBar::hidden());
+    Ok(())
 }

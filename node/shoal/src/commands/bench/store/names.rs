@@ -8,8 +8,8 @@ use shoal_runtime::PutCondition;
 use shoal_types::ObjectName;
 
 use super::small;
-use crate::commands::ls::Pages;
 use crate::failure::Failure;
+use crate::listing;
 
 const PREFIX: &str = "names/";
 
@@ -31,12 +31,9 @@ pub(super) async fn list(clients: &[Client], count: u32) -> Result<Duration, Fai
         .try_collect::<()>()
         .await?;
     let started = Instant::now();
-    let (mut pages, mut listed) = (Pages::new(first.clone(), PREFIX.into()), 0);
-    while let Some(objects) = pages.next().await? {
-        listed += objects.len();
-    }
+    let listed = listing::objects(first, PREFIX).try_fold(0, async |count, _| Ok(count + 1)).await?;
     let elapsed = started.elapsed();
-    if listed != count as usize {
+    if listed != count {
         return Err(Failure::mesh(format!("{listed} names of {count} were listed"), ""));
     }
     Ok(elapsed)

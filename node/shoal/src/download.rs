@@ -1,0 +1,139 @@
+//! Objects out of the mesh: into files, or to stdout.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+use indicatif::ProgressBar;
+use shoal_gateway::{Client, ClientError};
+use shoal_types::{Error, ObjectName};
+
+use crate::failure::Failure;
+use crate::{stdout, transfer};
+
+/// Fetches an object into a file, which appears once it is whole; gives its length.
+pub(crate) async fn to_file(
+    client: &Client,
+    name: &ObjectName,
+    file: &Path,
+    shared: Option<ProgressBar>,
+) -> Result<u64, Failure> {
+    // A file that cannot be written is told before any byte is fetched.
+    let mut temporary = transfer::temporary_beside(file)?;
+    let fail = |error: io::Error| Failure::file("write", file, &error);
+    let bytes = fetch(client, name, shared, |piece| temporary.write_all(piece).map_err(fail)).await?;
+    temporary.persist(file).map_err(|error| fail(error.error))?;
+    Ok(bytes)
+}
+
+/// Writes an object to stdout as it comes.
+pub(crate) async fn to_stdout(client: &Client, name: &ObjectName) -> Result<u64, Failure> {
+    fetch(client, name, Some(ProgressBar::hidden()), |piece| {
+        let mut out = io::stdout().lock();
+        stdout::told(out.write_all(piece).and_then(|()| out.flush()))
+    })
+    .await
+}
+
+/// Hands out the bytes as they come, and gives their number; an error when
+/// they are not those of the object.
+async fn fetch(
+    client: &Client,
+    name: &ObjectName,
+    shared: Option<ProgressBar>,
+    mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    let mut download = client.get(name).await?;
+    let progress = shared.clone().unwrap_or_else(|| transfer::progress(download.bytes));
+    let (mut hash, mut bytes) = (blake3::Hasher::new(), 0);
+    while let Some(piece) = download.next().await? {
+        hash.update(&piece);
+        bytes += piece.len() as u64;
+        progress.inc(piece.len() as u64);
+        take(&piece)?;
+    }
+    if shared.is_none() {
+        progress.finish_and_clear();
+    }
+    if hash.finalize().to_hex().as_str() != download.etag.0 {
+        let what = format!("the bytes of '{name}' are not those of its ETag {}", download.etag);
+        return Err(ClientError::from(Error::BadFrame { what }).into());
+    }
+    Ok(bytes)
+}
+
+/// A directory that files are written below, and never beside: whatever a
+/// name is, and wherever links in the directory lead.
+#[derive(Debug)]
+pub(crate) struct Below {
+    root: PathBuf,
+}
+
+impl Below {
+    /// Makes the directory where there is none.
+    pub(crate) fn new(dir: &Path) -> Result<Self, Failure> {
+        let root = fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
+        Ok(Self { root: root.map_err(|error| Failure::file("make the directory", dir, &error))? })
+    }
+
+    /// The file at a path below, its directories made.
+    pub(crate) fn file(&self, relative: &str) -> Result<PathBuf, Failure> {
+        let path = Path::new(relative);
+        let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+        let (Some(file), true) = (path.file_name(), is_plain) else {
+            return Err(self.outside(path));
+        };
+        let mut dir = self.root.clone();
+        for part in path.parent().into_iter().flat_map(Path::components) {
+            dir.push(part);
+            match self.enter(&dir) {
+                Ok(true) => {}
+                Ok(false) => return Err(self.outside(&dir)),
+                Err(error) => return Err(Failure::file("make the directory", &dir, &error)),
+            }
+        }
+        Ok(dir.join(file))
+    }
+
+    /// Makes a directory where there is none; whether it is below the root.
+    fn enter(&self, dir: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(dir) {
+            Ok(meta) if meta.is_symlink() => Ok(dir.canonicalize()?.starts_with(&self.root)),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::create_dir(dir) {
+                // Another file of the same directory was faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+                outcome => outcome.map(|()| true),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn outside(&self, path: &Path) -> Failure {
+        Failure::request(
+            format!("'{}' is not below '{}', and nothing is written there", path.display(), self.root.display()),
+            "get that object by itself, and name the file that it is to be",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_outside_of_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let below = Below::new(&dir.path().join("new/dir")).unwrap();
+        let root = dir.path().canonicalize().unwrap().join("new/dir");
+        assert_eq!(below.file("a/b/c.csv").unwrap(), root.join("a/b/c.csv"));
+        assert!(root.join("a/b").is_dir());
+        for bad in ["", "..", "../x", "a/../../x", "/etc/x", "."] {
+            assert!(below.file(bad).is_err(), "{bad:?}");
+        }
+        std::os::unix::fs::symlink(dir.path(), root.join("out")).unwrap();
+        std::os::unix::fs::symlink(root.join("a"), root.join("in")).unwrap();
+        assert!(below.file("out/x/y").is_err() && !dir.path().join("x").exists());
+        assert_eq!(below.file("in/y").unwrap(), root.join("in/y"));
+    }
+}
