@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, completions, demo, dev, doctor, generate, get, invite, job, leave, ls, put, rm, secret, sim, sql, stat,
-    status, up, weight, zone,
+    bench, completions, cp, demo, dev, doctor, generate, get, invite, job, leave, ls, mv, put, rm, secret, sim, sql,
+    stat, status, up, weight, zone,
 };
 use crate::failure::Failure;
 
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Sql(sql::SqlArgs),
     Put(put::PutArgs),
     Get(get::GetArgs),
+    Cp(cp::CpArgs),
+    Mv(mv::MvArgs),
     Ls(ls::LsArgs),
     Stat(stat::StatArgs),
     Rm(rm::RmArgs),
@@ -76,6 +78,8 @@ impl Command {
             Self::Sql(args) => args.run().await,
             Self::Put(args) => args.run().await,
             Self::Get(args) => args.run().await,
+            Self::Cp(args) => args.run().await,
+            Self::Mv(args) => args.run().await,
             Self::Ls(args) => args.run().await,
             Self::Stat(args) => args.run().await,
             Self::Rm(args) => args.run().await,
@@ -132,6 +136,7 @@ mod tests {
             &["shoal", "sql", "select 1", "-f", "x.sql"],
             &["shoal", "put", "-j", "0", "a", "b/c"],
             &["shoal", "rm"],
+            &["shoal", "cp", "b/x"],
             &["shoal", "sim", "--lose", "110%"],
             &["shoal", "sim", "--seed", "1", "swarm"],
             &["shoal", "sim", "replay"],

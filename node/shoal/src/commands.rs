@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;
@@ -11,6 +12,7 @@ pub(crate) mod invite;
 pub(crate) mod job;
 pub(crate) mod leave;
 pub(crate) mod ls;
+pub(crate) mod mv;
 pub(crate) mod put;
 pub(crate) mod rm;
 pub(crate) mod secret;

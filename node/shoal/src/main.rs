@@ -8,6 +8,7 @@ mod answer;
 mod batch;
 mod cli;
 mod commands;
+mod copying;
 mod download;
 mod embedded;
 mod failure;

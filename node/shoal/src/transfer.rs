@@ -91,6 +91,14 @@ pub(crate) fn progress(total: Option<u64>) -> ProgressBar {
     styled(bar, template)
 }
 
+/// A count of objects on stderr, on a terminal only.
+pub(crate) fn counting() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    styled(ProgressBar::no_length(), "{spinner} {human_pos} objects")
+}
+
 fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.enable_steady_tick(Duration::from_millis(200));
