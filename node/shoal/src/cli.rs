@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, completions, cp, demo, dev, doctor, generate, get, invite, job, leave, ls, mv, put, rm, secret, sim, sql,
-    stat, status, up, weight, zone,
+    bench, cat, completions, cp, demo, dev, doctor, generate, get, invite, job, leave, ls, mv, put, rm, secret, sim,
+    sql, stat, status, up, weight, zone,
 };
 use crate::failure::Failure;
 
@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Sql(sql::SqlArgs),
     Put(put::PutArgs),
     Get(get::GetArgs),
+    Cat(cat::CatArgs),
     Cp(cp::CpArgs),
     Mv(mv::MvArgs),
     Ls(ls::LsArgs),
@@ -78,6 +79,7 @@ impl Command {
             Self::Sql(args) => args.run().await,
             Self::Put(args) => args.run().await,
             Self::Get(args) => args.run().await,
+            Self::Cat(args) => args.run().await,
             Self::Cp(args) => args.run().await,
             Self::Mv(args) => args.run().await,
             Self::Ls(args) => args.run().await,

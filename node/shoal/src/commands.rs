@@ -1,6 +1,7 @@
 //! One file per command: its options, its examples, and what it does.
 
 pub(crate) mod bench;
+pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod cp;
 pub(crate) mod demo;
