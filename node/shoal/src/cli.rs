@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, cat, completions, cp, demo, dev, doctor, generate, get, invite, job, leave, ls, mv, put, rm, secret, sim,
-    sql, stat, status, up, weight, zone,
+    bench, cat, completions, cp, demo, dev, doctor, du, find, generate, get, invite, job, leave, ls, mv, put, rm,
+    secret, sim, sql, stat, status, up, weight, zone,
 };
 use crate::failure::Failure;
 
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Mv(mv::MvArgs),
     Ls(ls::LsArgs),
     Stat(stat::StatArgs),
+    Find(find::FindArgs),
+    Du(du::DuArgs),
     Rm(rm::RmArgs),
     Job(job::JobArgs),
     Bench(bench::BenchArgs),
@@ -84,6 +86,8 @@ impl Command {
             Self::Mv(args) => args.run().await,
             Self::Ls(args) => args.run().await,
             Self::Stat(args) => args.run().await,
+            Self::Find(args) => args.run().await,
+            Self::Du(args) => args.run().await,
             Self::Rm(args) => args.run().await,
             Self::Job(args) => args.run().await,
             Self::Bench(args) => args.run().await,

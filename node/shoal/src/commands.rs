@@ -7,6 +7,8 @@ pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod du;
+pub(crate) mod find;
 pub(crate) mod generate;
 pub(crate) mod get;
 pub(crate) mod invite;

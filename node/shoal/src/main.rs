@@ -12,6 +12,7 @@ mod copying;
 mod download;
 mod embedded;
 mod failure;
+mod folders;
 mod follow;
 mod glob;
 mod home;
@@ -29,6 +30,7 @@ mod text;
 mod tpch;
 mod transfer;
 mod units;
+mod when;
 
 use std::process::ExitCode;
 
