@@ -16,6 +16,7 @@ mod embedded;
 mod layering;
 mod machines;
 mod membership;
+mod objects;
 mod queries;
 mod simulation;
 mod storage;
