@@ -66,9 +66,14 @@ fn one_that_comes_back_brings_no_copies_in_place_of_those_it_has_not_met_yet() {
         // Others stood in for it.
         let without = all(&trial);
         assert!(without > before, "{without} copies, {before} before");
-        trial.seconds(40).await;
+        let mut most = 0;
+        for _ in 0..400 {
+            trial.pass(ms(100)).await;
+            most = most.max(all(&trial));
+        }
         assert!(trial.holds_alive(0, 4));
-        assert_eq!(all(&trial), without);
+        // What stood in for it goes again: three of each of 256 are left.
+        assert_eq!((most, all(&trial)), (without, 768));
     });
 }
 
