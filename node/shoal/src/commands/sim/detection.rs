@@ -52,7 +52,6 @@ impl DetectionArgs {
 }
 
 fn cells(row: &DetectionRow) -> Vec<String> {
-    let seconds = |spread: Spread| format!("{:.1} / {:.1} s", spread.p50 as f64 / 1e3, spread.max as f64 / 1e3);
     vec![
         row.peers.to_string(),
         row.seeds.to_string(),
@@ -63,4 +62,9 @@ fn cells(row: &DetectionRow) -> Vec<String> {
         format!("{} / {}", units::bytes(row.bytes_per_s.p50), units::bytes(row.bytes_per_s.max)),
         seconds(row.join_ms),
     ]
+}
+
+/// The middle and the worst of times in ms, in seconds.
+pub(super) fn seconds(spread: Spread) -> String {
+    format!("{:.1} / {:.1} s", spread.p50 as f64 / 1e3, spread.max as f64 / 1e3)
 }

@@ -1,6 +1,7 @@
 use clap::Args;
-use shoal_sim::{JoiningRow, Spread, joining, on_own_stack};
+use shoal_sim::{JoiningRow, joining, on_own_stack};
 
+use super::detection::seconds;
 use crate::failure::Failure;
 use crate::stdout;
 
@@ -49,7 +50,6 @@ impl JoiningArgs {
 }
 
 fn cells(row: &JoiningRow) -> Vec<String> {
-    let seconds = |spread: Spread| format!("{:.1} / {:.1} s", spread.p50 as f64 / 1e3, spread.max as f64 / 1e3);
     vec![
         row.peers.to_string(),
         row.seeds.to_string(),
