@@ -312,7 +312,8 @@ fn failed(key: &RegisterKey, failure: Failure) -> Error {
         },
         Failure::Unknown => Error::Conflict {
             name: key.to_string(),
-            found: "whether the change was made is unknown, since peers went away in the middle".into(),
+            found: "whether the change was made is unknown: peers went away, or others changed it, in the middle"
+                .into(),
         },
     }
 }
