@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use shoal_types::{ChunkId, Layout, Manifest, ObjectName, PeerId};
+use shoal_types::{ChunkId, Layout, Manifest, Member, ObjectName, PeerId};
 
 use super::{Invariant, Moment, short};
 use crate::host::HostId;
@@ -103,8 +103,13 @@ fn short_of(world: &World, most: usize) -> Vec<(ChunkId, usize)> {
 /// At the moment of acknowledgement there are at least two synced copies of
 /// each chunk (one where R is one), on disks that may be off by now.
 pub(super) fn acknowledged(world: &World, name: &ObjectName, manifest: &Manifest) {
-    // Where others have left there may be one member only.
-    let needed = 2.min(wanted(world));
+    // Where others have left there may be one member only; and where they are
+    // just coming back, there may have been only one to take the chunks.
+    let needed = newest(world).map_or(1, |layout| {
+        let weighty = |group: &[Member]| group.iter().filter(|member| member.weight > 0).count();
+        let fewest = layout.groups().map(weighty).min().unwrap_or(1);
+        fewest.min(world.config().replicas as usize).min(2)
+    });
     for chunk in &manifest.chunks {
         let holders = {
             let state = world.state();
