@@ -185,3 +185,33 @@ fn one_whose_links_all_break_lives_on() {
         assert_eq!(trial.links(2), 4);
     });
 }
+
+#[test]
+fn a_flood_of_garbage_from_a_member_stops_nobody() {
+    const FRAMES: usize = 20_000;
+    trial(|trial| async move {
+        let mut random = trial.world.random(&[1]);
+        for n in 0..FRAMES {
+            let bytes = (0..n % 300).map(|_| random.below(256) as u8).collect::<Vec<u8>>();
+            // Every other one begins as a frame of this version does.
+            let frame: Bytes = if n % 2 == 0 { bytes } else { [&[1], &bytes[..]].concat() }.into();
+            trial.world.gossip(HostId(1), HostId(0), frame.clone());
+            if n % 10 == 0 {
+                let (world, to) = (trial.world.clone(), trial.id(0));
+                tokio::spawn(async move { world.call(HostId(1), HostId(0), to, frame).await.map(drop) });
+            }
+            if n % 100 == 0 {
+                trial.pass(ms(10)).await;
+            }
+        }
+        let (put, took) = trial.put(0, "t/during", 1000).await;
+        assert!(put.is_ok() && took < ms(2_000), "{put:?} after {took:?}");
+        trial.seconds(10).await;
+        let layout = trial.peer(0).layout().unwrap();
+        for host in 0..5 {
+            assert!((0..5).all(|other| host == other || trial.holds_alive(host, other)), "as {host} sees it");
+            assert_eq!(trial.peer(host).layout().unwrap(), layout);
+            assert_eq!(trial.get(host, "t/during").await.0.unwrap().len(), 1000);
+        }
+    });
+}
