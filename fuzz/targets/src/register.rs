@@ -20,7 +20,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let mut script = Script(bytes);
     match script.byte() {
         Some(first) if first % 2 == 0 => acceptor(script),
-        Some(_) => proposer(script),
+        Some(first) => proposer(script, first % 4 == 3),
         None => {}
     }
 }
@@ -42,10 +42,13 @@ fn acceptor(mut script: Script<'_>) {
 }
 
 /// Whatever it is answered, it comes to an end, and says so once.
-fn proposer(mut script: Script<'_>) {
+fn proposer(mut script: Script<'_>, asks: bool) {
     let groups = vec![(1..=3).map(peer).collect(), (2..=4).map(peer).collect()];
     let write = |_: Option<&Bytes>| Decision::Write(Some(Bytes::from_static(b"ours")));
     let mut proposal = Proposal::new(peer(9), groups, 7, write);
+    if asks {
+        proposal = proposal.asking();
+    }
     let mut actions = proposal.start();
     let mut waiting = Vec::new();
     for _ in 0..ANSWERS_MAX {
@@ -83,6 +86,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         RegisterOp::Accept { ballot: ballot(1, 1), value: value.clone() },
         RegisterOp::Prepare { ballot: ballot(u64::MAX, 255) },
         RegisterOp::Accept { ballot: ballot(2, 1), value: None },
+        RegisterOp::Read,
     ];
     let replies = [
         RegisterReply::Prepare(PrepareReply::Promised { accepted: Ballot::ZERO, value: None }),
@@ -90,6 +94,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         RegisterReply::Prepare(PrepareReply::Conflict { seen: ballot(5, 2) }),
         RegisterReply::Accept(AcceptReply::Accepted),
         RegisterReply::Accept(AcceptReply::Conflict { seen: ballot(u64::MAX, 255), accepted: ballot(4, 3) }),
+        RegisterReply::Read { accepted: ballot(4, 3), value: None },
+        RegisterReply::Read { accepted: Ballot::ZERO, value: None },
     ];
     let script = |first: u8, frames: Vec<Bytes>| {
         std::iter::once(first).chain(frames.iter().flat_map(|frame| with_length(frame))).collect::<Vec<u8>>()
@@ -97,7 +103,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let frames_of = |replies: &[RegisterReply]| -> Vec<Bytes> {
         replies.iter().map(|reply| wire::encode(reply).unwrap()).collect()
     };
-    let [nothing, value, conflict, accepted, refused] = &replies;
+    let [nothing, value, conflict, accepted, refused, held, empty] = &replies;
     let well = [vec![nothing.clone(); 4], vec![accepted.clone(); 4]].concat();
     let ill = [vec![value.clone(); 4], vec![refused.clone(); 4], vec![conflict.clone(); 4]].concat();
     vec![
@@ -105,5 +111,6 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         script(1, frames_of(&well)),
         script(1, frames_of(&ill)),
         script(1, frames_of(&replies)),
+        script(3, frames_of(&[vec![held.clone(); 2], vec![empty.clone(); 2], well.clone()].concat())),
     ]
 }

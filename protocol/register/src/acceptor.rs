@@ -23,6 +23,7 @@ impl Acceptor {
         let accepted = state.map_or(Ballot::ZERO, |entry| entry.accepted);
         let held = || state.and_then(|entry| entry.value.clone());
         match op {
+            RegisterOp::Read => (RegisterReply::Read { accepted, value: held() }, None),
             RegisterOp::Prepare { ballot } if *ballot > promised => {
                 let next = RegisterEntry { key: key.clone(), promised: *ballot, accepted, value: held() };
                 (RegisterReply::Prepare(PrepareReply::Promised { accepted, value: held() }), Some(next))

@@ -16,6 +16,9 @@
 //!      |<-- Accepted ------------------|    majority in each group: done
 //! ```
 //!
+//! A read asks first ([`Proposal::asking`]): where a quorum holds one newest
+//! value, that is the answer, and nobody promises or syncs anything.
+//!
 //! - [`Acceptor`]: what an owner of the key does with an operation.
 //! - [`Proposal`]: drives one operation to its end; it never does anything
 //!   itself, it returns [`Action`]s.

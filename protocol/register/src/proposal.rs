@@ -1,5 +1,6 @@
 //! One operation on a register, from its first message to its end.
 
+mod asking;
 mod attempt;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use shoal_types::{AcceptReply, Ballot, PeerId, PrepareReply, RegisterOp, RegisterReply};
 
 use crate::quorum::Quorum;
+use asking::{Asking, Heard};
 use attempt::{Attempts, Standing};
 
 /// What an operation wants of the value that it finds.
@@ -97,7 +99,8 @@ pub enum Failure {
 /// # Cost
 ///
 /// Two round trips with one sync each. A read (or refusal) costs one when a
-/// quorum reports the same newest ballot. With a stale first ballot, one round
+/// quorum reports the same newest ballot; and no sync at all when it was begun
+/// with [`Proposal::asking`], else one. With a stale first ballot, one round
 /// trip more: start with [`Proposal::above`] where something is known.
 pub struct Proposal<C> {
     me: PeerId,
@@ -115,10 +118,12 @@ pub struct Proposal<C> {
     attempts: Attempts,
     conflicts: u32,
     losses: u32,
+    asks_first: bool,
 }
 
 enum Phase {
     Waiting,
+    Asking(Asking),
     Preparing(Preparing),
     Accepting(Accepting),
     Over,
@@ -166,6 +171,10 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// No backoff is longer.
     pub const BACKOFF_MS_MAX: u64 = 1000;
 
+    /// How long a read waits for the rest when a quorum has answered and does
+    /// not agree: as a rule a write is just passing.
+    pub const DIVIDED_MS: u64 = 10;
+
     /// An operation proposed by `me` to the acceptors in `groups`; a quorum is
     /// a majority in each. `random` seeds the backoff: equal proposers that
     /// wait equally long would meet again.
@@ -184,7 +193,16 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             attempts: Attempts::default(),
             conflicts: 0,
             losses: 0,
+            asks_first: false,
         }
+    }
+
+    /// Begins with a question that promises nothing: for operations that
+    /// mostly find what they need not change. Where a quorum agrees on what it
+    /// holds, `change` gets that; unless it wants to write, it is over then.
+    pub fn asking(mut self) -> Self {
+        self.asks_first = true;
+        self
     }
 
     /// Begins above `seen`, e.g. what this peer's own acceptor promised last:
@@ -202,7 +220,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
 
     /// The first messages. Call it once, before anything else.
     pub fn start(&mut self) -> Vec<Action> {
-        self.prepare()
+        if self.asks_first { self.ask() } else { self.prepare() }
     }
 
     /// The answer of `from` to what was sent in `step`. Answers that come late
@@ -220,6 +238,14 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             return Vec::new();
         }
         match (&mut self.phase, reply) {
+            (Phase::Asking(phase), RegisterReply::Read { accepted, value }) => {
+                phase.holds(from, accepted, value);
+                return self.unless_divided();
+            }
+            (Phase::Asking(phase), _) => {
+                phase.lost(from);
+                return self.unless_divided();
+            }
             (Phase::Preparing(phase), RegisterReply::Prepare(PrepareReply::Promised { accepted, value }))
                 if accepted < self.ballot =>
             {
@@ -254,20 +280,26 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// No answer of `from` to what was sent in `step` will come: it cannot be
     /// reached, refused the layout, or took too long.
     pub fn on_failure(&mut self, step: u32, from: PeerId) -> Vec<Action> {
-        if self.awaits(step, from)
-            && let Phase::Preparing(Preparing { absent, .. }) | Phase::Accepting(Accepting { absent, .. }) =
-                &mut self.phase
-        {
-            absent.lost.insert(from);
-            return self.unless_hopeless();
+        if !self.awaits(step, from) {
+            return Vec::new();
         }
-        Vec::new()
+        match &mut self.phase {
+            Phase::Asking(phase) => {
+                phase.lost(from);
+                self.unless_divided()
+            }
+            Phase::Preparing(Preparing { absent, .. }) | Phase::Accepting(Accepting { absent, .. }) => {
+                absent.lost.insert(from);
+                self.unless_hopeless()
+            }
+            Phase::Waiting | Phase::Over => Vec::new(),
+        }
     }
 
     /// The time of an [`Action::Retry`] has passed.
     pub fn on_retry(&mut self) -> Vec<Action> {
         match self.phase {
-            Phase::Waiting => self.prepare(),
+            Phase::Waiting | Phase::Asking(_) => self.prepare(),
             Phase::Preparing(_) | Phase::Accepting(_) | Phase::Over => Vec::new(),
         }
     }
@@ -297,6 +329,31 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// become, the register's: what a caller asks who gives up waiting.
     pub fn in_doubt(&self) -> bool {
         !self.attempts.is_empty()
+    }
+
+    fn ask(&mut self) -> Vec<Action> {
+        self.phase = Phase::Asking(Asking::default());
+        let sends = self.send(&RegisterOp::Read);
+        if sends.is_empty() { self.prepare() } else { sends }
+    }
+
+    /// Ends the question if a quorum agrees, or if none will in time.
+    fn unless_divided(&mut self) -> Vec<Action> {
+        let Phase::Asking(phase) = &mut self.phase else { return Vec::new() };
+        match phase.heard(&self.quorum) {
+            Heard::Agreed(value) => {
+                let ending = match (self.change)(value.as_ref()) {
+                    // What it writes is built on what a prepared quorum holds.
+                    Decision::Write(_) => return self.prepare(),
+                    Decision::Leave => Ending::Left,
+                    Decision::Refuse => Ending::Refused,
+                };
+                self.over(Action::Done(Outcome { value, ending }))
+            }
+            Heard::Divided if phase.begins_to_wait() => vec![Action::Retry { after_ms: Self::DIVIDED_MS }],
+            Heard::Divided | Heard::TooFew => Vec::new(),
+            Heard::Hopeless => self.prepare(),
+        }
     }
 
     fn prepare(&mut self) -> Vec<Action> {
@@ -357,7 +414,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         let (absent, preparing) = match &self.phase {
             Phase::Preparing(phase) => (&phase.absent, true),
             Phase::Accepting(phase) => (&phase.absent, false),
-            Phase::Waiting | Phase::Over => return Vec::new(),
+            Phase::Waiting | Phase::Asking(_) | Phase::Over => return Vec::new(),
         };
         if self.quorum.reached(|peer| !absent.has(peer)) {
             return Vec::new();
@@ -389,6 +446,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
 
     fn awaits(&self, step: u32, from: PeerId) -> bool {
         let fresh = match &self.phase {
+            Phase::Asking(phase) => phase.awaits(&from),
             Phase::Preparing(phase) => !phase.promised.contains_key(&from) && !phase.absent.has(&from),
             Phase::Accepting(phase) => !phase.accepted.contains(&from) && !phase.absent.has(&from),
             Phase::Waiting | Phase::Over => false,
@@ -412,6 +470,12 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     #[cfg(test)]
     pub(crate) fn with_quorums_of_one(mut self) -> Self {
         self.quorum.of_one = true;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn that_reads_the_newest_answer(mut self) -> Self {
+        self.quorum.of_answers = true;
         self
     }
 }

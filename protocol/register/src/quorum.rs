@@ -9,6 +9,9 @@ pub(crate) struct Quorum {
     /// A planted bug: one answer per group is taken for a majority.
     #[cfg(test)]
     pub(crate) of_one: bool,
+    /// A planted bug: whoever answered a read is taken to hold the newest value.
+    #[cfg(test)]
+    pub(crate) of_answers: bool,
 }
 
 impl Quorum {
@@ -17,6 +20,8 @@ impl Quorum {
             groups: groups.into_iter().map(|group| group.into_iter().collect()).collect(),
             #[cfg(test)]
             of_one: false,
+            #[cfg(test)]
+            of_answers: false,
         }
     }
 

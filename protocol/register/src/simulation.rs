@@ -22,6 +22,8 @@ enum Bug {
     ForgottenPromise,
     /// The new layout comes into force without a joint one.
     NoJointLayout,
+    /// A read takes the newest of a majority's answers, whoever else holds it.
+    ReadsTheNewest,
 }
 
 const PEERS: usize = 5;
@@ -271,6 +273,13 @@ impl World {
         if self.bug == Bug::QuorumOfOne {
             proposal = proposal.with_quorums_of_one();
         }
+        if self.bug == Bug::ReadsTheNewest {
+            proposal = proposal.that_reads_the_newest_answer();
+        }
+        // Reads of both kinds, and swaps that ask first, too.
+        if !matches!(want, Want::Write(_)) && self.below(4) > 0 {
+            proposal = proposal.asking();
+        }
         let actions = proposal.start();
         self.running.insert(op, Running { client, layout, invoked: self.now, want, proposal });
         self.after(GIVE_UP_MS, 100, Event::GiveUp { op });
@@ -388,6 +397,11 @@ fn a_quorum_of_one_is_caught() {
 #[test]
 fn an_acceptor_that_forgets_its_promise_is_caught() {
     assert!(first_bad(Bug::ForgottenPromise, 2000).is_some());
+}
+
+#[test]
+fn reading_what_no_quorum_is_known_to_hold_is_caught() {
+    assert!(first_bad(Bug::ReadsTheNewest, 200).is_some());
 }
 
 #[test]

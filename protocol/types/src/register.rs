@@ -42,8 +42,15 @@ impl Ballot {
 /// What a proposer asks of an acceptor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RegisterOp {
-    Prepare { ballot: Ballot },
-    Accept { ballot: Ballot, value: Option<Bytes> },
+    Prepare {
+        ballot: Ballot,
+    },
+    Accept {
+        ballot: Ballot,
+        value: Option<Bytes>,
+    },
+    /// What the acceptor has accepted last. Promises nothing, and writes nothing.
+    Read,
 }
 
 /// An acceptor's answer to [`RegisterOp::Prepare`].
@@ -73,6 +80,11 @@ pub enum AcceptReply {
 pub enum RegisterReply {
     Prepare(PrepareReply),
     Accept(AcceptReply),
+    /// To [`RegisterOp::Read`]: what it accepted last, nothing at [`Ballot::ZERO`].
+    Read {
+        accepted: Ballot,
+        value: Option<Bytes>,
+    },
 }
 
 /// What an acceptor holds of one register.

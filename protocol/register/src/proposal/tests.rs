@@ -78,6 +78,56 @@ fn what_was_written_is_read_by_anyone() {
     assert_eq!(seen, Outcome { value: text("a"), ending: Ending::Left });
 }
 
+/// What a read that asks first finds among three.
+fn ask(acceptors: &mut Acceptors) -> Result<Outcome, Failure> {
+    acceptors.run(&mut Proposal::new(peer(2), vec![vec![peer(1), peer(2), peer(3)]], 1, read).asking())
+}
+
+#[test]
+fn a_read_that_asks_first_writes_nothing() {
+    let mut acceptors = Acceptors::default();
+    assert_eq!(ask(&mut acceptors).unwrap().value, None);
+    acceptors.check(&[&[1, 2, 3]], write("a")).unwrap();
+    let (syncs, states) = (acceptors.syncs, acceptors.states.clone());
+    assert_eq!(ask(&mut acceptors).unwrap(), Outcome { value: text("a"), ending: Ending::Left });
+    acceptors.down.insert(peer(3));
+    assert_eq!(ask(&mut acceptors).unwrap().value, text("a"));
+    assert_eq!((acceptors.syncs, &acceptors.states), (syncs, &states));
+}
+
+#[test]
+fn a_read_that_meets_a_half_made_write_completes_it() {
+    let mut acceptors = Acceptors::default();
+    acceptors.check(&[&[1, 2, 3]], write("a")).unwrap();
+    acceptors.check(&[&[3]], write("half")).unwrap();
+    acceptors.down.insert(peer(1));
+    assert_eq!(ask(&mut acceptors).unwrap().value, text("half"));
+    // Also for whoever cannot see the one that had it.
+    acceptors.down = BTreeSet::from([peer(3)]);
+    assert_eq!(ask(&mut acceptors).unwrap().value, text("half"));
+}
+
+#[test]
+fn a_read_waits_a_moment_for_those_who_agree() {
+    let held = |counter, value| RegisterReply::Read { accepted: Ballot { counter, proposer: peer(1) }, value };
+    let mut proposal = Proposal::new(peer(1), vec![vec![peer(1), peer(2), peer(3)]], 1, read).asking();
+    proposal.start();
+    assert!(proposal.on_reply(1, peer(1), held(1, text("old"))).is_empty());
+    let divided = proposal.on_reply(1, peer(2), held(2, text("new")));
+    assert_eq!(divided, [Action::Retry { after_ms: 10 }]);
+    let done = proposal.on_reply(1, peer(3), held(2, text("new")));
+    assert_eq!(done, [Action::Done(Outcome { value: text("new"), ending: Ending::Left })]);
+    assert!(proposal.on_retry().is_empty());
+}
+
+#[test]
+fn a_swap_that_asks_first_prepares_before_it_writes() {
+    let mut acceptors = Acceptors::default();
+    let mut swap = Proposal::new(peer(2), vec![vec![peer(1), peer(2), peer(3)]], 1, write("a")).asking();
+    assert_eq!(acceptors.run(&mut swap).unwrap().ending, Ending::Written);
+    assert_eq!(ask(&mut acceptors).unwrap().value, text("a"));
+}
+
 #[test]
 fn a_swap_is_refused_when_the_value_is_another() {
     let mut acceptors = Acceptors::default();
