@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::future::{Either, FutureExt, select};
 use ractor::{ActorCell, ActorRef};
 use shoal_ports::{Ports, TaskHandle};
-use shoal_types::{Error, Layout, PeerId, PeerInfo, Request, Response, Result, Secrets, wire};
+use shoal_types::{Error, Layout, LayoutId, PeerId, PeerInfo, Request, Response, Result, Secrets, wire};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::chunks::ChunkCache;
@@ -18,9 +18,10 @@ use crate::jobs::Jobs;
 use crate::layouts::{LayoutMsg, Stranger};
 use crate::members::{MemberTable, MembersMsg};
 use crate::moving::Progress;
+use crate::names::Turns;
 use crate::placed::Placed;
 use crate::published::Published;
-use crate::registers::RegistersMsg;
+use crate::registers::{Fence, RegistersMsg};
 use crate::serve;
 use crate::supervisor::SupervisorMsg;
 use crate::surplus::Surplus;
@@ -61,11 +62,15 @@ pub(crate) struct Context {
     pub(crate) inbound_chunks: Semaphore,
     pub(crate) levels: Levels,
     /// Whom this peer could not bring anything to while it brought all else
-    /// to the owners of that layout version.
-    pub(crate) synced: Mutex<Option<(u64, Vec<PeerId>)>>,
+    /// to the owners of that layout.
+    pub(crate) synced: Mutex<Option<(LayoutId, Vec<PeerId>)>>,
     /// How far it is with that.
     pub(crate) progress: Progress,
     pub(crate) surplus: Surplus,
+    /// Whose turn it is to change a name.
+    pub(crate) turns: Turns,
+    /// The layout under which registers are operated here.
+    pub(crate) fence: Mutex<Fence>,
     stranger: Mutex<Option<Stranger>>,
     /// What this peer says of itself.
     info: Mutex<Arc<PeerInfo>>,
@@ -99,6 +104,8 @@ impl Context {
             synced: Mutex::new(None),
             progress: Progress::default(),
             surplus: Surplus::default(),
+            turns: Turns::default(),
+            fence: Mutex::default(),
             stranger: Mutex::new(None),
             info: Mutex::new(Arc::new(config.info.clone())),
             role_turn: AsyncMutex::new(()),

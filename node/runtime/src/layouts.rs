@@ -26,7 +26,7 @@ use shoal_types::{Error, Layout, MeshId, PeerId, RegisterKey, Result, wire};
 use crate::context::Context;
 use crate::gauges;
 use crate::planted::Planted;
-use crate::registers::{self, Acceptors, RegistersMsg};
+use crate::registers::{self, Acceptors, Begin, Fence, RegistersMsg};
 use crate::replicate;
 use crate::role::{self, member_of};
 use crate::supervisor::SupervisorMsg;
@@ -221,7 +221,7 @@ impl State {
             let (store, note) = (self.context.ports.store.clone(), wire::encode(&*layout)?);
             self.context.blocking(move || store.note_put(LAYOUT_NOTE, &note)).await?;
         }
-        self.fence(layout.version).await?;
+        self.fence(Fence::of(layout.id())).await?;
         tracing::info!(version = layout.version, members = layout.members.len(), joint = layout.is_joint(), "layout");
         self.context.publish_layout(Some(layout.clone()));
         self.involved = layout.involves(self.context.me);
@@ -241,10 +241,10 @@ impl State {
     }
 
     /// Has the acceptors here refuse operations under other versions.
-    async fn fence(&self, version: u64) -> Result<()> {
+    async fn fence(&self, fence: Fence) -> Result<()> {
         let registers = self.context.actors()?.registers.clone();
         let stopped = |_| self.context.not_ready("its registers have stopped");
-        call!(registers, RegistersMsg::Layout, version).map_err(stopped)
+        call!(registers, RegistersMsg::Layout, fence).map_err(stopped)
     }
 
     async fn learn(&mut self, layout: Arc<Layout>) -> Result<()> {
@@ -393,14 +393,21 @@ impl State {
 /// decided there, by whomever.
 async fn decide(context: &Arc<Context>, current: &Layout, next: Layout) -> Result<Layout> {
     let groups = vec![current.deciders().iter().map(|member| member.id).collect()];
-    let acceptors = Acceptors { groups, layout: current.version };
+    let acceptors = Acceptors { groups, layout: current.id() };
     let value = wire::encode(&next)?;
     let change = move |found: Option<&bytes::Bytes>| match found {
         None => Decision::Write(Some(value.clone())),
         Some(_) => Decision::Leave,
     };
-    let outcome =
-        registers::operate(context, RegisterKey::Layout(current.mesh, next.version), acceptors, None, change).await?;
+    let outcome = registers::operate(
+        context,
+        RegisterKey::Layout(current.mesh, next.version),
+        acceptors,
+        None,
+        Begin::Preparing,
+        change,
+    )
+    .await?;
     let bytes = outcome.value.ok_or_else(|| Error::bug("a layout was decided to be nothing"))?;
     wire::decode(&bytes)
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use shoal_types::{Layout, MeshMoving, Moving, PeerId, Request, Response, Result, wire};
+use shoal_types::{Layout, LayoutId, MeshMoving, Moving, PeerId, Request, Response, Result, wire};
 
 use crate::context::{Context, lock};
 use crate::replicate;
@@ -21,7 +21,7 @@ const ASKED_FOR: Duration = Duration::from_secs(1);
 pub(crate) struct Progress(Mutex<Option<Pass>>);
 
 struct Pass {
-    layout: u64,
+    layout: LayoutId,
     is_joint: bool,
     /// By the monotonic clock.
     began: Duration,
@@ -33,14 +33,14 @@ impl Progress {
     /// what that brought still counts, and all else is looked at again.
     pub(crate) fn begin(&self, layout: &Layout, now: Duration) {
         let mut pass = lock(&self.0);
-        let before = pass.take().filter(|before| before.layout == layout.version);
+        let before = pass.take().filter(|before| before.layout == layout.id());
         let (began, so_far) = match before {
             Some(Pass { began, so_far: Moving { copies_brought, bytes_brought, .. }, .. }) => {
                 (began, Moving { copies_brought, bytes_brought, ..Moving::default() })
             }
             None => (now, Moving::default()),
         };
-        *pass = Some(Pass { layout: layout.version, is_joint: layout.is_joint(), began, so_far });
+        *pass = Some(Pass { layout: layout.id(), is_joint: layout.is_joint(), began, so_far });
     }
 
     /// Nothing is to be done any more.

@@ -1,5 +1,7 @@
 //! Object names: one register each, and the listing over them.
 
+mod turns;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,21 +16,30 @@ use shoal_types::{
 use crate::context::Context;
 use crate::peer::PutCondition;
 use crate::planted::Planted;
-use crate::registers::{self, Acceptors};
+use crate::registers::{self, Acceptors, Begin};
+pub(crate) use turns::Turns;
+
+/// Asks what a name's register holds. Where not all acceptors agree, they do
+/// afterwards: what is read is known to a majority from then on.
+pub(crate) async fn settle(context: &Arc<Context>, name: &ObjectName) -> Result<Option<Bytes>> {
+    let outcome = propose(context, name, Begin::Asking, |_| Decision::Leave).await?;
+    Ok(outcome.value)
+}
 
 /// One operation on a name's register, under whatever layout is in force.
-pub(crate) async fn operate(
+async fn propose(
     context: &Arc<Context>,
     name: &ObjectName,
+    begin: Begin,
     change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
     let present = || {
         let layout = context.require_layout()?;
         let groups = layout.acceptors(name.as_str()).groups();
-        Ok(Acceptors { groups, layout: layout.version })
+        Ok(Acceptors { groups, layout: layout.id() })
     };
     let key = RegisterKey::Object(name.clone());
-    registers::operate(context, key, present()?, Some(&present), change).await
+    registers::operate(context, key, present()?, Some(&present), begin, change).await
 }
 
 /// The manifest in what a register holds; `None` when the name stands for nothing.
@@ -46,8 +57,7 @@ pub(crate) async fn read(context: &Arc<Context>, name: &ObjectName) -> Result<Op
     {
         return manifest(Some(&value));
     }
-    let outcome = operate(context, name, |_| Decision::Leave).await?;
-    manifest(outcome.value.as_ref())
+    manifest(settle(context, name).await?.as_ref())
 }
 
 /// A planted bug: what was accepted here last, without asking anybody.
@@ -74,10 +84,11 @@ pub(crate) async fn write(
     condition: &PutCondition,
 ) -> Result<()> {
     let value = wire::encode(&NameValue::Object(written.clone()))?;
-    let outcome = operate(context, name, |found| {
-        if holds(condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
-    })
-    .await?;
+    let condition = condition.clone();
+    let change = move |found: Option<&Bytes>| {
+        if holds(&condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
+    };
+    let outcome = turns::take(context, name, Box::new(change)).await?;
     match outcome.ending {
         Ending::Written | Ending::Left => Ok(()),
         Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
@@ -108,14 +119,15 @@ fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
 /// `version`, only while it stands for that: another one is a conflict.
 pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, version: Option<&Etag>) -> Result<bool> {
     let removed = wire::encode(&NameValue::Removed { nonce: context.random() })?;
-    let outcome = operate(context, name, |found| match (manifest(found), version) {
+    let version = version.cloned();
+    let change = move |found: Option<&Bytes>| match (manifest(found), &version) {
         (Ok(None), _) => Decision::Leave,
         (Ok(Some(found)), Some(version)) if found.etag == *version => Decision::Write(Some(removed.clone())),
         // What does not read is another version.
         (Ok(Some(_)) | Err(_), Some(_)) => Decision::Refuse,
         (Ok(Some(_)) | Err(_), None) => Decision::Write(Some(removed.clone())),
-    })
-    .await?;
+    };
+    let outcome = turns::take(context, name, Box::new(change)).await?;
     match outcome.ending {
         Ending::Written => Ok(true),
         Ending::Left => Ok(false),
@@ -135,8 +147,12 @@ pub(crate) async fn list(
     let layout = context.require_layout()?;
     let peers = layout.everyone();
     let asked = join_all(peers.iter().map(|peer| {
-        let request =
-            Request::RegisterScan { prefix: prefix.to_owned(), after: after.map(str::to_owned), limit: limit.max(1) };
+        let request = Request::RegisterScan {
+            mesh: layout.mesh,
+            prefix: prefix.to_owned(),
+            after: after.map(str::to_owned),
+            limit: limit.max(1),
+        };
         async move { (*peer, context.call(*peer, request).await) }
     }));
     let mut pages: BTreeMap<PeerId, (Vec<RegisterEntry>, bool)> = BTreeMap::new();

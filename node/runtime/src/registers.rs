@@ -1,22 +1,22 @@
 //! Registers: the acceptor's actor, and the driver of one operation.
 
+mod drive;
+mod fence;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::channel::mpsc;
-use futures::{FutureExt, StreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
 use shoal_ports::Store;
-use shoal_register::{Acceptor, Action, Decision, Failure, Outcome, Proposal};
-use shoal_types::{
-    Ballot, Error, PeerId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, Result,
-};
+use shoal_register::Acceptor;
+use shoal_types::{Error, LayoutId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Result};
 
-use crate::context::Context;
+use crate::context::{Context, lock};
 use crate::gauges;
 use crate::planted::Planted;
+pub(crate) use drive::{Acceptors, Begin, operate};
+pub(crate) use fence::Fence;
 
 /// Operations that are made durable in one sync.
 const BATCH_MAX: usize = 512;
@@ -25,11 +25,11 @@ const BATCH_MAX: usize = 512;
 pub(crate) const WAITING_MAX: usize = 16_384;
 
 pub(crate) enum RegistersMsg {
-    /// An operation of a peer that works under that layout version.
-    Operate { layout: u64, key: RegisterKey, op: RegisterOp, reply: RpcReplyPort<Result<RegisterReply>> },
-    /// This layout version is in force from now on: once answered, no
-    /// operation of an older one is carried out any more.
-    Layout(u64, RpcReplyPort<()>),
+    /// An operation of a peer that works under that layout.
+    Operate { layout: LayoutId, key: RegisterKey, op: RegisterOp, reply: RpcReplyPort<Result<RegisterReply>> },
+    /// This layout is in force from now on: once answered, no
+    /// operation of another one is carried out any more.
+    Layout(Fence, RpcReplyPort<()>),
     /// The sync under way has ended.
     Synced,
 }
@@ -39,7 +39,7 @@ pub(crate) enum RegistersMsg {
 pub(crate) struct Registers;
 
 struct Waiting {
-    layout: u64,
+    layout: LayoutId,
     key: RegisterKey,
     op: RegisterOp,
     reply: RpcReplyPort<Result<RegisterReply>>,
@@ -47,11 +47,11 @@ struct Waiting {
 
 pub(crate) struct State {
     context: Arc<Context>,
-    layout: u64,
+    fence: Fence,
     waiting: Vec<Waiting>,
     syncing: bool,
     /// Layout changes that wait for the sync under way.
-    fences: Vec<(u64, RpcReplyPort<()>)>,
+    fences: Vec<(Fence, RpcReplyPort<()>)>,
 }
 
 impl Actor for Registers {
@@ -77,7 +77,7 @@ impl Actor for Registers {
                     state.waiting.push(Waiting { layout, key, op, reply });
                 }
             }
-            RegistersMsg::Layout(version, reply) => state.fences.push((version, reply)),
+            RegistersMsg::Layout(fence, reply) => state.fences.push((fence, reply)),
             RegistersMsg::Synced => state.syncing = false,
         }
         state.advance(&myself);
@@ -88,20 +88,27 @@ impl Actor for Registers {
 
 impl State {
     pub(crate) fn new(context: &Arc<Context>) -> Self {
-        Self { context: context.clone(), layout: 0, waiting: Vec::new(), syncing: false, fences: Vec::new() }
+        Self {
+            context: context.clone(),
+            fence: Fence::default(),
+            waiting: Vec::new(),
+            syncing: false,
+            fences: Vec::new(),
+        }
     }
 
     fn advance(&mut self, myself: &ActorRef<RegistersMsg>) {
         if self.syncing {
             return;
         }
-        for (version, reply) in self.fences.drain(..) {
-            self.layout = version;
+        for (fence, reply) in self.fences.drain(..) {
+            self.fence = fence;
+            *lock(&self.context.fence) = fence;
             let _ = reply.send(());
         }
         let mut batch = Vec::new();
         for waiting in self.waiting.drain(..self.waiting.len().min(BATCH_MAX)) {
-            match fence(&waiting.key, waiting.layout, self.layout) {
+            match self.fence.admits(self.context.me, &waiting.key, waiting.layout) {
                 Ok(()) => batch.push(waiting),
                 Err(_) if self.context.has_planted(Planted::NoFence) => batch.push(waiting),
                 Err(error) => {
@@ -151,17 +158,6 @@ impl State {
     }
 }
 
-/// Whether an operation under layout `theirs` may be carried out under `ours`.
-fn fence(key: &RegisterKey, theirs: u64, ours: u64) -> Result<()> {
-    let fits = match key {
-        RegisterKey::Object(_) => theirs == ours,
-        // Decided by the members of the version before, also by one that has
-        // not heard of it yet; but what is decided is not asked again.
-        RegisterKey::Layout(_, version) => *version > ours,
-    };
-    if fits { Ok(()) } else { Err(Error::StaleLayout { theirs, ours }) }
-}
-
 /// Answers that wait until what they promise is on disk.
 type Answers = Vec<(Result<RegisterReply>, RpcReplyPort<Result<RegisterReply>>)>;
 
@@ -199,121 +195,30 @@ fn answer(answers: Answers, synced: &Result<()>) {
 }
 
 /// One operation at this peer's acceptor.
-pub(crate) async fn accept(context: &Context, layout: u64, key: RegisterKey, op: RegisterOp) -> Result<RegisterReply> {
+pub(crate) async fn accept(
+    context: &Arc<Context>,
+    layout: LayoutId,
+    key: RegisterKey,
+    op: RegisterOp,
+) -> Result<RegisterReply> {
+    if op == RegisterOp::Read {
+        return look(context, layout, key, &op).await;
+    }
     let registers = context.actors()?.registers.clone();
     call!(registers, |reply| RegistersMsg::Operate { layout, key, op, reply })
         .map_err(|_| context.not_ready("its registers have stopped"))?
 }
 
-/// The acceptors of a register, a majority of each group of which makes a
-/// quorum, and the layout version under which they are that.
-pub(crate) struct Acceptors {
-    pub(crate) groups: Vec<Vec<PeerId>>,
-    pub(crate) layout: u64,
-}
-
-/// Runs one operation on a register among its `acceptors`. Where the layout
-/// moves under it, it goes on among those whom it is told then; if there are
-/// none to be told, `StaleLayout` is its end.
-pub(crate) async fn operate(
-    context: &Arc<Context>,
-    key: RegisterKey,
-    acceptors: Acceptors,
-    moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
-    change: impl FnMut(Option<&Bytes>) -> Decision + Send,
-) -> Result<Outcome> {
-    let what = format!("'{key}'");
-    let work = drive(context, key, acceptors, moved, change);
-    context.timeout(&what, context.config.timing.name, work).await
-}
-
-async fn drive(
-    context: &Arc<Context>,
-    key: RegisterKey,
-    acceptors: Acceptors,
-    moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
-    change: impl FnMut(Option<&Bytes>) -> Decision + Send,
-) -> Result<Outcome> {
-    let plant = |groups| if context.has_planted(Planted::QuorumOfOne) { first_live(context, groups) } else { groups };
-    let Acceptors { groups, mut layout } = acceptors;
-    let groups = plant(groups);
-    let mut proposal = Proposal::new(context.me, groups, context.random(), change).above(floor(layout));
-    let (answers, mut incoming) = mpsc::unbounded();
-    let (mut stale, mut is_stale) = (None, false);
-    let mut actions = proposal.start();
-    loop {
-        for action in actions {
-            match action {
-                Action::Send { step, to, op } => {
-                    let (context, answers, key) = (context.clone(), answers.clone(), key.clone());
-                    context.clone().spawn("register op", async move {
-                        let request = Request::Register { layout, key, op };
-                        let answer = context.call(to, request).await;
-                        let _ = answers.unbounded_send(Some((step, to, answer)));
-                    });
-                }
-                Action::Retry { after_ms } => {
-                    let (context, answers) = (context.clone(), answers.clone());
-                    context.clone().spawn("register retry", async move {
-                        context.ports.clock.sleep(Duration::from_millis(after_ms)).await;
-                        let _ = answers.unbounded_send(None);
-                    });
-                }
-                Action::Done(outcome) => return Ok(outcome),
-                Action::Failed(failure) => match (stale.take(), moved) {
-                    (Some(_), Some(_)) => is_stale = true,
-                    (Some(stale), None) => return Err(stale),
-                    (None, _) => return Err(failed(&key, failure)),
-                },
-            }
-        }
-        if let (true, Some(moved)) = (std::mem::take(&mut is_stale), moved) {
-            context.ports.clock.sleep(context.config.timing.tick).await;
-            let next = moved()?;
-            layout = next.layout;
-            if context.has_planted(Planted::ForgetsOwnWrite) {
-                proposal.forget();
-            }
-            actions = proposal.regroup(plant(next.groups), floor(layout));
-            continue;
-        }
-        actions = match incoming.next().map(Option::flatten).await {
-            Some((step, from, Ok(Response::Register(reply)))) => proposal.on_reply(step, from, reply),
-            Some((step, from, Ok(_))) => proposal.on_failure(step, from),
-            Some((step, from, Err(error))) => {
-                if matches!(error, Error::StaleLayout { .. }) {
-                    stale = Some(error);
-                }
-                proposal.on_failure(step, from)
-            }
-            None => proposal.on_retry(),
-        };
+/// Answers a read without its turn: it changes nothing, and what the store
+/// shows is on disk. The fence is looked at before the store: so the answer is
+/// at least as new as the moment at which this layout was still in force.
+async fn look(context: &Arc<Context>, layout: LayoutId, key: RegisterKey, op: &RegisterOp) -> Result<RegisterReply> {
+    let fence = *lock(&context.fence);
+    if !context.has_planted(Planted::NoFence) {
+        fence.admits(context.me, &key, layout)?;
     }
-}
-
-/// Below every ballot under a layout version, and above those under all
-/// versions before it.
-fn floor(layout: u64) -> Ballot {
-    Ballot { counter: layout.min(u64::from(u32::MAX)) << 32, proposer: PeerId::from_bytes([0; 32]) }
-}
-
-/// A planted bug: a majority of one.
-fn first_live(context: &Context, groups: Vec<Vec<PeerId>>) -> Vec<Vec<PeerId>> {
-    let first = |group: Vec<PeerId>| group.into_iter().find(|peer| context.is_live(*peer)).into_iter().collect();
-    groups.into_iter().map(first).collect()
-}
-
-fn failed(key: &RegisterKey, failure: Failure) -> Error {
-    match failure {
-        Failure::NoQuorum { answered, needed } => Error::NoQuorum { what: format!("'{key}'"), answered, needed },
-        Failure::Contended { rounds } => Error::Conflict {
-            name: key.to_string(),
-            found: format!("others changed it at the same time, {rounds} times"),
-        },
-        Failure::Unknown => Error::Conflict {
-            name: key.to_string(),
-            found: "whether the change was made is unknown: peers went away, or others changed it, in the middle"
-                .into(),
-        },
-    }
+    let store = context.ports.store.clone();
+    let asked = key.clone();
+    let state = context.blocking(move || store.register_get(&asked)).await?;
+    Ok(Acceptor::handle(state.as_ref(), &key, op).0)
 }

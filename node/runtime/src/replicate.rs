@@ -12,8 +12,9 @@ use std::time::Duration;
 use futures::future::select;
 use futures::{StreamExt, TryStreamExt, stream};
 use shoal_placement::{PlacementKey, is_beyond, most_owners_among};
-use shoal_register::Decision;
-use shoal_types::{ChunkId, Error, Layout, Member, ObjectName, PeerId, RegisterKey, Request, Response, Result};
+use shoal_types::{
+    ChunkId, Error, Layout, LayoutId, Member, ObjectName, PeerId, RegisterKey, Request, Response, Result,
+};
 
 use crate::context::{Context, lock};
 use crate::members::{MemberEntry, MemberTable};
@@ -43,7 +44,7 @@ const PAGE: usize = 1_000;
 
 /// What a pass that succeeded looked at.
 struct Done {
-    layout: u64,
+    layout: LayoutId,
     /// Members to whom nothing could be brought.
     away: BTreeSet<PeerId>,
 }
@@ -94,16 +95,16 @@ pub(crate) async fn run(context: Arc<Context>) {
             let present = Away::after(kept.take(), &context, &layout);
             let away = &kept.insert(present).peers;
             let is_due = clock.now() >= due;
-            let fits = done.as_ref().filter(|done| done.layout == layout.version && !is_due);
+            let fits = done.as_ref().filter(|done| done.layout == layout.id() && !is_due);
             if fits.is_none_or(|done| done.away != *away) {
                 let skips = done.is_some() && context.has_planted(Planted::SkipsRepair);
                 match if skips { Ok(()) } else { pass(&context, &layout, away, fits).await } {
                     Ok(()) => {
-                        *lock(&context.synced) = Some((layout.version, away.iter().copied().collect()));
+                        *lock(&context.synced) = Some((layout.id(), away.iter().copied().collect()));
                         if fits.is_none() {
                             due = clock.now() + timing.repair_interval;
                         }
-                        done = Some(Done { layout: layout.version, away: away.clone() });
+                        done = Some(Done { layout: layout.id(), away: away.clone() });
                         next = due;
                     }
                     Err(error) => {
@@ -217,7 +218,7 @@ async fn registers(context: &Arc<Context>) -> Result<()> {
         };
         context.progress.note(|moving| moving.names_seen += names.len() as u64);
         let mut rounds = stream::iter(names)
-            .map(|name| async move { names::operate(context, &name, |_| Decision::Leave).await })
+            .map(|name| async move { names::settle(context, &name).await })
             .buffer_unordered(REGISTERS_AT_ONCE);
         while let Some(outcome) = rounds.next().await {
             outcome?;
@@ -358,13 +359,13 @@ pub(crate) async fn may_settle(
     let first = unready.filter(|peer| layout.involves(*peer));
     let others = layout.everyone().into_iter().filter(|peer| Some(*peer) != first);
     let asked: Vec<PeerId> = first.into_iter().chain(others).filter(|peer| !away.contains(peer)).collect();
-    let answers = stream::iter(asked).map(|peer| has_synced(context, peer, layout.version, &away));
+    let answers = stream::iter(asked).map(|peer| has_synced(context, peer, layout.id(), &away));
     answers.buffered(ASKED_AT_ONCE).try_for_each(|()| std::future::ready(Ok(()))).await
 }
 
 /// Whether a peer has brought over all that it holds, to everyone but those who are away.
-async fn has_synced(context: &Arc<Context>, peer: PeerId, version: u64, away: &BTreeSet<PeerId>) -> Result<()> {
-    match context.call(peer, Request::LayoutSynced { version }).await? {
+async fn has_synced(context: &Arc<Context>, peer: PeerId, layout: LayoutId, away: &BTreeSet<PeerId>) -> Result<()> {
+    match context.call(peer, Request::LayoutSynced(layout)).await? {
         Response::Synced(Some(missed)) if missed.iter().all(|peer| away.contains(peer)) => Ok(()),
         Response::Synced(_) => Err(Error::NotReady { peer, why: "it is still bringing over what it holds".into() }),
         _ => Err(context.unexpected("whether it has brought everything over")),

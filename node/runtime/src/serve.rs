@@ -35,17 +35,24 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             let _ = context.actors()?.layouts.cast(LayoutMsg::Learn(Arc::new(layout)));
             Ok(Response::Done)
         }
-        Request::LayoutSynced { version } => {
+        Request::LayoutSynced(layout) => {
             let synced = lock(&context.synced).clone();
-            Ok(Response::Synced(synced.filter(|(done, _)| *done == version).map(|(_, missed)| missed)))
+            Ok(Response::Synced(synced.filter(|(done, _)| *done == layout).map(|(_, missed)| missed)))
         }
         Request::Register { layout, key, op } => {
-            if let Some(ours) = context.layout().filter(|ours| layout > ours.version) {
-                let _ = context.actors()?.layouts.cast(LayoutMsg::Hint { from, mesh: ours.mesh, version: layout });
+            if context.layout().is_some_and(|ours| ours.mesh == layout.mesh && ours.version < layout.version) {
+                let (mesh, version) = (layout.mesh, layout.version);
+                let _ = context.actors()?.layouts.cast(LayoutMsg::Hint { from, mesh, version });
             }
             registers::accept(context, layout, key, op).await.map(Response::Register)
         }
-        Request::RegisterScan { prefix, after, limit } => scan(context, prefix, after, limit).await,
+        Request::RegisterScan { mesh, prefix, after, limit } => {
+            // Its names are not those of ours.
+            if context.layout().is_some_and(|ours| ours.mesh != mesh) {
+                return Err(context.not_ready("it is a member of another mesh"));
+            }
+            scan(context, prefix, after, limit).await
+        }
         Request::ChunkHas { chunks } => {
             if chunks.len() > HAS_MAX {
                 return Err(Error::BadFrame { what: format!("{} chunks asked about at once", chunks.len()) });

@@ -114,9 +114,9 @@ pub(crate) async fn run(context: Arc<Context>) {
     loop {
         context.ports.clock.sleep(context.config.timing.repair_interval).await;
         let layout = at_rest(&context);
-        let version = layout.as_ref().map(|layout| layout.version);
+        let now = layout.as_ref().map(|layout| layout.id());
         // After a change there is enough to do; and those who were away may be so again.
-        if let Some(layout) = layout.filter(|_| before == version) {
+        if let Some(layout) = layout.filter(|_| before == now) {
             match pass(&context, &layout).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "copies that are kept elsewhere are gone"),
@@ -124,7 +124,7 @@ pub(crate) async fn run(context: Arc<Context>) {
             }
             context.surplus.doubt_no_more();
         }
-        before = version;
+        before = now;
     }
 }
 
@@ -152,7 +152,7 @@ async fn pass(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
         let surplus = kept_by_all(context, layout, surplus).await?;
         context.surplus.doubt(surplus.iter().copied());
         let surplus = kept_by_all(context, layout, surplus).await?;
-        if at_rest(context).is_none_or(|now| now.version != layout.version) {
+        if at_rest(context).is_none_or(|now| now.id() != layout.id()) {
             return Ok(count);
         }
         let going = context.surplus.let_go(surplus);

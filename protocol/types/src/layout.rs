@@ -42,7 +42,18 @@ pub struct Layout {
     pub previous: Option<Vec<Member>>,
 }
 
+/// Which layout: versions of two meshes do not compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayoutId {
+    pub mesh: MeshId,
+    pub version: u64,
+}
+
 impl Layout {
+    pub fn id(&self) -> LayoutId {
+        LayoutId { mesh: self.mesh, version: self.version }
+    }
+
     /// The first version: one peer alone is a whole mesh.
     pub fn first(mesh: MeshId, member: Member) -> Self {
         Self { mesh, version: 1, members: vec![member], previous: None }

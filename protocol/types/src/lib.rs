@@ -30,7 +30,7 @@ pub use job::{
     Fingerprint, InputPin, JobEvent, JobPlan, JobState, JobSummary, OutputId, Query, StageInput, StagePlan,
     StageProgress, TaskReport, TaskSpec,
 };
-pub use layout::{Layout, Member};
+pub use layout::{Layout, LayoutId, Member};
 pub use moving::{MeshMoving, Moving};
 pub use object::{ChunkRef, Etag, Format, Manifest, NameValue, ObjectEntry, ObjectName};
 pub use peer::{Health, MemberStatus, PeerInfo, Status};

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, FragmentId, JobId, JobSummary, Layout, MeshId, Moving, OutputId, PeerId, PeerInfo, RegisterEntry,
-    RegisterKey, RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
+    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerId, PeerInfo,
+    RegisterEntry, RegisterKey, RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
 };
 
 /// A hint: small, unanswered, sometimes lost. No truth about data or jobs
@@ -37,18 +37,18 @@ pub enum Request {
     /// A committed layout, for a peer that may not have it yet.
     LayoutLearn(Layout),
     /// Whether the receiver has brought everything it holds to the owners of
-    /// this layout version.
-    LayoutSynced {
-        version: u64,
-    },
-    /// An operation on a register of which the receiver is an acceptor.
+    /// this layout.
+    LayoutSynced(LayoutId),
+    /// An operation on a register of which the receiver is an acceptor under
+    /// that layout.
     Register {
-        layout: u64,
+        layout: LayoutId,
         key: RegisterKey,
         op: RegisterOp,
     },
-    /// Object registers in byte order with `prefix`, after `after`.
+    /// Object registers of that mesh in byte order with `prefix`, after `after`.
     RegisterScan {
+        mesh: MeshId,
         prefix: String,
         after: Option<String>,
         limit: u32,

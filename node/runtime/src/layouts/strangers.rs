@@ -9,6 +9,7 @@ use shoal_types::{Layout, MeshId, PeerId, Request, Response, Result};
 use super::{LAYOUT_NOTE, LayoutMsg, State, TURN_TICKS, change};
 use crate::context::Context;
 use crate::members::MemberTable;
+use crate::registers::Fence;
 use crate::role::member_of;
 
 /// For how many ticks another mesh must have been there before ours is given up.
@@ -90,7 +91,7 @@ impl State {
     }
 
     /// Finds who is of another mesh among those who said so before this peer
-    /// was of one.
+    /// was of one, and tells them: they may be about to take it in, too.
     pub(super) fn look_for_strangers(&mut self) {
         let said = |members: &MemberTable| {
             let linked = members.entries.iter().filter(|(_, entry)| entry.linked);
@@ -99,6 +100,7 @@ impl State {
         for (peer, mesh) in self.context.members.look(said) {
             self.belongs(peer, Some(mesh));
         }
+        self.foreign.keys().for_each(|peer| self.hint(*peer));
     }
 
     /// Whether nobody but this peer, or nobody at all, could make this layout
@@ -115,14 +117,14 @@ impl State {
             return Ok(false);
         }
         // From here on nothing is written any more.
-        self.fence(u64::MAX).await?;
+        self.fence(Fence::closed(ours.id())).await?;
         if !is_empty(&self.context).await? {
-            self.fence(ours.version).await?;
+            self.fence(Fence::of(ours.id())).await?;
             return Ok(false);
         }
         let store = self.context.ports.store.clone();
         self.context.blocking(move || store.note_put(LAYOUT_NOTE, &[])).await?;
-        self.fence(0).await?;
+        self.fence(Fence::default()).await?;
         // Whoever has not heard of it yet tells of older versions.
         self.not_ours = Some((ours.mesh, ours.version));
         self.layout = None;
