@@ -20,7 +20,7 @@ pub use disk::{Disk, DiskFile};
 pub use futures::future::BoxFuture;
 pub use rng::Rng;
 pub use spawner::{Spawner, TaskHandle};
-pub use store::{Store, StoreUsage};
+pub use store::{RegisterPut, Store, StoreUsage};
 pub use transport::{Flow, FlowReader, FlowWriter, Inbound, Reply, Transport, TransportStats};
 
 /// Everything that a peer's actors may touch.

@@ -31,10 +31,22 @@ pub trait Store: Send + Sync {
     fn register_get(&self, key: &RegisterKey) -> Result<Option<RegisterEntry>>;
 
     /// Replaces the state of these registers, all or none, in one sync.
-    fn register_put(&self, entries: &[RegisterEntry]) -> Result<()>;
+    fn register_put(&self, puts: &[RegisterPut]) -> Result<()>;
 
-    /// Object registers whose name begins with `prefix`, in byte order, after
-    /// `after`, at most `limit`.
+    /// Whether [`Store::register_settle`] has something to do. Costs nothing.
+    fn register_is_unsettled(&self) -> bool {
+        false
+    }
+
+    /// Does what puts have put off, so that they are quick. To be called now
+    /// and then while puts go on; they do it themselves if nobody does.
+    fn register_settle(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Object registers that have accepted something, whose name begins with
+    /// `prefix`, in byte order, after `after`, at most `limit`. What an entry
+    /// has promised may be later than it says here.
     fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>>;
 
     /// A small named value that the peer keeps for itself (its layout, addresses).
@@ -43,6 +55,21 @@ pub trait Store: Send + Sync {
     fn note_put(&self, name: &str, value: &[u8]) -> Result<()>;
 
     fn usage(&self) -> Result<StoreUsage>;
+}
+
+/// The state of a register that is to be durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisterPut {
+    pub entry: RegisterEntry,
+    /// Whether it has accepted anything since what is durable now. Where it
+    /// has only promised, the value need not be written again.
+    pub accepts: bool,
+}
+
+impl From<RegisterEntry> for RegisterPut {
+    fn from(entry: RegisterEntry) -> Self {
+        Self { entry, accepts: true }
+    }
 }
 
 /// How much is on the disk.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
-use shoal_ports::Store;
+use shoal_ports::{RegisterPut, Store};
 use shoal_register::Acceptor;
-use shoal_types::{Error, LayoutId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Result};
+use shoal_types::{Ballot, Error, LayoutId, RegisterKey, RegisterOp, RegisterReply, Result};
 
 use crate::context::{Context, lock};
 use crate::gauges;
@@ -32,6 +32,8 @@ pub(crate) enum RegistersMsg {
     Layout(Fence, RpcReplyPort<()>),
     /// The sync under way has ended.
     Synced,
+    /// So has the settling.
+    Settled,
 }
 
 /// The acceptor of all registers of this peer. Operations that come while one
@@ -50,6 +52,7 @@ pub(crate) struct State {
     fence: Fence,
     waiting: Vec<Waiting>,
     syncing: bool,
+    settling: bool,
     /// Layout changes that wait for the sync under way.
     fences: Vec<(Fence, RpcReplyPort<()>)>,
 }
@@ -78,7 +81,11 @@ impl Actor for Registers {
                 }
             }
             RegistersMsg::Layout(fence, reply) => state.fences.push((fence, reply)),
-            RegistersMsg::Synced => state.syncing = false,
+            RegistersMsg::Synced => {
+                state.syncing = false;
+                state.settle(&myself);
+            }
+            RegistersMsg::Settled => state.settling = false,
         }
         state.advance(&myself);
         gauges::note(&state.context.levels.waiting_registers, state.waiting.len());
@@ -93,6 +100,7 @@ impl State {
             fence: Fence::default(),
             waiting: Vec::new(),
             syncing: false,
+            settling: false,
             fences: Vec::new(),
         }
     }
@@ -128,11 +136,26 @@ impl State {
         }
         let (store, myself) = (self.context.ports.store.clone(), myself.clone());
         self.context.ports.spawner.blocking(Box::new(move || {
-            let (entries, answers) = decide(&*store, batch);
-            let synced = keep(&*store, &entries);
+            let (puts, answers) = decide(&*store, batch);
+            let synced = keep(&*store, &puts);
             answer(answers, &synced);
             // The actor may have stopped; then nothing follows.
             let _ = myself.cast(RegistersMsg::Synced);
+        }));
+    }
+
+    /// Has the store do what it has put off, beside all else.
+    fn settle(&mut self, myself: &ActorRef<RegistersMsg>) {
+        if self.settling || !self.context.ports.store.register_is_unsettled() {
+            return;
+        }
+        self.settling = true;
+        let (store, myself) = (self.context.ports.store.clone(), myself.clone());
+        self.context.ports.spawner.blocking(Box::new(move || {
+            if let Err(error) = store.register_settle() {
+                tracing::warn!(%error, "the registers' log is not settled");
+            }
+            let _ = myself.cast(RegistersMsg::Settled);
         }));
     }
 
@@ -162,18 +185,21 @@ impl State {
 type Answers = Vec<(Result<RegisterReply>, RpcReplyPort<Result<RegisterReply>>)>;
 
 /// What a batch changes, and its answers.
-fn decide(store: &dyn Store, batch: Vec<Waiting>) -> (Vec<RegisterEntry>, Answers) {
-    let mut changed: BTreeMap<RegisterKey, RegisterEntry> = BTreeMap::new();
+fn decide(store: &dyn Store, batch: Vec<Waiting>) -> (Vec<RegisterPut>, Answers) {
+    let mut changed: BTreeMap<RegisterKey, RegisterPut> = BTreeMap::new();
     let mut answers = Vec::with_capacity(batch.len());
     for Waiting { key, op, reply, .. } in batch {
         let state = match changed.get(&key) {
-            Some(entry) => Ok(Some(entry.clone())),
+            Some(put) => Ok(Some(put.entry.clone())),
             None => store.register_get(&key),
         };
         let answer = state.map(|state| {
             let (answer, next) = Acceptor::handle(state.as_ref(), &key, &op);
-            if let Some(next) = next {
-                changed.insert(key, next);
+            if let Some(entry) = next {
+                let accepts = state.is_none_or(|state| state.accepted != entry.accepted);
+                let accepts = accepts && entry.accepted != Ballot::ZERO;
+                let accepted_before = changed.get(&key).is_some_and(|put| put.accepts);
+                changed.insert(key, RegisterPut { entry, accepts: accepts || accepted_before });
             }
             answer
         });
@@ -183,8 +209,8 @@ fn decide(store: &dyn Store, batch: Vec<Waiting>) -> (Vec<RegisterEntry>, Answer
 }
 
 /// Puts what a batch changes on disk, in one sync.
-fn keep(store: &dyn Store, entries: &[RegisterEntry]) -> Result<()> {
-    if entries.is_empty() { Ok(()) } else { store.register_put(entries) }
+fn keep(store: &dyn Store, puts: &[RegisterPut]) -> Result<()> {
+    if puts.is_empty() { Ok(()) } else { store.register_put(puts) }
 }
 
 fn answer(answers: Answers, synced: &Result<()>) {

@@ -95,7 +95,7 @@ pub(crate) fn open_disk(dir: &Path) -> Result<Arc<dyn Disk>> {
 
 /// Opens a peer's store on its disk.
 pub(crate) fn open_store(disk: Arc<dyn Disk>, peer: PeerId) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(LocalStore::open(disk, StoreConfig::new(peer))?))
+    Ok(Arc::new(LocalStore::open(disk, StoreConfig::new(peer, OsRng::key()?))?))
 }
 
 async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {

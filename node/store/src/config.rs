@@ -16,6 +16,13 @@ pub struct StoreConfig {
     pub cache_bytes: u64,
     /// Memory for pages of the registers' B-tree.
     pub register_cache_bytes: u64,
+    /// How long a log of registers becomes before the B-tree takes it over:
+    /// as much is read when the store opens, and held in memory, at most four
+    /// times. Short logs write more pages, long ones take longer to take over.
+    pub register_log_bytes: u64,
+    /// Random, and known to nobody else: what is put shall not be able to look
+    /// like a record of a log.
+    pub salt: [u8; 32],
 }
 
 impl StoreConfig {
@@ -24,14 +31,17 @@ impl StoreConfig {
     pub const RESERVE_BYTES_MAX: u64 = 16 << 30;
     pub const CACHE_BYTES: u64 = 256 << 20;
     pub const REGISTER_CACHE_BYTES: u64 = 32 << 20;
+    pub const REGISTER_LOG_BYTES: u64 = 8 << 20;
 
     /// The defaults.
-    pub fn new(peer: PeerId) -> Self {
+    pub fn new(peer: PeerId, salt: [u8; 32]) -> Self {
         Self {
             peer,
             reserve_bytes: None,
             cache_bytes: Self::CACHE_BYTES,
             register_cache_bytes: Self::REGISTER_CACHE_BYTES,
+            register_log_bytes: Self::REGISTER_LOG_BYTES,
+            salt,
         }
     }
 

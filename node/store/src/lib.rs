@@ -8,6 +8,8 @@
 //!     chunks/ab/cdef…      a chunk, named by its BLAKE3 hash
 //!     quarantine/abcdef….0 a copy that was not what its name says
 //!     registers.redb       acceptor state and notes: a B-tree, copy on write
+//!     registers.0.log      what it has not taken over yet; one is written while
+//!     registers.1.log      the other is taken over
 //! ```
 //!
 //! - [`LocalStore`] implements [`Store`](shoal_ports::Store) over any

@@ -1,29 +1,38 @@
-//! Acceptor state and notes, in one redb database.
+//! Acceptor state and notes: a log that is synced, and a redb database behind it.
 //!
 //! redb is a copy-on-write B-tree: a commit writes new pages, then one header
 //! that points to them, then syncs; after a power cut it is the state of the
 //! last commit or of the one before that was not acknowledged. Unlike the
 //! chunks' index, this cannot be rebuilt: a lost promise is a lost promise.
+//!
+//! What an acceptor has accepted and what it has promised since are rows
+//! apart: a promise does not write the value again.
 
 mod backend;
 mod commits;
 mod database;
+mod journal;
 mod key;
+mod log;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use shoal_ports::Disk;
-use shoal_types::{Error, RegisterEntry, RegisterKey, Result, wire};
+use serde::de::DeserializeOwned;
+use shoal_ports::{Disk, RegisterPut};
+use shoal_types::{Ballot, Error, RegisterEntry, RegisterKey, Result, wire};
 
+use crate::StoreConfig;
 use crate::health::Health;
 use commits::Commits;
 use database::{Database, Table};
+use journal::Journal;
 
 /// Registers and notes on a disk.
 pub(crate) struct Registers {
-    database: Arc<Database>,
+    journal: Arc<Journal>,
     commits: Commits,
     health: Arc<Health>,
 }
@@ -32,45 +41,70 @@ impl Registers {
     /// The longest name of a note, and with it what a listing of them costs, in bytes.
     const NOTE_NAME_BYTES_MAX: usize = 256;
 
-    pub(crate) fn open(disk: Arc<dyn Disk>, health: Arc<Health>, cache_bytes: u64) -> Result<Self> {
-        let database = Arc::new(Database::open(disk, health.clone(), cache_bytes)?);
-        Ok(Self { commits: Commits::new(database.clone()), database, health })
+    pub(crate) fn open(disk: Arc<dyn Disk>, health: Arc<Health>, config: &StoreConfig) -> Result<Self> {
+        let database = Database::open(disk.clone(), health.clone(), config.register_cache_bytes)?;
+        let journal = Journal::open(&disk, health.clone(), database, config.salt, config.register_log_bytes)?;
+        let journal = Arc::new(journal);
+        Ok(Self { commits: Commits::new(journal.clone()), journal, health })
     }
 
     pub(crate) fn get(&self, key: &RegisterKey) -> Result<Option<RegisterEntry>> {
-        match self.database.get(Table::Registers, &key::encode(key))? {
-            Some(value) => self.decode(&key.to_string(), &value).map(Some),
-            None => Ok(None),
-        }
+        let row = key::encode(key);
+        // First the promise: one that is gone when it is looked for has become an entry.
+        let promised = self.journal.get(Table::Promises, &row)?;
+        let promised: Option<Ballot> = promised.map(|value| self.decode(key, &value)).transpose()?;
+        let entry = self.journal.get(Table::Registers, &row)?;
+        let entry: Option<RegisterEntry> = entry.map(|value| self.decode(key, &value)).transpose()?;
+        Ok(match (entry, promised) {
+            (Some(entry), Some(promised)) => Some(RegisterEntry { promised: promised.max(entry.promised), ..entry }),
+            (None, Some(promised)) => {
+                Some(RegisterEntry { key: key.clone(), promised, accepted: Ballot::ZERO, value: None })
+            }
+            (entry, None) => entry,
+        })
     }
 
-    pub(crate) fn put(&self, entries: &[RegisterEntry]) -> Result<()> {
+    pub(crate) fn put(&self, puts: &[RegisterPut]) -> Result<()> {
         // Of several for one key the last one holds.
         let mut rows = BTreeMap::new();
-        for entry in entries {
-            rows.insert((Table::Registers, key::encode(&entry.key)), wire::encode(entry)?);
+        for RegisterPut { entry, accepts } in puts {
+            let key = key::encode(&entry.key);
+            if *accepts {
+                rows.insert((Table::Registers, key.clone()), Some(wire::encode(entry)?));
+                rows.insert((Table::Promises, key), None);
+            } else {
+                rows.insert((Table::Promises, key), Some(wire::encode(&entry.promised)?));
+            }
         }
         self.commits.commit(rows)
     }
 
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.journal.is_due()
+    }
+
+    pub(crate) fn settle(&self) -> Result<()> {
+        self.journal.settle()
+    }
+
     pub(crate) fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {
-        let rows = self.database.scan(&key::object(prefix), after.map(key::object).as_deref(), limit)?;
-        rows.iter().map(|(key, value)| self.decode(&key::describe(key), value)).collect()
+        let rows = self.journal.scan(&key::object(prefix), after.map(key::object).as_deref(), limit)?;
+        rows.iter().map(|(key, value)| self.decode(key::describe(key), value)).collect()
     }
 
     pub(crate) fn note_get(&self, name: &str) -> Result<Option<Bytes>> {
-        self.database.get(Table::Notes, name.as_bytes())
+        self.journal.get(Table::Notes, name.as_bytes())
     }
 
     pub(crate) fn note_put(&self, name: &str, value: &[u8]) -> Result<()> {
         if name.len() > Self::NOTE_NAME_BYTES_MAX {
             return Err(Error::bug(format!("a note's name of {} bytes", name.len())));
         }
-        let row = ((Table::Notes, name.as_bytes().to_vec()), Bytes::copy_from_slice(value));
+        let row = ((Table::Notes, name.as_bytes().to_vec()), Some(Bytes::copy_from_slice(value)));
         self.commits.commit(BTreeMap::from([row]))
     }
 
-    fn decode(&self, key: &str, value: &[u8]) -> Result<RegisterEntry> {
+    fn decode<T: DeserializeOwned>(&self, key: impl Display, value: &[u8]) -> Result<T> {
         wire::decode(value)
             .map_err(|error| self.health.failure(format!("the register of {key} does not decode: {error}")))
     }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use shoal_ports::{Disk, Store, StoreUsage};
+use shoal_ports::{Disk, RegisterPut, Store, StoreUsage};
 use shoal_types::{ChunkId, RegisterEntry, RegisterKey, Result};
 
 use crate::StoreConfig;
@@ -12,8 +12,8 @@ use crate::registers::Registers;
 /// A peer's data on a [`Disk`].
 ///
 /// Chunks are files, so that a scrub, a backup or a person can read them;
-/// registers and notes are in one redb database, where a commit of many costs
-/// one sync. Every call may block on the disk, and may be made from any thread.
+/// registers and notes are in a log, where many cost one sync, and behind it
+/// in one redb database. Every call may block on the disk, and may be made from any thread.
 pub struct LocalStore {
     chunks: Chunks,
     registers: Registers,
@@ -25,7 +25,8 @@ impl LocalStore {
     /// Opens the store on `disk`, making it when there is none.
     ///
     /// Lists every chunk (one `open` per chunk: about a second per 100 000)
-    /// and verifies the registers' checksums (it reads that file whole).
+    /// verifies the registers' checksums (it reads that file whole), and takes
+    /// over what is in their logs.
     /// `Invalid` when the registers are of another format version or damaged:
     /// nothing is changed then.
     pub fn open(disk: Arc<dyn Disk>, config: StoreConfig) -> Result<Self> {
@@ -34,7 +35,7 @@ impl LocalStore {
         let reserve_bytes = config.reserve(free_bytes);
         let health = Arc::new(Health::new(config.peer, disk.clone(), reserve_bytes));
         // Before anything else is touched: a store of another version stays as it is.
-        let registers = Registers::open(disk.clone(), health.clone(), config.register_cache_bytes)?;
+        let registers = Registers::open(disk.clone(), health.clone(), &config)?;
         let chunks = Chunks::open(disk.clone(), health.clone(), config.cache_bytes)?;
         Ok(Self { chunks, registers, health, disk })
     }
@@ -65,8 +66,16 @@ impl Store for LocalStore {
         self.registers.get(key)
     }
 
-    fn register_put(&self, entries: &[RegisterEntry]) -> Result<()> {
-        self.registers.put(entries)
+    fn register_put(&self, puts: &[RegisterPut]) -> Result<()> {
+        self.registers.put(puts)
+    }
+
+    fn register_is_unsettled(&self) -> bool {
+        self.registers.is_unsettled()
+    }
+
+    fn register_settle(&self) -> Result<()> {
+        self.registers.settle()
     }
 
     fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {

@@ -5,6 +5,7 @@ mod claims;
 mod faults;
 mod faulty;
 mod kill;
+mod logs;
 mod power;
 mod power_cut;
 
@@ -19,7 +20,7 @@ fn peer() -> PeerId {
 
 /// Defaults, with a reserve that a small test machine has.
 fn config() -> StoreConfig {
-    StoreConfig { reserve_bytes: Some(1 << 20), ..StoreConfig::new(peer()) }
+    StoreConfig { reserve_bytes: Some(1 << 20), register_log_bytes: 1 << 10, ..StoreConfig::new(peer(), [5; 32]) }
 }
 
 /// The `n`th chunk: some kilobytes that depend on `n` only.

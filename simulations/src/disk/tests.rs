@@ -24,7 +24,12 @@ fn peer() -> PeerId {
 }
 
 fn config() -> StoreConfig {
-    StoreConfig { cache_bytes: 0, register_cache_bytes: 128 << 10, ..StoreConfig::new(peer()) }
+    StoreConfig {
+        cache_bytes: 0,
+        register_cache_bytes: 128 << 10,
+        register_log_bytes: 0,
+        ..StoreConfig::new(peer(), [5; 32])
+    }
 }
 
 /// The `n`th chunk of so many bytes.

@@ -31,6 +31,9 @@ const RESTART: Duration = Duration::from_secs(3);
 /// Memory for caches of one store: there are many.
 const CACHE_BYTES: u64 = 256 << 10;
 
+/// So short that they are settled often: some hundred small objects.
+const REGISTER_LOG_BYTES: u64 = 32 << 10;
+
 /// How a peer ends that is not asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -104,11 +107,13 @@ impl World {
             let host = &state.hosts[id.index()];
             (host.id, host.incarnations, host.slowness.clone())
         };
+        let salt = *blake3::keyed_hash(peer.as_bytes(), &number.to_le_bytes()).as_bytes();
         let config = StoreConfig {
             reserve_bytes: Some(0),
             cache_bytes: CACHE_BYTES,
             register_cache_bytes: CACHE_BYTES,
-            ..StoreConfig::new(peer)
+            register_log_bytes: REGISTER_LOG_BYTES,
+            ..StoreConfig::new(peer, salt)
         };
         let store: Arc<dyn Store> = match LocalStore::open(disk, config) {
             Ok(store) => Arc::new(WitnessedStore::new(self.clone(), id, Arc::new(store))),

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use shoal_ports::{Store, StoreUsage};
+use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{ChunkId, Layout, PeerId, RegisterEntry, RegisterKey, Result, wire};
 
 use crate::host::HostId;
@@ -130,16 +130,24 @@ impl Store for WitnessedStore {
         Ok(found)
     }
 
-    fn register_put(&self, entries: &[RegisterEntry]) -> Result<()> {
-        for entry in entries {
+    fn register_put(&self, puts: &[RegisterPut]) -> Result<()> {
+        for RegisterPut { entry, .. } in puts {
             self.judge_register(&entry.key, Some(entry));
         }
-        self.store.register_put(entries)?;
+        self.store.register_put(puts)?;
         let mut state = self.world.state();
-        for entry in entries {
+        for RegisterPut { entry, .. } in puts {
             state.ledger.registers.synced(self.host, self.disk, entry);
         }
         Ok(())
+    }
+
+    fn register_is_unsettled(&self) -> bool {
+        self.store.register_is_unsettled()
+    }
+
+    fn register_settle(&self) -> Result<()> {
+        self.store.register_settle()
     }
 
     fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {

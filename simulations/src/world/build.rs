@@ -105,7 +105,7 @@ impl World {
                 reserve_bytes: Some(0),
                 cache_bytes: 0,
                 register_cache_bytes: 64 << 10,
-                ..StoreConfig::new(peer)
+                ..StoreConfig::new(peer, *peer.as_bytes())
             };
             let store: Arc<dyn shoal_ports::Store> = Arc::new(LocalStore::open(disk.mount(), config)?);
             store.note_put("layout", &note)?;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use shoal_ports::{
-    BoxFuture, Clock, Cut, Cutter, Flow, FlowReader, FlowWriter, FrameStream, Inbound, Planning, Rng, Spawner,
-    StoreUsage, TaskHandle, TaskIo, Transport, TransportStats,
+    BoxFuture, Clock, Cut, Cutter, Flow, FlowReader, FlowWriter, FrameStream, Inbound, Planning, RegisterPut, Rng,
+    Spawner, StoreUsage, TaskHandle, TaskIo, Transport, TransportStats,
 };
 use shoal_types::{
     ChunkId, Error, Format, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query, RegisterEntry, RegisterKey, Response,
@@ -222,8 +222,8 @@ impl shoal_ports::Store for Store {
         Ok(lock(&self.registers).get(key).cloned())
     }
 
-    fn register_put(&self, entries: &[RegisterEntry]) -> Result<()> {
-        lock(&self.registers).extend(entries.iter().map(|entry| (entry.key.clone(), entry.clone())));
+    fn register_put(&self, puts: &[RegisterPut]) -> Result<()> {
+        lock(&self.registers).extend(puts.iter().map(|put| (put.entry.key.clone(), put.entry.clone())));
         Ok(())
     }
 

@@ -3,7 +3,7 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use shoal_ports::{Store, StoreUsage};
+use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{ChunkId, Error, PeerId, RegisterEntry, RegisterKey, Result};
 
 /// Bytes of chunks that are kept. A mesh of one that lives for one query
@@ -83,8 +83,8 @@ impl Store for MemoryStore {
         Ok(self.kept().registers.get(key).cloned())
     }
 
-    fn register_put(&self, entries: &[RegisterEntry]) -> Result<()> {
-        self.kept().registers.extend(entries.iter().map(|entry| (entry.key.clone(), entry.clone())));
+    fn register_put(&self, puts: &[RegisterPut]) -> Result<()> {
+        self.kept().registers.extend(puts.iter().map(|put| (put.entry.key.clone(), put.entry.clone())));
         Ok(())
     }
 
@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn names_are_scanned_in_byte_order_after_a_name() {
         let store = MemoryStore::new(PeerId::from_bytes([0; 32]));
-        let entry = |key| RegisterEntry { key, promised: Ballot::ZERO, accepted: Ballot::ZERO, value: None };
+        let entry =
+            |key| RegisterPut::from(RegisterEntry { key, promised: Ballot::ZERO, accepted: Ballot::ZERO, value: None });
         let names = ["b/2", "b/1", "a/1", "b/3"].map(|name| entry(RegisterKey::Object(name.parse().unwrap())));
         store.register_put(&names).unwrap();
         store.register_put(&[entry(RegisterKey::Layout(shoal_types::MeshId::from_bytes([0; 16]), 1))]).unwrap();

@@ -4,10 +4,11 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 use shoal_types::Result;
 
-use super::database::{Database, Table};
+use super::database::Table;
+use super::journal::Journal;
 
-/// Rows to be written: by table and key.
-pub(super) type Rows = BTreeMap<(Table, Vec<u8>), Bytes>;
+/// Rows to be written, by table and key; `None` removes one.
+pub(super) type Rows = BTreeMap<(Table, Vec<u8>), Option<Bytes>>;
 
 /// Commits of many callers, as few syncs as possible.
 ///
@@ -15,7 +16,7 @@ pub(super) type Rows = BTreeMap<(Table, Vec<u8>), Bytes>;
 /// then one of them commits it for all. Alone, a caller waits for nobody. No
 /// more can gather than there are threads that may block.
 pub(super) struct Commits {
-    database: Arc<Database>,
+    journal: Arc<Journal>,
     state: Mutex<State>,
     committed: Condvar,
 }
@@ -33,8 +34,8 @@ struct Batch {
 }
 
 impl Commits {
-    pub(super) fn new(database: Arc<Database>) -> Self {
-        Self { database, state: Mutex::default(), committed: Condvar::new() }
+    pub(super) fn new(journal: Arc<Journal>) -> Self {
+        Self { journal, state: Mutex::default(), committed: Condvar::new() }
     }
 
     /// Writes the rows, all or none; durable when it returns `Ok`.
@@ -59,7 +60,7 @@ impl Commits {
         state.gathering = Arc::default();
         let rows = std::mem::take(&mut state.rows);
         drop(state);
-        let result = self.database.write(&rows);
+        let result = self.journal.write(rows);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.committing = false;
         let result = batch.result.get_or_init(|| result).clone();

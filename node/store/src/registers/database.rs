@@ -18,27 +18,51 @@ const FILE: &str = "registers.redb";
 /// The database while it is being made: a half-made one never has the name of a whole one.
 const NEW_FILE: &str = "registers.new";
 
-/// The version of keys and values that this build writes, and the only one that it reads.
-const FORMAT: u32 = 1;
+/// The version of keys and values that this build writes. It reads the one
+/// before, too, which had no logs and no promises apart, and makes this of it.
+const FORMAT: u32 = 2;
+const FORMAT_BEFORE: u32 = 1;
 
 const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 const META_FORMAT: &str = "format";
+
+/// The generation of the last log of which every row is here.
+const SETTLED: TableDefinition<'_, (), u64> = TableDefinition::new("settled");
 
 type Rowed = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// The tables of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Table {
+    /// What acceptors have accepted.
     Registers,
     Notes,
+    /// What they have promised since.
+    Promises,
 }
 
 impl Table {
+    const ALL: [Self; 3] = [Self::Registers, Self::Notes, Self::Promises];
+
     const fn definition(self) -> Rowed {
         match self {
             Self::Registers => TableDefinition::new("registers"),
             Self::Notes => TableDefinition::new("notes"),
+            Self::Promises => TableDefinition::new("promises"),
         }
+    }
+
+    /// Its number in a log.
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Registers => 0,
+            Self::Notes => 1,
+            Self::Promises => 2,
+        }
+    }
+
+    pub(super) fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.number() == number)
     }
 }
 
@@ -71,11 +95,12 @@ impl Database {
             database.disk.sync_dir("").map_err(complain)?;
         }
         if database.disk.open(FILE, false).and_then(|file| file.is_empty()).map_err(complain)? {
-            return Err(damaged("the file is empty"));
+            return Err(damaged(FILE, "the file is empty"));
         }
         let redb = database.load(FILE, false).map_err(|error| database.refusal(error))?;
         match format_of(&redb) {
             Ok(Some(FORMAT)) => {}
+            Ok(Some(FORMAT_BEFORE)) => fill(&redb).map_err(|error| database.refusal(error))?,
             Ok(Some(other)) => return Err(foreign(&format!("format {other}"))),
             Ok(None) => return Err(foreign("an unknown format")),
             Err(error) => return Err(database.refusal(error)),
@@ -91,12 +116,8 @@ impl Database {
         })
     }
 
-    /// Registers whose key begins with `prefix`, in the order of their keys, after `after`.
-    pub(super) fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Bytes)>> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
+    /// Registers whose key begins with `prefix`, in the order of their keys, `from` there.
+    pub(super) fn scan(&self, from: Bound<&[u8]>, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Bytes)>> {
         self.with(|redb| {
             let table = redb.begin_read()?.open_table(Table::Registers.definition())?;
             let mut rows = Vec::new();
@@ -111,21 +132,34 @@ impl Database {
         })
     }
 
-    /// Writes the rows in one commit: one sync.
-    pub(super) fn write(&self, rows: &Rows) -> Result<()> {
-        let bytes: usize = rows.iter().map(|((_, key), value)| key.len() + value.len()).sum();
+    /// The generation of the last log of which every row is here.
+    pub(super) fn settled(&self) -> Result<u64> {
+        self.with(|redb| {
+            let table = redb.begin_read()?.open_table(SETTLED)?;
+            Ok(table.get(())?.map_or(0, |generation| generation.value()))
+        })
+    }
+
+    /// Takes over the rows of the log of that generation, in one commit.
+    pub(super) fn settle(&self, rows: &Rows, generation: u64) -> Result<()> {
+        let bytes: usize = rows.iter().map(|((_, key), value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum();
         self.health.room_for_registers(bytes as u64)?;
         self.with(|redb| {
             let mut commit = redb.begin_write()?;
             commit.set_durability(Durability::Immediate)?;
-            for table in [Table::Registers, Table::Notes] {
-                if rows.keys().any(|(of, _)| *of == table) {
+            for table in Table::ALL {
+                let mut rows = rows.iter().filter(|((of, _), _)| *of == table).peekable();
+                if rows.peek().is_some() {
                     let mut open = commit.open_table(table.definition())?;
-                    for ((_, key), value) in rows.iter().filter(|((of, _), _)| *of == table) {
-                        open.insert(key.as_slice(), value.as_ref())?;
+                    for ((_, key), value) in rows {
+                        match value {
+                            Some(value) => drop(open.insert(key.as_slice(), value.as_ref())?),
+                            None => drop(open.remove(key.as_slice())?),
+                        }
                     }
                 }
             }
+            commit.open_table(SETTLED)?.insert((), generation)?;
             commit.commit()?;
             Ok(())
         })
@@ -158,7 +192,15 @@ impl Database {
         })
     }
 
-    fn trustworthy(&self) -> Result<()> {
+    /// Something was written and could not be synced: what the disk shows is
+    /// not what it holds.
+    pub(super) fn sync_failed(&self, error: &std::io::Error) -> Error {
+        self.sync_failed.store(true, Ordering::Release);
+        self.health.fail("the registers could not be synced", error)
+    }
+
+    /// An error once a sync has failed.
+    pub(super) fn trustworthy(&self) -> Result<()> {
         if self.sync_failed.load(Ordering::Acquire) {
             return Err(self.health.failure("the registers could not be synced".into()));
         }
@@ -182,21 +224,13 @@ impl Database {
                 self.health.error("cannot open the registers", &io)
             }
             redb::Error::UpgradeRequired(version) => foreign(&format!("redb file format {version}")),
-            error => damaged(&error.to_string()),
+            error => damaged(FILE, &error.to_string()),
         }
     }
 
     /// Makes an empty database under the name of a new one.
     fn make(&self) -> Result<(), redb::Error> {
-        let redb = self.load(NEW_FILE, true)?;
-        let mut commit = redb.begin_write()?;
-        commit.set_durability(Durability::Immediate)?;
-        commit.open_table(META)?.insert(META_FORMAT, FORMAT)?;
-        for table in [Table::Registers, Table::Notes] {
-            commit.open_table(table.definition())?;
-        }
-        commit.commit()?;
-        Ok(())
+        fill(&self.load(NEW_FILE, true)?)
     }
 
     fn load(&self, path: &str, create: bool) -> Result<redb::Database, redb::Error> {
@@ -211,6 +245,21 @@ impl Database {
             Ok(redb)
         })
     }
+}
+
+/// Makes the tables that are not there, and says that they are of this format.
+fn fill(redb: &redb::Database) -> Result<(), redb::Error> {
+    guarded(|| {
+        let mut commit = redb.begin_write()?;
+        commit.set_durability(Durability::Immediate)?;
+        for table in Table::ALL {
+            commit.open_table(table.definition())?;
+        }
+        commit.open_table(SETTLED)?;
+        commit.open_table(META)?.insert(META_FORMAT, FORMAT)?;
+        commit.commit()?;
+        Ok(())
+    })
 }
 
 fn format_of(redb: &redb::Database) -> Result<Option<u32>, redb::Error> {
@@ -229,16 +278,16 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::
         .unwrap_or_else(|_| Err(redb::Error::Corrupted("its pages contradict each other".into())))
 }
 
-fn damaged(why: &str) -> Error {
+pub(super) fn damaged(file: &str, why: &str) -> Error {
     Error::invalid(
-        format!("the registers in {FILE} are damaged and were left as they are: {why}"),
+        format!("the registers in {file} are damaged and were left as they are: {why}"),
         "check the disk; then move the data directory away and start anew as a new peer: the others hold what it held",
     )
 }
 
 fn foreign(what: &str) -> Error {
     Error::invalid(
-        format!("the registers in {FILE} are of {what}, this build reads format {FORMAT}"),
+        format!("the registers in {FILE} are of {what}, this build reads formats {FORMAT_BEFORE} and {FORMAT}"),
         "start the version of Shoal that wrote them, or give another directory with --data",
     )
 }

@@ -30,8 +30,8 @@ fn everything_survives_a_reopen() {
     {
         let store = open(dir.path());
         store.chunk_put(id, &bytes).unwrap();
-        store.register_put(&[entry("b/x", 1), of_layout.clone()]).unwrap();
-        store.register_put(&[entry("b/x", 2)]).unwrap();
+        store.register_put(&[entry("b/x", 1).into(), of_layout.clone().into()]).unwrap();
+        store.register_put(&[entry("b/x", 2).into()]).unwrap();
         store.note_put("addresses", b"a:1").unwrap();
     }
     let store = open(dir.path());
@@ -175,8 +175,8 @@ fn registers_are_scanned_in_byte_order_within_the_prefix_page_by_page() {
     let names = ["a/z", "b/!", "b/10", "b/9", "b/a", "b/a/b", "b/é", "b0/x", "c/x"];
     let mut layout = entry("b/layout", 1);
     layout.key = RegisterKey::Layout(MeshId::from_bytes([255; 16]), 1);
-    let mut entries: Vec<_> = names.iter().rev().map(|name| entry(name, 1)).collect();
-    entries.push(layout);
+    let mut entries: Vec<_> = names.iter().rev().map(|name| entry(name, 1).into()).collect();
+    entries.push(layout.into());
     store.register_put(&entries).unwrap();
     let scan = |prefix: &str, after: Option<&str>, limit: usize| -> Vec<String> {
         let found = store.register_scan(prefix, after, limit).unwrap();
@@ -196,7 +196,7 @@ fn registers_are_scanned_in_byte_order_within_the_prefix_page_by_page() {
 fn the_last_of_several_entries_for_one_key_holds() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store.register_put(&[entry("b/x", 1), entry("b/x", 2)]).unwrap();
+    store.register_put(&[entry("b/x", 1).into(), entry("b/x", 2).into()]).unwrap();
     assert_eq!(store.register_get(&RegisterKey::Object("b/x".parse().unwrap())).unwrap(), Some(entry("b/x", 2)));
     store.register_put(&[]).unwrap();
 }
@@ -213,7 +213,7 @@ fn many_threads_may_put_the_same_and_different_things() {
                     let (id, bytes) = chunk(n);
                     store.chunk_put(id, &bytes).unwrap();
                     assert_eq!(store.chunk_get(id, Some((1, 3))).unwrap().unwrap(), bytes[1..3]);
-                    store.register_put(&[entry(&format!("b/{thread}/{n}"), n)]).unwrap();
+                    store.register_put(&[entry(&format!("b/{thread}/{n}"), n).into()]).unwrap();
                     let key = RegisterKey::Object(format!("b/{thread}/{n}").parse().unwrap());
                     assert_eq!(store.register_get(&key).unwrap(), Some(entry(&format!("b/{thread}/{n}"), n)));
                 }
@@ -270,7 +270,7 @@ fn damaged_registers_are_an_error_and_stay_as_they_are() {
     {
         let store = open(dir.path());
         for n in 0..200 {
-            store.register_put(&[entry(&format!("b/{n}"), n)]).unwrap();
+            store.register_put(&[entry(&format!("b/{n}"), n).into()]).unwrap();
         }
     }
     let file = dir.path().join("registers.redb");
@@ -300,10 +300,10 @@ fn registers_of_another_format_version_are_not_touched() {
         let redb = redb::Database::open(&file).unwrap();
         let commit = redb.begin_write().unwrap();
         let meta = redb::TableDefinition::<&str, u32>::new("meta");
-        commit.open_table(meta).unwrap().insert("format", 2).unwrap();
+        commit.open_table(meta).unwrap().insert("format", 3).unwrap();
         commit.commit().unwrap();
     }
     let result = LocalStore::open(Arc::new(LocalDisk::open(dir.path()).unwrap()), config()).err();
     let Some(Error::Invalid { what, .. }) = result else { panic!("{result:?}") };
-    assert!(what.contains("format 2"), "{what}");
+    assert!(what.contains("format 3"), "{what}");
 }

@@ -21,7 +21,7 @@ fn bench() -> Bench {
     let switches = disk.switches.clone();
     let store = LocalStore::open(Arc::new(disk), config()).unwrap();
     store.chunk_put(chunk(1).0, &chunk(1).1).unwrap();
-    store.register_put(&[entry("b/x", 1)]).unwrap();
+    store.register_put(&[entry("b/x", 1).into()]).unwrap();
     Bench { store, switches, dir }
 }
 
@@ -36,11 +36,11 @@ fn below_the_reserve_chunks_are_refused_with_numbers_and_registers_still_go() {
     switches.free_bytes.store(1 << 20, Ordering::Relaxed);
     let needed_bytes = (1 << 20) + bytes.len() as u64;
     assert_eq!(store.chunk_put(id, &bytes), Err(Error::DiskFull { peer: peer(), free_bytes: 1 << 20, needed_bytes }));
-    store.register_put(&[entry("b/x", 2)]).unwrap();
+    store.register_put(&[entry("b/x", 2).into()]).unwrap();
     assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
     store.chunk_delete(chunk(1).0).unwrap();
     switches.free_bytes.store(1000, Ordering::Relaxed);
-    assert!(matches!(store.register_put(&[entry("b/x", 3)]), Err(Error::DiskFull { .. })));
+    assert!(matches!(store.register_put(&[entry("b/x", 3).into()]), Err(Error::DiskFull { .. })));
     assert_eq!(store.register_get(&key()).unwrap(), Some(entry("b/x", 2)));
     switches.free_bytes.store(0, Ordering::Relaxed);
     store.chunk_put(id, &bytes).unwrap();
@@ -53,12 +53,12 @@ fn a_disk_that_fills_in_the_middle_of_a_write_is_full_and_not_failed() {
     switches.no_room.store(true, Ordering::Relaxed);
     assert!(matches!(store.chunk_put(id, &bytes), Err(Error::DiskFull { .. })));
     assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0, "its rest is removed");
-    let result = store.register_put(&[entry("b/x", 2)]);
+    let result = store.register_put(&[entry("b/x", 2).into()]);
     assert!(matches!(result, Err(Error::DiskFull { .. })), "{result:?}");
     switches.no_room.store(false, Ordering::Relaxed);
     assert_eq!(store.register_get(&key()).unwrap(), Some(entry("b/x", 1)), "all or none");
     store.chunk_put(id, &bytes).unwrap();
-    store.register_put(&[entry("b/x", 2)]).unwrap();
+    store.register_put(&[entry("b/x", 2).into()]).unwrap();
     assert_eq!(store.register_get(&key()).unwrap(), Some(entry("b/x", 2)));
 }
 
@@ -74,7 +74,7 @@ fn after_a_failed_sync_nothing_is_written_any_more_and_chunks_are_still_read() {
         switch.store(false, Ordering::Relaxed);
         assert!(matches!(store.chunk_put(id, &bytes), Err(Error::DiskFailed { .. })), "a sync is not tried again");
         assert!(matches!(store.chunk_delete(chunk(1).0), Err(Error::DiskFailed { .. })));
-        assert!(matches!(store.register_put(&[entry("b/x", 2)]), Err(Error::DiskFailed { .. })));
+        assert!(matches!(store.register_put(&[entry("b/x", 2).into()]), Err(Error::DiskFailed { .. })));
         assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
         assert_eq!(store.register_get(&key()).unwrap(), Some(entry("b/x", 1)));
     }
@@ -84,7 +84,7 @@ fn after_a_failed_sync_nothing_is_written_any_more_and_chunks_are_still_read() {
 fn registers_that_could_not_be_synced_are_not_answered_from() {
     let Bench { store, switches, dir: _dir } = bench();
     switches.syncs_fail.store(true, Ordering::Relaxed);
-    assert!(matches!(store.register_put(&[entry("b/x", 2)]), Err(Error::DiskFailed { .. })));
+    assert!(matches!(store.register_put(&[entry("b/x", 2).into()]), Err(Error::DiskFailed { .. })));
     switches.syncs_fail.store(false, Ordering::Relaxed);
     let result = store.register_get(&key());
     assert!(matches!(result, Err(Error::DiskFailed { .. })), "{result:?}");
@@ -109,8 +109,8 @@ fn many_registers_cost_as_few_syncs_as_one() {
         store.register_put(entries).unwrap();
         switches.syncs.load(Ordering::Relaxed) - before
     };
-    let one = syncs(&[entry("b/one", 1)]);
-    let many: Vec<_> = (0..100).map(|n| entry(&format!("b/{n}"), 1)).collect();
+    let one = syncs(&[entry("b/one", 1).into()]);
+    let many: Vec<_> = (0..100).map(|n| entry(&format!("b/{n}"), 1).into()).collect();
     assert_eq!(syncs(&many), one);
     assert!(one <= 2, "{one}");
 }

@@ -22,7 +22,7 @@ fn writer() {
     for n in first.parse::<u64>().unwrap().. {
         let (id, bytes) = chunk(n);
         store.chunk_put(id, &bytes).unwrap();
-        store.register_put(&[entry("b/counter", n), entry(&format!("b/{n}"), n)]).unwrap();
+        store.register_put(&[entry("b/counter", n).into(), entry(&format!("b/{n}"), n).into()]).unwrap();
         writeln!(std::io::stdout(), "done {n}").unwrap();
     }
 }

@@ -40,9 +40,13 @@ fn run(seed: u64, left_out: LeftOut) -> Result<(), String> {
                 let n = doubtful.take().unwrap_or_else(|| random.below(400));
                 let known = registers.entry(name).or_default();
                 known.1 = counter;
-                let written = store.register_put(&[entry(&format!("b/{name}"), counter)]);
+                let written = store.register_put(&[entry(&format!("b/{name}"), counter).into()]);
                 if written.is_ok() {
                     known.0 = counter;
+                }
+                // An error of settling is that of a disk without power.
+                if random.below(4) == 0 {
+                    let _ = store.register_settle();
                 }
                 let kept = store.chunk_put(chunk(n).0, &chunk(n).1);
                 match kept {

@@ -7,7 +7,7 @@ use crate::disk::{Outage, SimDisk};
 fn filled(disk: &SimDisk) -> LocalStore {
     let store = open(disk).unwrap();
     for n in 0..20 {
-        store.register_put(&[entry(n, 1)]).unwrap();
+        store.register_put(&[entry(n, 1).into()]).unwrap();
     }
     for n in 0..5 {
         let (id, bytes) = chunk(n, 4096);
@@ -34,7 +34,7 @@ fn equal_histories_use_the_disk_in_equal_order() {
         for round in 0..4 {
             let store = filled(&disk);
             for n in 0..80 {
-                let many: Vec<_> = (0..n % 7 + 1).map(|k| entry(n * k % 91, round * 1000 + n)).collect();
+                let many: Vec<_> = (0..n % 7 + 1).map(|k| entry(n * k % 91, round * 1000 + n).into()).collect();
                 store.register_put(&many).unwrap();
             }
             for n in 0..20 {

@@ -21,7 +21,7 @@ impl Work {
             let (name, counter) = (step % 3, round * 10 + step + 1);
             let known = self.registers.entry(name).or_default();
             known.1 = counter;
-            if store.register_put(&[entry(name, counter)]).is_err() {
+            if store.register_put(&[entry(name, counter).into()]).is_err() {
                 return false;
             }
             known.0 = counter;
@@ -108,7 +108,7 @@ fn a_killed_process_loses_nothing_even_if_syncs_lied() {
         assert!(work.go_on(&store, round));
         disk.outage(Outage::Process);
         assert!(!disk.is_off());
-        assert!(store.register_put(&[entry(0, 99)]).is_err(), "its incarnation is over");
+        assert!(store.register_put(&[entry(0, 99).into()]).is_err(), "its incarnation is over");
         assert!(store.chunk_get(chunk(0, 3000).0, None).is_err());
         drop(store);
         work.verify(&disk).unwrap();
@@ -120,9 +120,9 @@ fn a_mount_ends_the_one_before() {
     let disk = disk(6);
     let old = open(&disk).unwrap();
     let new = open(&disk).unwrap();
-    assert!(old.register_put(&[entry(0, 1)]).is_err());
+    assert!(old.register_put(&[entry(0, 1).into()]).is_err());
     drop(old);
-    new.register_put(&[entry(0, 2)]).unwrap();
+    new.register_put(&[entry(0, 2).into()]).unwrap();
     assert_eq!(new.register_get(&key(0)).unwrap(), Some(entry(0, 2)));
 }
 

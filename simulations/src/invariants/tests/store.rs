@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use shoal_ports::{Store, StoreUsage};
+use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{Ballot, ChunkId, Layout, Member, MeshId, PeerId, RegisterEntry, RegisterKey, Result, wire};
 
 use super::{broken, world};
@@ -37,7 +37,7 @@ impl Store for Liar {
     fn register_get(&self, _: &RegisterKey) -> Result<Option<RegisterEntry>> {
         Ok(self.register.lock().unwrap().clone())
     }
-    fn register_put(&self, _: &[RegisterEntry]) -> Result<()> {
+    fn register_put(&self, _: &[RegisterPut]) -> Result<()> {
         Ok(())
     }
     fn register_scan(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<RegisterEntry>> {
@@ -110,7 +110,7 @@ fn a_promise_that_is_forgotten_is_found() {
         accepted: Ballot::ZERO,
         value: None,
     };
-    store.register_put(&[entry(2)]).unwrap();
+    store.register_put(&[entry(2).into()]).unwrap();
     *liar.register.lock().unwrap() = Some(entry(2));
     store.register_get(&entry(2).key).unwrap();
     assert_eq!(broken(&world), []);
