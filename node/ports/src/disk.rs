@@ -22,7 +22,8 @@ pub trait Disk: Send + Sync {
     /// Makes the directory's entries durable.
     fn sync_dir(&self, path: &str) -> io::Result<()>;
 
-    /// Free bytes for us.
+    /// Free bytes for us. `NotFound` once the directory is not there any more,
+    /// or another has its place.
     fn free_bytes(&self) -> io::Result<u64>;
 }
 

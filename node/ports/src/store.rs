@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use shoal_types::{ChunkId, RegisterEntry, RegisterKey, Result};
+use shoal_types::{ChunkId, DiskState, RegisterEntry, RegisterKey, Result};
 
 /// What a peer keeps on its disk: chunks by hash, and the acceptor state of
 /// its registers.
@@ -55,6 +55,9 @@ pub trait Store: Send + Sync {
     fn note_put(&self, name: &str, value: &[u8]) -> Result<()>;
 
     fn usage(&self) -> Result<StoreUsage>;
+
+    /// Whether the disk takes new data. Costs a look at its free space.
+    fn disk(&self) -> DiskState;
 }
 
 /// The state of a register that is to be durable.
@@ -78,4 +81,6 @@ pub struct StoreUsage {
     pub chunks: u64,
     pub chunk_bytes: u64,
     pub free_bytes: u64,
+    /// Copies that were set aside since the store was opened.
+    pub bad_copies: u64,
 }

@@ -38,6 +38,8 @@ pub(crate) struct Chunks {
     loading: Vec<Mutex<()>>,
     quarantine: Quarantine,
     next_tmp: AtomicU64,
+    /// Copies that were set aside.
+    bad_copies: AtomicU64,
 }
 
 #[derive(Default)]
@@ -73,6 +75,7 @@ impl Chunks {
             loading: (0..SHARDS).map(|_| Mutex::default()).collect(),
             quarantine,
             next_tmp: AtomicU64::new(0),
+            bad_copies: AtomicU64::new(0),
             disk,
             health,
         })
@@ -186,9 +189,12 @@ impl Chunks {
                 why
             }
         };
-        tracing::warn!(chunk = %id, why, "a copy of a chunk was set aside");
         self.cache.remove(id);
-        self.index().remove(id);
+        // One that was deleted while it was read is not bad, only gone.
+        if self.index().remove(id).is_some() {
+            tracing::warn!(chunk = %id, why, "a copy of a chunk was set aside");
+            self.bad_copies.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(None)
     }
 
@@ -206,7 +212,11 @@ impl Chunks {
         match read() {
             Ok(Some(bytes)) if ChunkId::of(&bytes) == id => Ok(Copy::Good(bytes)),
             Ok(_) => Ok(Copy::Bad("its bytes are not what its name says".into())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Copy::Missing),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // With the whole directory every file is gone: that says nothing of this one.
+                self.health.there()?;
+                Ok(Copy::Missing)
+            }
             Err(error) if is_of_the_copy(&error) => Ok(Copy::Bad(error.to_string())),
             Err(error) => Err(self.health.error("cannot read a chunk", &error)),
         }
@@ -237,6 +247,11 @@ impl Chunks {
         self.index().usage()
     }
 
+    /// Copies that were set aside since the store was opened.
+    pub(crate) fn bad_copies(&self) -> u64 {
+        self.bad_copies.load(Ordering::Relaxed)
+    }
+
     fn index(&self) -> MutexGuard<'_, Index> {
         lock(&self.index)
     }
@@ -259,7 +274,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn is_of_the_copy(error: &io::Error) -> bool {
     /// `EIO` of Linux, macOS and the BSDs: the medium could not be read.
     const EIO: i32 = 5;
-    error.kind() == ErrorKind::UnexpectedEof || error.raw_os_error() == Some(EIO)
+    // A directory where the file should be: what a check of the file system may leave.
+    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::IsADirectory) || error.raw_os_error() == Some(EIO)
 }
 
 /// The range's bytes, cut to the chunk. Less than half is copied: a small

@@ -1,8 +1,9 @@
 use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use shoal_ports::Disk;
-use shoal_types::{Error, PeerId, Result};
+use shoal_types::{DiskState, Error, PeerId, Result};
 
 /// Whether the disk can be written: not failed, and not full.
 pub(crate) struct Health {
@@ -11,6 +12,8 @@ pub(crate) struct Health {
     reserve_bytes: u64,
     /// Why it is failed. Once set it stays.
     failed: OnceLock<String>,
+    /// What the last chunk that was refused for want of room would have needed.
+    refused_bytes: AtomicU64,
 }
 
 impl Health {
@@ -20,12 +23,16 @@ impl Health {
     const REGISTER_RESERVE_SHARE: u64 = 8;
 
     pub(crate) fn new(peer: PeerId, disk: Arc<dyn Disk>, reserve_bytes: u64) -> Self {
-        Self { peer, disk, reserve_bytes, failed: OnceLock::new() }
+        Self { peer, disk, reserve_bytes, failed: OnceLock::new(), refused_bytes: AtomicU64::new(0) }
     }
 
     /// An error unless a chunk of `bytes` may be written.
     pub(crate) fn room_for_chunk(&self, bytes: u64) -> Result<()> {
-        self.room(bytes, self.reserve_bytes)
+        let room = self.room(bytes, self.reserve_bytes);
+        if let Err(Error::DiskFull { needed_bytes, .. }) = room {
+            self.refused_bytes.store(needed_bytes, Ordering::Relaxed);
+        }
+        room
     }
 
     /// An error unless registers of `bytes` may be written.
@@ -35,12 +42,42 @@ impl Health {
 
     fn room(&self, bytes: u64, reserve_bytes: u64) -> Result<()> {
         self.writable()?;
-        let free_bytes = self.disk.free_bytes().map_err(|error| self.error("cannot tell its free space", &error))?;
+        let free_bytes = self.free_bytes()?;
         let needed_bytes = bytes.saturating_add(reserve_bytes);
         if free_bytes < needed_bytes {
             return Err(Error::DiskFull { peer: self.peer, free_bytes, needed_bytes });
         }
         Ok(())
+    }
+
+    /// Whether the disk takes new data: it is full while less is free than the
+    /// reserve, or than the last chunk that was refused would have needed.
+    pub(crate) fn state(&self) -> DiskState {
+        if let Some(why) = self.failed.get() {
+            return DiskState::Failed { why: why.clone() };
+        }
+        let needed_bytes = self.reserve_bytes.max(self.refused_bytes.load(Ordering::Relaxed));
+        match self.disk.free_bytes() {
+            Ok(free_bytes) if free_bytes < needed_bytes => DiskState::Full { free_bytes, needed_bytes },
+            Ok(_) => DiskState::Fine,
+            Err(error) if error.kind() == ErrorKind::NotFound => DiskState::Gone { why: error.to_string() },
+            Err(error) => DiskState::Failed { why: format!("cannot tell its free space: {error}") },
+        }
+    }
+
+    pub(crate) fn free_bytes(&self) -> Result<u64> {
+        self.disk.free_bytes().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => self.failure(error.to_string()),
+            _ => self.error("cannot tell its free space", &error),
+        })
+    }
+
+    /// An error once the data directory is gone.
+    pub(crate) fn there(&self) -> Result<()> {
+        match self.disk.free_bytes() {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.failure(error.to_string())),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// An error once a sync failed.

@@ -4,7 +4,7 @@ mod lock;
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use shoal_ports::{Disk, DiskFile};
@@ -16,6 +16,9 @@ use shoal_types::{Error, Result};
 /// kills the process.
 pub struct LocalDisk {
     root: PathBuf,
+    /// The file system and the number of the directory there: another that is
+    /// put in its place has others.
+    is: (u64, u64),
     _lock: File,
 }
 
@@ -50,7 +53,8 @@ impl LocalDisk {
             tracing::warn!(path = %path.display(), "the data directory holds other files; its permissions are left alone");
         }
         let root = path.canonicalize().map_err(|error| complain("cannot be found", &error))?;
-        Ok(Self { root, _lock: lock })
+        let meta = root.metadata().map_err(|error| complain("cannot be looked at", &error))?;
+        Ok(Self { root, is: (meta.dev(), meta.ino()), _lock: lock })
     }
 
     /// Where `path` is; an error for one that leads out of the directory.
@@ -107,6 +111,17 @@ impl Disk for LocalDisk {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
+        // Files that are open are written to without complaint after their
+        // directory is gone, and nobody would find them again.
+        let gone = |why: &str| io::Error::new(ErrorKind::NotFound, format!("{} {why}", self.root.display()));
+        let is = match self.root.metadata() {
+            Ok(meta) => (meta.dev(), meta.ino()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(gone("is not there any more")),
+            Err(error) => return Err(error),
+        };
+        if is != self.is {
+            return Err(gone("is another directory than the one that was opened"));
+        }
         let stat = rustix::fs::statvfs(&self.root)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }

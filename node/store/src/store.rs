@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shoal_ports::{Disk, RegisterPut, Store, StoreUsage};
-use shoal_types::{ChunkId, RegisterEntry, RegisterKey, Result};
+use shoal_types::{ChunkId, DiskState, RegisterEntry, RegisterKey, Result};
 
 use crate::StoreConfig;
 use crate::chunks::Chunks;
@@ -18,7 +18,6 @@ pub struct LocalStore {
     chunks: Chunks,
     registers: Registers,
     health: Arc<Health>,
-    disk: Arc<dyn Disk>,
 }
 
 impl LocalStore {
@@ -36,8 +35,8 @@ impl LocalStore {
         let health = Arc::new(Health::new(config.peer, disk.clone(), reserve_bytes));
         // Before anything else is touched: a store of another version stays as it is.
         let registers = Registers::open(disk.clone(), health.clone(), &config)?;
-        let chunks = Chunks::open(disk.clone(), health.clone(), config.cache_bytes)?;
-        Ok(Self { chunks, registers, health, disk })
+        let chunks = Chunks::open(disk, health.clone(), config.cache_bytes)?;
+        Ok(Self { chunks, registers, health })
     }
 }
 
@@ -91,9 +90,12 @@ impl Store for LocalStore {
     }
 
     fn usage(&self) -> Result<StoreUsage> {
-        let (chunks, chunk_bytes) = self.chunks.usage();
-        let free_bytes =
-            self.disk.free_bytes().map_err(|error| self.health.error("cannot tell its free space", &error))?;
-        Ok(StoreUsage { chunks, chunk_bytes, free_bytes })
+        let ((chunks, chunk_bytes), bad_copies) = (self.chunks.usage(), self.chunks.bad_copies());
+        let free_bytes = self.health.free_bytes()?;
+        Ok(StoreUsage { chunks, chunk_bytes, free_bytes, bad_copies })
+    }
+
+    fn disk(&self) -> DiskState {
+        self.health.state()
     }
 }

@@ -10,6 +10,7 @@
 //! The crate decides nothing and touches nothing: no clock, socket, disk,
 //! task or randomness.
 
+mod condition;
 mod error;
 mod ids;
 mod job;
@@ -24,6 +25,7 @@ mod rpc;
 mod secret;
 pub mod wire;
 
+pub use condition::{DiskState, LastScrub, PeerCondition, ScrubProgress};
 pub use error::{Error, ErrorClass, Result};
 pub use ids::{ChunkId, FragmentId, JobId, MeshId, ParseIdError, PeerId, StageId, TaskId};
 pub use job::{

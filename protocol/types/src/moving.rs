@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::condition::per_second;
+
 /// What one peer has done so far of bringing what it holds to its owners.
 ///
 /// A copy is one chunk for one owner. Each holder of a chunk looks for itself
@@ -36,6 +38,19 @@ impl Moving {
             self.copies_brought += 1;
             self.bytes_brought += bytes;
         }
+    }
+
+    /// Bytes brought per second since it began; `None` while none was.
+    pub fn bytes_per_second(&self) -> Option<u64> {
+        per_second(self.bytes_brought, self.since_ms)
+    }
+
+    /// About how long what is known to be missing takes at the rate so far, in
+    /// ms: the least there is to do while not all chunks are looked at.
+    /// `None` while there is no rate, or nothing missing.
+    pub fn left_ms(&self) -> Option<u64> {
+        let rate = self.bytes_per_second().filter(|_| self.bytes_missing > 0)?;
+        u64::try_from(u128::from(self.bytes_missing) * 1_000 / u128::from(rate)).ok()
     }
 
     /// Both together; since the earlier of the two. Peers say these numbers:
@@ -100,6 +115,15 @@ mod tests {
         let mesh = [Some(moving(1)), None, Some(moving(10))].into_iter().fold(MeshMoving::default(), MeshMoving::with);
         assert_eq!(mesh, MeshMoving { all: Moving { since_ms: 90, ..moving(11) }, peers: 2, silent: 0 });
         assert_eq!([None, None].into_iter().fold(MeshMoving::default(), MeshMoving::with), MeshMoving::default());
+    }
+
+    #[test]
+    fn the_time_left_follows_from_what_was_brought_so_far() {
+        let half = Moving { bytes_brought: 30, bytes_missing: 60, since_ms: 1_000, ..Moving::default() };
+        assert_eq!((half.bytes_per_second(), half.left_ms()), (Some(30), Some(2_000)));
+        assert_eq!(Moving { bytes_missing: 0, ..half }.left_ms(), None);
+        assert_eq!(Moving { bytes_brought: 0, ..half }.left_ms(), None);
+        assert_eq!(Moving { bytes_missing: u64::MAX, bytes_brought: 1, ..half }.left_ms(), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
-use shoal_types::{ChunkId, Layout, PeerId, RegisterEntry, RegisterKey, Result, wire};
+use shoal_types::{ChunkId, DiskState, Layout, PeerId, RegisterEntry, RegisterKey, Result, wire};
 
 use crate::host::HostId;
 use crate::ledger::{Damage, Place};
@@ -168,5 +168,9 @@ impl Store for WitnessedStore {
 
     fn usage(&self) -> Result<StoreUsage> {
         self.store.usage()
+    }
+
+    fn disk(&self) -> DiskState {
+        self.store.disk()
     }
 }

@@ -12,8 +12,8 @@ use shoal_ports::{
     Spawner, StoreUsage, TaskHandle, TaskIo, Transport, TransportStats,
 };
 use shoal_types::{
-    ChunkId, Error, Format, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query, RegisterEntry, RegisterKey, Response,
-    Result, Secrets, TaskReport, TaskSpec, wire,
+    ChunkId, DiskState, Error, Format, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query, RegisterEntry, RegisterKey,
+    Response, Result, Secrets, TaskReport, TaskSpec, wire,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -242,6 +242,10 @@ impl shoal_ports::Store for Store {
 
     fn usage(&self) -> Result<StoreUsage> {
         Ok(StoreUsage::default())
+    }
+
+    fn disk(&self) -> DiskState {
+        DiskState::Fine
     }
 }
 

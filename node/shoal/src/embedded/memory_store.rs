@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
-use shoal_types::{ChunkId, Error, PeerId, RegisterEntry, RegisterKey, Result};
+use shoal_types::{ChunkId, DiskState, Error, PeerId, RegisterEntry, RegisterKey, Result};
 
 /// Bytes of chunks that are kept. A mesh of one that lives for one query
 /// stores no objects; broadcast sides and answers are the engine's.
@@ -114,7 +114,12 @@ impl Store for MemoryStore {
             chunks: kept.chunks.len() as u64,
             chunk_bytes: kept.chunk_bytes,
             free_bytes: CHUNK_BYTES_MAX - kept.chunk_bytes,
+            bad_copies: 0,
         })
+    }
+
+    fn disk(&self) -> DiskState {
+        DiskState::Fine
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
-use shoal_types::{Ballot, ChunkId, Layout, Member, MeshId, PeerId, RegisterEntry, RegisterKey, Result, wire};
+use shoal_types::{
+    Ballot, ChunkId, DiskState, Layout, Member, MeshId, PeerId, RegisterEntry, RegisterKey, Result, wire,
+};
 
 use super::{broken, world};
 use crate::host::HostId;
@@ -51,6 +53,9 @@ impl Store for Liar {
     }
     fn usage(&self) -> Result<StoreUsage> {
         Ok(StoreUsage::default())
+    }
+    fn disk(&self) -> DiskState {
+        DiskState::Fine
     }
 }
 
