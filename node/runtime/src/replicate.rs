@@ -39,6 +39,10 @@ const MOVED_MAX: usize = 32;
 /// once, one pass is for several of them.
 const LOOK_TICKS: u32 = 5;
 
+/// How long to wait with what a disk refused, at most: it is as full or as
+/// broken a moment later.
+const REFUSED_WAIT: Duration = Duration::from_secs(10);
+
 /// Registers and chunks looked at in one step.
 const PAGE: usize = 1_000;
 
@@ -109,7 +113,11 @@ pub(crate) async fn run(context: Arc<Context>) {
                     }
                     Err(error) => {
                         tracing::info!(%error, "not everything is where it belongs yet");
-                        (next, is_over) = (Duration::ZERO, false);
+                        let wait = match is_of_a_disk(&error) {
+                            true => timing.repair_interval.min(REFUSED_WAIT),
+                            false => Duration::ZERO,
+                        };
+                        (next, is_over) = (clock.now() + wait, false);
                     }
                 }
             }
@@ -191,10 +199,17 @@ async fn pass(context: &Arc<Context>, layout: &Placed, away: &BTreeSet<PeerId>, 
     }
     // First what this peer is the first living owner of; then, should another
     // have failed to, everything that it holds.
+    let mut refused = None;
     for mine in [true, false] {
-        chunks(context, layout, away, before, mine).await?;
+        let refusal = chunks(context, layout, away, before, mine).await?;
+        refused = refused.or(refusal);
     }
-    Ok(())
+    refused.map_or(Ok(()), Err)
+}
+
+/// Whether one disk is at fault, and others may go on.
+fn is_of_a_disk(error: &Error) -> bool {
+    matches!(error, Error::DiskFull { .. } | Error::DiskFailed { .. })
 }
 
 /// An identity round for every name that is known here: what was agreed among
@@ -228,17 +243,20 @@ async fn registers(context: &Arc<Context>) -> Result<()> {
     }
 }
 
+/// Brings chunks to those who own them. What a disk refuses to give or to take
+/// is passed over, so that one full disk keeps nobody else from being
+/// repaired; the first refusal comes back once all others have theirs.
 async fn chunks(
     context: &Arc<Context>,
     layout: &Placed,
     away: &BTreeSet<PeerId>,
     before: Option<&Done>,
     mine: bool,
-) -> Result<()> {
+) -> Result<Option<Error>> {
     let replicas = context.config.replicas as usize;
     let living_owners = |chunk, is_live: &dyn Fn(PeerId) -> bool| layout.owners_where(chunk, replicas, is_live);
     let moved = before.map(|done| Moved::of(layout, away, &done.away, replicas));
-    let mut after = None;
+    let (mut after, mut refused) = (None, None);
     loop {
         let store = context.ports.store.clone();
         let (page, held) = context
@@ -249,7 +267,7 @@ async fn chunks(
             })
             .await?;
         let Some(last) = page.last().copied() else {
-            return Ok(());
+            return Ok(refused);
         };
         after = Some(last);
         let mut wanted: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
@@ -315,14 +333,25 @@ async fn chunks(
                 let is_here = found.is_some();
                 if let Some(bytes) = found {
                     tracing::info!(chunk = %chunk.short(), to = %owner.short(), "brings a copy");
-                    chunks::send(context, owner, chunk, bytes).await?;
+                    let sent = chunks::send(context, owner, chunk, bytes).await;
+                    if mine && sent.as_ref().is_err_and(is_of_a_disk) {
+                        // It is found missing again when all chunks are looked at.
+                        context.progress.note(|moving| moving.settle(length, false));
+                    }
+                    sent?;
                 }
                 context.progress.note(|moving| moving.settle(length, is_here));
                 Ok(())
             })
             .buffer_unordered(CHUNKS_AT_ONCE);
         while let Some(result) = sent.next().await {
-            result?;
+            match result {
+                Err(error) if is_of_a_disk(&error) => {
+                    tracing::info!(%error, "a disk refuses a copy");
+                    refused.get_or_insert(error);
+                }
+                result => result?,
+            }
         }
     }
 }
