@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shoal_placement::{PlacementKey, layout_owners};
 use shoal_types::{
-    Error, FlowHeader, Gossip, JobState, Layout, Manifest, NameValue, ObjectName, PeerId, RegisterEntry, Request,
-    Response, TaskReport, wire,
+    Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue, ObjectName, PeerId, RegisterEntry,
+    Request, Response, ScrubProgress, TaskReport, wire,
 };
 
 use crate::memory;
@@ -74,6 +74,9 @@ pub(crate) fn flow_header(bytes: &[u8]) {
 pub(crate) fn flow_answer(bytes: &[u8]) {
     decoded::<Result<(), Error>>(bytes);
     decoded::<Result<u32, Error>>(bytes);
+    if let Some(Ok(scrub)) = decoded::<Result<ScrubProgress, Error>>(bytes) {
+        let _ = scrub.bytes_per_second();
+    }
     if let Some(Err(error)) = decoded::<Result<TaskReport, Error>>(bytes) {
         complains(&error);
     }
@@ -82,6 +85,7 @@ pub(crate) fn flow_answer(bytes: &[u8]) {
 /// What comes back from the disk, and what registers hold.
 pub(crate) fn kept(bytes: &[u8]) {
     decoded::<u64>(bytes);
+    decoded::<LastScrub>(bytes);
     decoded::<BTreeMap<PeerId, Arc<[String]>>>(bytes);
     decoded::<ObjectName>(bytes);
     if let Some(layout) = decoded::<Layout>(bytes) {

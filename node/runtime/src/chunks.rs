@@ -236,6 +236,19 @@ fn mend(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) {
     }
 }
 
+/// Puts a copy that was found to be bad here back from another holder, if this
+/// peer is one of the chunk's owners; else it is enough that another has it.
+pub(crate) async fn restore(context: &Arc<Context>, chunk: ChunkId) -> Result<()> {
+    let whole = fetch(context, chunk).await?;
+    let is_owned = context.layout().is_some_and(|layout| layout.is_owner(context.me, chunk));
+    if is_owned && !context.has_planted(Planted::RepairTrusts) {
+        let store = context.ports.store.clone();
+        context.blocking(move || store.chunk_put(chunk, &whole)).await?;
+        tracing::info!(chunk = %chunk.short(), "mended from another copy");
+    }
+    Ok(())
+}
+
 /// The first frame of an answering flow: a `Result`.
 pub(crate) async fn first_frame<T: serde::de::DeserializeOwned>(
     reader: &mut Box<dyn FlowReader>,

@@ -1,6 +1,7 @@
 //! What every actor and service of a peer shares.
 
 use std::future::Future;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ pub(crate) struct Context {
     pub(crate) turns: Turns,
     /// The layout under which registers are operated here.
     pub(crate) fence: Mutex<Fence>,
+    /// Whether somebody has this peer scrub all of its copies now.
+    pub(crate) scrub_turn: AtomicBool,
     stranger: Mutex<Option<Stranger>>,
     /// What this peer says of itself.
     info: Mutex<Arc<PeerInfo>>,
@@ -106,6 +109,7 @@ impl Context {
             surplus: Surplus::default(),
             turns: Turns::default(),
             fence: Mutex::default(),
+            scrub_turn: AtomicBool::new(false),
             stranger: Mutex::new(None),
             info: Mutex::new(Arc::new(config.info.clone())),
             role_turn: AsyncMutex::new(()),

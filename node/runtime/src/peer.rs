@@ -17,7 +17,9 @@ use crate::config::PeerConfig;
 use crate::context::{Actors, Context};
 use crate::doctor::{self, Examination};
 use crate::gauges::{self, Gauge};
+use crate::health::{self, CheckupUpdate};
 use crate::members::MembersMsg;
+use crate::scrub::{self, ScrubUpdate};
 use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
 use crate::{jobs, moving, names, objects, secrets, status};
 
@@ -198,6 +200,21 @@ impl Peer {
     /// take over the data; [`Error::Unreachable`] when the member is.
     pub async fn change_role(&self, member: PeerId, change: RoleChange) -> Result<()> {
         self.context.call(member, Request::RoleChange(change)).await.map(|_| ())
+    }
+
+    /// Looks whether everything is at full replication: see [`Checkup`]. A quick
+    /// one takes a few seconds at the longest and believes what peers count
+    /// themselves. Dropping the stream ends it.
+    pub fn checkup(&self, is_quick: bool) -> BoxStream<'static, Result<CheckupUpdate>> {
+        health::checkup(&self.context, is_quick)
+    }
+
+    /// Has members read all of their copies, each so many bytes a second at
+    /// most: what is bad is mended on the way. One that cannot says so once,
+    /// and the others go on. Dropping the stream stops all of them within a
+    /// second or so.
+    pub fn scrub(&self, members: Vec<PeerId>, bytes_per_second: u64) -> BoxStream<'static, ScrubUpdate> {
+        scrub::scrub(&self.context, members, bytes_per_second)
     }
 
     /// Has every live member examine this peer: whether it can be reached, and

@@ -3,12 +3,18 @@
 //! A copy that has rotted is found only by being read, and what nobody reads
 //! would rot until its last copy has. So each peer reads all of its copies, one
 //! after the other, evenly over the scrub interval; one that is not what its
-//! name says is set aside, and put back from another holder.
+//! name says is set aside, and put back from another holder. Who does not want
+//! to wait asks for it ([`asked`]); the slow one goes on beside it.
+
+mod asked;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_types::{ChunkId, Result};
+use shoal_types::{ChunkId, DiskState, Error, LastScrub, Result, wire};
+
+pub use asked::ScrubUpdate;
+pub(crate) use asked::{scrub, serve};
 
 use crate::chunks;
 use crate::context::Context;
@@ -16,9 +22,24 @@ use crate::context::Context;
 /// Copies follow each other no faster than this, however many there are.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
+/// The note in which a peer keeps what its last whole scrub came to.
+const NOTE: &str = "scrub";
+
+/// What reading a copy came to.
+enum Checked {
+    Good,
+    /// It went while it was looked at: nobody counts on it.
+    Gone,
+    /// It was bad, and is whole again here or elsewhere.
+    Mended,
+    /// It was bad, and still is: no other holder could be read, or the disk
+    /// does not take it.
+    Bad,
+}
+
 /// Scrubs for as long as the peer lives.
 pub(crate) async fn run(context: Arc<Context>) {
-    let mut after = None;
+    let (mut after, mut pass) = (None, LastScrub::default());
     loop {
         let pause = match pause(&context).await {
             Ok(pause) => pause,
@@ -28,13 +49,33 @@ pub(crate) async fn run(context: Arc<Context>) {
             }
         };
         context.ports.clock.sleep(pause).await;
-        after = match next(&context, after).await {
-            Ok(next) => next,
-            Err(error) => {
-                tracing::info!(%error, "a copy could not be checked");
-                after
+        match next(&context, after, &mut pass).await {
+            Ok(None) => {
+                note(&context, pass).await;
+                (after, pass) = (None, LastScrub::default());
             }
-        };
+            Ok(found) => after = found,
+            Err(error) => tracing::info!(%error, "the copies could not be checked"),
+        }
+    }
+}
+
+/// What the last scrub came to that read all copies here.
+pub(crate) async fn last(context: &Arc<Context>) -> Result<Option<LastScrub>> {
+    let store = context.ports.store.clone();
+    let note = context.blocking(move || store.note_get(NOTE)).await?;
+    note.map(|note| wire::decode(&note)).transpose()
+}
+
+/// Remembers what a scrub that came to its end found.
+async fn note(context: &Arc<Context>, pass: LastScrub) {
+    if pass.copies == 0 {
+        return;
+    }
+    let (store, ended_ms) = (context.ports.store.clone(), context.ports.clock.wall_ms());
+    let kept = context.blocking(move || store.note_put(NOTE, &wire::encode(&LastScrub { ended_ms, ..pass })?)).await;
+    if let Err(error) = kept {
+        tracing::info!(%error, "what the scrub found is not remembered");
     }
 }
 
@@ -46,26 +87,57 @@ async fn pause(context: &Arc<Context>) -> Result<Duration> {
     Ok((context.config.timing.scrub / chunks).max(PAUSE_MIN))
 }
 
-/// Checks the copy that comes after; `None` at the end, to begin again.
-async fn next(context: &Arc<Context>, after: Option<ChunkId>) -> Result<Option<ChunkId>> {
+/// Checks the copy that comes after, and adds it up; `None` at the end.
+async fn next(context: &Arc<Context>, after: Option<ChunkId>, pass: &mut LastScrub) -> Result<Option<ChunkId>> {
     let store = context.ports.store.clone();
-    let checked = context
+    let found = context
         .blocking(move || {
             let Some(chunk) = store.chunk_list(after, 1)?.first().copied() else {
                 return Ok(None);
             };
-            Ok(Some((chunk, store.chunk_get(chunk, None)?.is_some())))
+            Ok(Some((chunk, store.chunk_len(chunk)?.unwrap_or(0))))
         })
         .await?;
-    let Some((chunk, is_good)) = checked else {
+    let Some((chunk, bytes)) = found else {
         return Ok(None);
     };
-    if !is_good {
-        tracing::warn!(chunk = %chunk.short(), "a copy has rotted and is set aside");
-        // Reading it brings another peer's copy, and puts it back here.
-        if let Err(error) = chunks::read(context, chunk, None).await {
+    match check(context, chunk).await? {
+        Checked::Good => {}
+        Checked::Gone => return Ok(Some(chunk)),
+        Checked::Mended => (pass.bad, pass.mended) = (pass.bad + 1, pass.mended + 1),
+        Checked::Bad => pass.bad += 1,
+    }
+    (pass.copies, pass.bytes) = (pass.copies + 1, pass.bytes + u64::from(bytes));
+    Ok(Some(chunk))
+}
+
+/// Reads a copy here; one that is bad is put back from another holder.
+///
+/// # Errors
+/// Only where nothing can be said of this copy: the peer is stopping, or all
+/// of its data is gone.
+async fn check(context: &Arc<Context>, chunk: ChunkId) -> Result<Checked> {
+    let is_kept = || context.surplus.is_kept(chunk);
+    if !is_kept() {
+        return Ok(Checked::Gone);
+    }
+    let store = context.ports.store.clone();
+    let read = move || match store.chunk_get(chunk, None) {
+        Err(error) if matches!(store.disk(), DiskState::Gone { .. }) => Err(error),
+        read => Ok(read.map(|found| found.is_some())),
+    };
+    match context.blocking(read).await? {
+        Ok(true) => return Ok(Checked::Good),
+        Ok(false) if !is_kept() => return Ok(Checked::Gone),
+        Ok(false) => tracing::warn!(chunk = %chunk.short(), "a copy has rotted and is set aside"),
+        Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "a copy cannot be read"),
+    }
+    match chunks::restore(context, chunk).await {
+        Ok(()) => Ok(Checked::Mended),
+        Err(error @ Error::NotReady { .. }) => Err(error),
+        Err(error) => {
             tracing::warn!(%error, chunk = %chunk.short(), "it cannot be put back now");
+            Ok(Checked::Bad)
         }
     }
-    Ok(Some(chunk))
 }

@@ -10,11 +10,13 @@ use shoal_types::{ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerI
 use crate::chunks;
 use crate::context::{Context, lock};
 use crate::doctor;
+use crate::health;
 use crate::layouts::{self, LayoutMsg};
 use crate::moving;
 use crate::planted::Planted;
 use crate::registers;
 use crate::role;
+use crate::scrub;
 use crate::secrets;
 use crate::worker::WorkerMsg;
 
@@ -86,6 +88,7 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             Ok(Response::Done)
         }
         Request::Moving => Ok(Response::Moving(moving::here(context))),
+        Request::Condition => health::condition(context).await.map(Response::Condition),
     }
 }
 
@@ -128,6 +131,10 @@ pub(crate) async fn flow(context: Arc<Context>, from: PeerId, header: Bytes, flo
         },
         Ok(FlowHeader::OutputGet { output, bucket }) => match asked(flow).await {
             Ok(writer) => output_get(&context, output, bucket, writer).await,
+            Err(error) => Err(error),
+        },
+        Ok(FlowHeader::Scrub { bytes_per_second }) => match asked(flow).await {
+            Ok(writer) => scrub::serve(&context, bytes_per_second, writer).await,
             Err(error) => Err(error),
         },
         Err(error) => {

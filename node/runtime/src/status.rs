@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use shoal_types::{Health, MemberStatus, PeerId, PeerInfo, Result, Status};
+use shoal_types::{DiskState, Health, MemberStatus, PeerId, PeerInfo, Result, Status};
 
 use crate::context::Context;
 use crate::members::MemberEntry;
@@ -49,10 +49,11 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     }
     members.sort_by(|a, b| a.info.name.cmp(&b.info.name).then(a.id.cmp(&b.id)));
     let store = context.ports.store.clone();
-    let usage = context.blocking(move || store.usage()).await?;
+    let (usage, disk) = context.blocking(move || Ok((store.usage(), store.disk()))).await?;
+    let usage = usage.unwrap_or_default();
     Ok(Status {
         mesh: layout.as_ref().map(|layout| layout.mesh),
-        notices: notices(context, &members, refusals),
+        notices: notices(context, &members, refusals, &disk),
         members,
         layout: layout.map(|layout| layout.layout().as_ref().clone()),
         chunks: usage.chunks,
@@ -88,9 +89,29 @@ fn nothing_of(id: PeerId) -> PeerInfo {
     }
 }
 
+/// What is wrong with this peer's disk, and what to do.
+fn of_disk(disk: &DiskState) -> Option<String> {
+    match disk {
+        DiskState::Fine => None,
+        DiskState::Full { free_bytes, needed_bytes } => Some(format!(
+            "the disk of this peer is full ({free_bytes} bytes free, {needed_bytes} needed): it takes no new chunks; \
+             make room on it, or add a peer"
+        )),
+        DiskState::Failed { why } => Some(format!(
+            "the disk of this peer failed ({why}): nothing is written to it any more; replace it, then restart this peer"
+        )),
+        DiskState::Gone { why } => Some(format!("the data directory of this peer is gone ({why}): the peer stops")),
+    }
+}
+
 /// What is wrong or under way, most urgent first.
-fn notices(context: &Context, members: &[MemberStatus], refusals: Vec<(String, String)>) -> Vec<String> {
-    let mut notices = Vec::new();
+fn notices(
+    context: &Context,
+    members: &[MemberStatus],
+    refusals: Vec<(String, String)>,
+    disk: &DiskState,
+) -> Vec<String> {
+    let mut notices: Vec<String> = of_disk(disk).into_iter().collect();
     let delay = context.config.timing.repair_delay.as_secs();
     for member in members.iter().filter(|member| member.in_layout) {
         let name = &member.info.name;

@@ -7,6 +7,7 @@ use shoal_ports::{Inbound, TaskHandle};
 use tokio::sync::{mpsc, watch};
 
 use crate::context::{Actors, Context};
+use crate::disk;
 use crate::layouts::{self, LayoutMsg, Layouts};
 use crate::members::{self, Members, MembersMsg};
 use crate::registers::{self, Registers};
@@ -30,6 +31,8 @@ pub enum Stopped {
 pub(crate) enum SupervisorMsg {
     Stop,
     Left,
+    /// What the peer keeps is not there any more: why.
+    DiskGone(String),
 }
 
 /// Starts the core actors in the order in which they need each other, and
@@ -50,8 +53,8 @@ pub(crate) struct State {
     /// In the order in which they were started.
     children: Vec<(&'static str, ActorCell)>,
     /// What goes on in the background: bringing what the peer holds to its
-    /// owners, looking whether it is whole, and changing the secret.
-    background: [TaskHandle; 4],
+    /// owners, looking whether it and its disk are whole, and changing the secret.
+    background: [TaskHandle; 5],
     reason: Stopped,
 }
 
@@ -99,6 +102,7 @@ impl Actor for Supervisor {
             context.spawn("replicate", replicate::run(context.clone())),
             context.spawn("surplus", surplus::run(context.clone())),
             context.spawn("scrub", scrub::run(context.clone())),
+            context.spawn("disk", disk::watch(context.clone())),
             context.spawn("secrets", secrets::run(context.clone())),
         ];
         Ok(State { context, stopped, children, background, reason: Stopped::Asked })
@@ -116,6 +120,11 @@ impl Actor for Supervisor {
                 state.reason = Stopped::Left;
                 // One that does not answer has stopped already.
                 let _ = call!(state.context.actors()?.members, MembersMsg::Leave);
+                myself.stop(None);
+            }
+            SupervisorMsg::DiskGone(why) => {
+                tracing::error!(%why, "the data directory is gone, the peer stops");
+                state.reason = Stopped::Failed(format!("its data directory is gone: {why}"));
                 myself.stop(None);
             }
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerId, PeerInfo,
+    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerCondition, PeerId, PeerInfo,
     RegisterEntry, RegisterKey, RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
 };
 
@@ -89,6 +89,8 @@ pub enum Request {
     IsEmpty,
     /// What the receiver is bringing to its owners.
     Moving,
+    /// How the receiver's disk is, and the copies on it.
+    Condition,
 }
 
 /// The answer to a [`Request`] of the same name.
@@ -113,6 +115,7 @@ pub enum Response {
     Empty(bool),
     /// `None` while it brings nothing.
     Moving(Option<Moving>),
+    Condition(PeerCondition),
 }
 
 /// What a peer says when it is asked to examine another.
@@ -141,4 +144,8 @@ pub enum FlowHeader {
     TaskRun(TaskSpec),
     /// The receiver's frames: a `Result<(), Error>`, then one bucket of an output.
     OutputGet { output: OutputId, bucket: u32 },
+    /// Reads all copies of the receiver, so many bytes a second at most. Its
+    /// frames: a `Result<ScrubProgress, Error>` each second or so, the last of
+    /// which says that it is. Closing the flow stops the scrub.
+    Scrub { bytes_per_second: u64 },
 }

@@ -5,8 +5,18 @@ use crate::host::HostId;
 use crate::world::World;
 
 /// Tasks that live as long as their peer; the last is the world's own.
-const PERMANENT: [&str; 9] =
-    ["router", "replicate", "scrub", "surplus", "secrets", "layout tick", "members tick", "swim timer", "watch"];
+const PERMANENT: [&str; 10] = [
+    "router",
+    "replicate",
+    "scrub",
+    "disk",
+    "surplus",
+    "secrets",
+    "layout tick",
+    "members tick",
+    "swim timer",
+    "watch",
+];
 
 /// When all work has ended nothing of it is left: no task, no call and no pipe
 /// that was there then stays for long.

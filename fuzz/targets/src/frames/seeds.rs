@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Serialize;
 use shoal_types::{
-    Ballot, ChunkId, ChunkRef, Error, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobEvent, JobId,
-    JobState, JobSummary, Layout, Manifest, Member, MeshId, Moving, NameValue, OutputId, PeerId, PrepareReply,
-    RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, StageId, StageProgress, TaskId,
-    TaskReport, TaskSpec, wire,
+    Ballot, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobEvent,
+    JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, OutputId,
+    PeerCondition, PeerId, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response,
+    ScrubProgress, StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
 };
 
 fn peer(n: u8) -> PeerId {
@@ -76,6 +76,12 @@ fn summary() -> JobSummary {
     }
 }
 
+fn condition() -> PeerCondition {
+    let disk = DiskState::Full { free_bytes: 1 << 20, needed_bytes: u64::MAX };
+    let last_scrub = Some(LastScrub { copies: 3, bad: 1, mended: 1, ..LastScrub::default() });
+    PeerCondition { disk, bad_copies: 1, last_scrub, moving: Some(Moving::default()), ..PeerCondition::default() }
+}
+
 fn frames<T: Serialize>(values: impl IntoIterator<Item = T>) -> Vec<Vec<u8>> {
     values.into_iter().map(|value| wire::encode(&value).expect("a seed encodes").to_vec()).collect()
 }
@@ -116,6 +122,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         Request::IsEmpty,
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
         Request::Moving,
+        Request::Condition,
     ])
 }
 
@@ -132,6 +139,7 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
         Ok(Response::Job(Some(summary()))),
         Ok(Response::Moving(None)),
         Ok(Response::Moving(Some(Moving { copies_missing: u64::MAX, since_ms: 1, ..Moving::default() }))),
+        Ok(Response::Condition(condition())),
         Err(exhausted()),
         Err(Error::OutputLost { output: output(), holder: peer(3) }),
     ])
@@ -156,6 +164,7 @@ pub(crate) fn flow_headers() -> Vec<Vec<u8>> {
         FlowHeader::FragmentGet { job: JobId::from_bytes([1; 10]), fragment: FragmentId::of(b"f") },
         FlowHeader::TaskRun(spec),
         FlowHeader::OutputGet { output: output(), bucket: 1 },
+        FlowHeader::Scrub { bytes_per_second: 1 << 20 },
     ])
 }
 
@@ -163,6 +172,8 @@ pub(crate) fn flow_answers() -> Vec<Vec<u8>> {
     let report = TaskReport { rows: vec![1, 2], bytes: vec![3], ..TaskReport::default() };
     let mut seeds = frames([Ok(report), Err(exhausted())]);
     seeds.extend(frames([Ok::<u32, Error>(1 << 20)]));
+    let scrub = ScrubProgress { copies: 1, copies_held: 2, is_done: true, ..ScrubProgress::default() };
+    seeds.extend(frames([Ok::<_, Error>(scrub)]));
     seeds.extend(frames([Ok::<(), Error>(()), Err(Error::Cancelled)]));
     seeds
 }
@@ -173,6 +184,7 @@ pub(crate) fn all_kept() -> Vec<Vec<u8>> {
     seeds.extend(frames([NameValue::Object(manifest()), NameValue::Removed { nonce: 7 }]));
     seeds.extend(frames([entry()]));
     seeds.extend(frames([1_800_000_000_000u64]));
+    seeds.extend(frames([LastScrub { ended_ms: 1_800_000_000_000, copies: 7, ..LastScrub::default() }]));
     seeds.extend(frames([addresses]));
     seeds.extend(frames(["bucket/key"]));
     seeds

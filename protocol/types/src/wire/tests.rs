@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Ballot, ChunkId, ChunkRef, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, Layout, Manifest, Member,
-    MeshId, Moving, NameValue, ObjectName, OutputId, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey,
-    RegisterOp, RegisterReply, Request, Response, RoleChange, SecretText, Secrets, StageId, TaskId, TaskReport,
-    TaskSpec,
+    Ballot, ChunkId, ChunkRef, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, LastScrub,
+    Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId, PeerCondition, PeerId, PeerInfo,
+    PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, RoleChange, ScrubProgress,
+    SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -121,6 +121,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::JobRuns { job: JobId::from_bytes([1; 10]) },
         Request::IsEmpty,
         Request::Moving,
+        Request::Condition,
     ] {
         check(request);
     }
@@ -130,6 +131,12 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     }))));
     let moving = Moving { names_settled: 1, bytes_missing: u64::MAX, since_ms: 300, ..Moving::default() };
     check::<Result<Response, Error>>(Ok(Response::Moving(Some(moving))));
+    let full = DiskState::Full { free_bytes: 1, needed_bytes: u64::MAX };
+    for disk in [DiskState::Fine, full, DiskState::Failed { why: "w".into() }, DiskState::Gone { why: "w".into() }] {
+        let last_scrub = Some(LastScrub { ended_ms: 1, bad: 2, ..LastScrub::default() });
+        let condition = PeerCondition { disk, chunks: 3, last_scrub, moving: Some(moving), ..PeerCondition::default() };
+        check::<Result<Response, Error>>(Ok(Response::Condition(condition)));
+    }
     check::<Result<Response, Error>>(Err(Error::OutputLost { output: output(), holder: peer() }));
     for header in [
         FlowHeader::ChunkPut { chunk: ChunkId::of(b"x"), bytes: 1 },
@@ -137,9 +144,12 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         FlowHeader::FragmentGet { job: JobId::from_bytes([1; 10]), fragment: FragmentId::of(b"f") },
         FlowHeader::TaskRun(spec()),
         FlowHeader::OutputGet { output: output(), bucket: 1 },
+        FlowHeader::Scrub { bytes_per_second: 1 },
     ] {
         check(header);
     }
+    let scrub = ScrubProgress { copies: 1, bytes_held: u64::MAX, is_done: true, ..ScrubProgress::default() };
+    check::<Result<ScrubProgress, Error>>(Ok(scrub));
     check::<Result<TaskReport, Error>>(Ok(TaskReport { rows: vec![1, 2], bytes: vec![3], ..TaskReport::default() }));
 }
 
@@ -150,6 +160,8 @@ fn survives(bytes: &[u8]) {
     let _ = decode::<Result<Response, Error>>(bytes);
     let _ = decode::<FlowHeader>(bytes);
     let _ = decode::<Result<TaskReport, Error>>(bytes);
+    let _ = decode::<Result<ScrubProgress, Error>>(bytes);
+    let _ = decode::<LastScrub>(bytes);
     let _ = decode::<Layout>(bytes);
     let _ = decode::<Manifest>(bytes);
     let _ = decode::<NameValue>(bytes);

@@ -1,0 +1,213 @@
+//! Counting copies of what manifests refer to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use shoal_types::{ChunkId, ObjectEntry, ObjectName, PeerId, Request, Response};
+
+use crate::context::Context;
+use crate::placed::Placed;
+
+/// Chunks whose owners are found and asked in one step.
+const CHUNKS_AT_ONCE: usize = 2_048;
+
+/// Members asked at once which chunks they have.
+const ASKED_AT_ONCE: usize = 16;
+
+/// Chunks that are remembered so as to be counted once however many names list
+/// them: about 32 MB, and 16 TiB of chunks of 16 MiB.
+const SEEN_MAX: usize = 1 << 20;
+
+/// Chunks without a copy that are remembered, to name the objects that need them.
+const LOST_MAX: usize = 1 << 16;
+
+/// Names of objects that cannot be read whole, in a report.
+const LOST_NAMES_MAX: usize = 100;
+
+/// Copies, and their bytes.
+pub(super) type Copies = (u64, u64);
+
+/// What was counted so far.
+#[derive(Default)]
+pub(super) struct Census {
+    pub(super) names: u64,
+    pub(super) object_bytes: u64,
+    pub(super) chunks: u64,
+    pub(super) copies: u64,
+    /// Copies that are nowhere, by the owner that is to have them.
+    pub(super) missing_at: BTreeMap<PeerId, Copies>,
+    pub(super) lost: BTreeSet<ChunkId>,
+    pub(super) objects_lost: u64,
+    pub(super) lost_names: Vec<ObjectName>,
+    seen: BTreeSet<ChunkId>,
+}
+
+impl Census {
+    /// Whether each chunk was counted once.
+    pub(super) fn is_exact(&self) -> bool {
+        self.seen.len() < SEEN_MAX
+    }
+
+    /// Those of the page's chunks that were not counted yet, with their bytes.
+    fn new_chunks(&mut self, page: &[ObjectEntry]) -> BTreeMap<ChunkId, u32> {
+        let listed = page.iter().flat_map(|entry| &entry.manifest.chunks);
+        let new: BTreeMap<ChunkId, u32> =
+            listed.filter(|chunk| !self.seen.contains(&chunk.id)).map(|chunk| (chunk.id, chunk.bytes)).collect();
+        let room = SEEN_MAX.saturating_sub(self.seen.len());
+        self.seen.extend(new.keys().take(room).copied());
+        new
+    }
+
+    /// Of a chunk with these `owners` so many copies are `wanted`, and these
+    /// have one: stand-ins count, and a copy too many does not.
+    fn count(&mut self, chunk: ChunkId, bytes: u32, owners: &[PeerId], wanted: usize, holders: &BTreeSet<PeerId>) {
+        self.chunks += 1;
+        let there = holders.len().min(wanted);
+        self.copies += there as u64;
+        for owner in owners.iter().filter(|owner| !holders.contains(owner)).take(wanted - there) {
+            let missing = self.missing_at.entry(*owner).or_default();
+            *missing = (missing.0 + 1, missing.1 + u64::from(bytes));
+        }
+        if holders.is_empty() && self.lost.len() < LOST_MAX {
+            self.lost.insert(chunk);
+        }
+    }
+
+    /// The page's objects are counted, after their chunks were.
+    fn objects(&mut self, page: Vec<ObjectEntry>) {
+        for ObjectEntry { name, manifest } in page {
+            self.names += 1;
+            self.object_bytes = self.object_bytes.saturating_add(manifest.bytes);
+            if manifest.chunks.iter().any(|chunk| self.lost.contains(&chunk.id)) {
+                self.objects_lost += 1;
+                if self.lost_names.len() < LOST_NAMES_MAX {
+                    self.lost_names.push(name);
+                }
+            }
+        }
+    }
+}
+
+/// Counts the copies of what a page of names refers to.
+///
+/// # Errors
+/// [`shoal_types::Error::NotReady`] where there is no layout any more. A
+/// member that does not answer has none of its copies counted.
+pub(super) async fn page(
+    context: &Arc<Context>,
+    census: &mut Census,
+    page: Vec<ObjectEntry>,
+) -> shoal_types::Result<()> {
+    let layout = context.require_layout()?;
+    let new: Vec<(ChunkId, u32)> = census.new_chunks(&page).into_iter().collect();
+    for some in new.chunks(CHUNKS_AT_ONCE) {
+        chunks(context, &layout, census, some).await;
+    }
+    census.objects(page);
+    Ok(())
+}
+
+async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, chunks: &[(ChunkId, u32)]) {
+    let replicas = context.config.replicas as usize;
+    let live: BTreeSet<PeerId> =
+        context.members.look(|table| table.live().map(|(peer, _)| peer).chain([context.me]).collect());
+    let mut asked: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
+    for (chunk, _) in chunks {
+        let owners = layout.owners(*chunk).all();
+        // Who stands in for owners that are away has it in their place.
+        let stand_ins = layout.owners_where(*chunk, replicas, |peer| live.contains(&peer));
+        let candidates: BTreeSet<PeerId> = owners.into_iter().chain(stand_ins).filter(|it| live.contains(it)).collect();
+        for peer in candidates {
+            asked.entry(peer).or_default().push(*chunk);
+        }
+    }
+    let mut holders = holders(context, asked).await;
+    // What none of those has somebody else may hold, from an older layout.
+    let nowhere: Vec<ChunkId> =
+        chunks.iter().map(|(chunk, _)| *chunk).filter(|chunk| !holders.contains_key(chunk)).collect();
+    if !nowhere.is_empty() {
+        let asked = live.into_iter().map(|peer| (peer, nowhere.clone())).collect();
+        holders.extend(self::holders(context, asked).await);
+    }
+    for (chunk, bytes) in chunks {
+        let owners = layout.owners(*chunk).current;
+        let wanted = owners.len();
+        census.count(*chunk, *bytes, &owners, wanted, holders.get(chunk).unwrap_or(&BTreeSet::new()));
+    }
+}
+
+/// Who of those asked says that it has which chunk.
+async fn holders(context: &Arc<Context>, asked: BTreeMap<PeerId, Vec<ChunkId>>) -> BTreeMap<ChunkId, BTreeSet<PeerId>> {
+    let calls = stream::iter(asked).map(|(peer, chunks)| async move {
+        let answer = context.call(peer, Request::ChunkHas { chunks: chunks.clone() }).await;
+        (peer, chunks, answer)
+    });
+    let mut calls = std::pin::pin!(calls.buffer_unordered(ASKED_AT_ONCE));
+    let mut holders: BTreeMap<ChunkId, BTreeSet<PeerId>> = BTreeMap::new();
+    while let Some((peer, chunks, answer)) = calls.next().await {
+        match answer {
+            Ok(Response::Has(has)) if has.len() == chunks.len() => {
+                for (chunk, _) in chunks.into_iter().zip(has).filter(|(_, has)| *has) {
+                    holders.entry(chunk).or_default().insert(peer);
+                }
+            }
+            Ok(_) => tracing::warn!(peer = %peer.short(), "an answer of another kind to which chunks it has"),
+            Err(error) => tracing::info!(%error, peer = %peer.short(), "it does not say which chunks it has"),
+        }
+    }
+    holders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shoal_types::{ChunkRef, Etag, Format, Manifest};
+
+    fn peer(n: u8) -> PeerId {
+        PeerId::from_bytes([n; 32])
+    }
+
+    fn object(name: &str, chunks: &[u8]) -> ObjectEntry {
+        let chunks: Vec<ChunkRef> = chunks.iter().map(|n| ChunkRef { id: ChunkId::of(&[*n]), bytes: 10 }).collect();
+        let bytes = 10 * chunks.len() as u64;
+        let (etag, md5) = (Etag(String::new()), String::new());
+        let manifest = Manifest { bytes, etag, md5, format: Format::Bytes, modified_ms: 0, chunks, inline: None };
+        ObjectEntry { name: name.parse().unwrap(), manifest }
+    }
+
+    /// Counts a page of which chunk `n` is held by those that `holds` gives.
+    fn count(census: &mut Census, page: Vec<ObjectEntry>, holds: impl Fn(ChunkId) -> Vec<u8>) {
+        let owners = [peer(1), peer(2), peer(3)];
+        for (chunk, bytes) in census.new_chunks(&page) {
+            let holders = holds(chunk).into_iter().map(peer).collect();
+            census.count(chunk, bytes, &owners, 3, &holders);
+        }
+        census.objects(page);
+    }
+
+    #[test]
+    fn a_chunk_of_several_names_is_counted_once_and_each_of_them_is_told_when_it_is_lost() {
+        let mut census = Census::default();
+        let holds = |chunk| if chunk == ChunkId::of(&[2]) { vec![] } else { vec![1, 2, 3] };
+        count(&mut census, vec![object("b/x", &[1, 2, 2]), object("b/y", &[1])], holds);
+        count(&mut census, vec![object("b/z", &[2, 3])], holds);
+        assert_eq!((census.names, census.chunks, census.copies, census.object_bytes), (3, 3, 6, 60));
+        assert_eq!(census.missing_at.values().copied().collect::<Vec<_>>(), [(1, 10); 3]);
+        let names: Vec<&str> = census.lost_names.iter().map(ObjectName::as_str).collect();
+        assert_eq!((census.objects_lost, &names[..]), (2, &["b/x", "b/z"][..]));
+        assert!(census.is_exact());
+    }
+
+    #[test]
+    fn a_stand_in_is_as_good_as_an_owner_and_a_copy_too_many_counts_for_nothing() {
+        let mut census = Census::default();
+        count(&mut census, vec![object("b/x", &[1])], |_| vec![1, 2, 9]);
+        assert_eq!((census.copies, census.missing_at.len()), (3, 0));
+        count(&mut census, vec![object("b/y", &[2])], |_| vec![1, 2, 3, 9]);
+        assert_eq!((census.copies, census.missing_at.len()), (6, 0));
+        count(&mut census, vec![object("b/z", &[3])], |_| vec![1, 9]);
+        assert_eq!((census.copies, census.missing_at.get(&peer(2))), (8, Some(&(1, 10))));
+        assert!(census.lost.is_empty());
+    }
+}
