@@ -4,6 +4,7 @@ mod error;
 mod http;
 mod objects;
 mod rows;
+mod watched;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use shoal_types::{Query, RoleChange};
 pub use error::ClientError;
 pub use objects::{Download, ListPage};
 pub use rows::{Rows, SqlUpdate};
+pub use watched::{Step, Watched};
 
 use crate::JOB_HEADER;
 use crate::routes::SqlRequest;

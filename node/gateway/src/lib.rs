@@ -10,6 +10,8 @@
 //!   GET    /v1/manifests/BUCKET/KEY     what is known of an object, its chunks included
 //!   GET    /v1/jobs, /v1/jobs/ID        what runs and ran
 //!   DELETE /v1/jobs/ID                  cancels
+//!   GET    /v1/health?quick=            whether everything is at full replication -> lines
+//!   POST   /v1/scrub                    {who, bytes_per_second?} -> lines
 //!   POST   /v1/sql                      {sql, task_memory?} -> a stream of records
 //! ```
 //!
@@ -32,6 +34,7 @@
 mod client;
 mod condition;
 mod guard;
+mod lines;
 mod listener;
 mod range;
 mod record;
@@ -40,7 +43,7 @@ mod routes;
 mod server;
 pub mod view;
 
-pub use client::{Client, ClientError, Download, ListPage, Rows, SqlUpdate};
+pub use client::{Client, ClientError, Download, ListPage, Rows, SqlUpdate, Step, Watched};
 pub use record::{RECORD_BYTES_MAX, Record, RecordDecoder};
 pub use server::{Gateway, Serving};
 

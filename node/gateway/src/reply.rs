@@ -76,7 +76,7 @@ pub(crate) fn status_of(error: &Error) -> StatusCode {
 pub(crate) async fn no_route(uri: Uri) -> Failure {
     Error::not_found(
         format!("there is nothing at {}", uri.path()),
-        "the routes are under /v1: status, objects, manifests, jobs, sql",
+        "the routes are under /v1: status, health, scrub, objects, manifests, jobs, sql",
     )
     .into()
 }

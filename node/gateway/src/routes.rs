@@ -1,10 +1,12 @@
 //! Which request goes where.
 
 mod copy;
+mod health;
 mod jobs;
 mod members;
 mod objects;
 mod read;
+mod scrub;
 mod sql;
 mod status;
 
@@ -15,6 +17,7 @@ use axum::routing::{get, post};
 use shoal_runtime::Peer;
 
 pub(crate) use copy::CopyRequest;
+pub(crate) use scrub::ScrubRequest;
 pub(crate) use sql::SqlRequest;
 
 use crate::{guard, reply};
@@ -26,6 +29,9 @@ pub(crate) const SQL_BYTES_MAX: usize = 1 << 20;
 /// The longest change of a member's part, in bytes.
 const ROLE_BYTES_MAX: usize = 4 << 10;
 
+/// The longest `/v1/scrub` request, in bytes.
+const SCRUB_BYTES_MAX: usize = 4 << 10;
+
 /// The longest `/v1/copy` request, in bytes: two names, whatever is escaped in them.
 const COPY_BYTES_MAX: usize = 32 << 10;
 
@@ -33,6 +39,8 @@ const COPY_BYTES_MAX: usize = 32 << 10;
 pub(crate) fn router(peer: Peer) -> Router {
     Router::new()
         .route("/v1/status", get(status::status))
+        .route("/v1/health", get(health::health))
+        .route("/v1/scrub", post(scrub::scrub).layer(DefaultBodyLimit::max(SCRUB_BYTES_MAX)))
         .route("/v1/examinations", get(status::examinations))
         .route("/v1/secret/rotate", post(status::rotate_secret))
         .route("/v1/members/{who}/role", post(members::change_role).layer(DefaultBodyLimit::max(ROLE_BYTES_MAX)))

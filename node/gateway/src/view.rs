@@ -3,14 +3,18 @@
 
 mod error;
 mod examination;
+mod health;
 mod job;
 mod moving;
 mod object;
+mod scrub;
 mod status;
 
 pub use error::{ErrorView, kind};
 pub use examination::ExaminationView;
+pub use health::{ConditionView, DiskView, HealthProgressView, HealthView, LastScrubView, MemberHealthView};
 pub use job::{EventView, JobStateView, JobView, TimedEvent};
 pub use moving::{MeshMovingView, MovingView};
 pub use object::{ChunkView, ManifestView, ObjectPage, ObjectView};
+pub use scrub::{MemberScrubView, ScrubView};
 pub use status::{LayoutMemberView, LayoutView, MemberView, StatusView};

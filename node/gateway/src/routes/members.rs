@@ -28,7 +28,7 @@ pub(crate) async fn change_role(
 }
 
 /// The one member that is meant.
-fn find(who: &str, members: &[MemberStatus]) -> Result<PeerId, Error> {
+pub(super) fn find(who: &str, members: &[MemberStatus]) -> Result<PeerId, Error> {
     let named: Vec<&MemberStatus> = members.iter().filter(|member| member.info.name == who).collect();
     let prefixed = || members.iter().filter(|member| member.id.to_string().starts_with(who)).collect();
     let found = match named.is_empty() {

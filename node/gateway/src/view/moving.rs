@@ -17,6 +17,10 @@ pub struct MovingView {
     pub bytes_missing: u64,
     /// For how long it has been going on.
     pub since_seconds: f64,
+    /// Bytes brought a second since it began, and how long what is known to be
+    /// missing takes at that rate; `null` while that cannot be told.
+    pub bytes_per_second: Option<u64>,
+    pub left_seconds: Option<f64>,
 }
 
 /// The same of all peers together.
@@ -59,6 +63,8 @@ impl From<&Moving> for MovingView {
             copies_missing,
             bytes_missing,
             since_seconds: since_ms as f64 / 1e3,
+            bytes_per_second: moving.bytes_per_second(),
+            left_seconds: moving.left_ms().map(|ms| ms as f64 / 1e3),
         }
     }
 }
