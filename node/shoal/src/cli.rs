@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, cat, completions, cp, demo, dev, doctor, du, find, generate, get, invite, job, leave, ls, mv, put, rm,
-    secret, sim, sql, stat, status, up, weight, zone,
+    bench, cat, completions, cp, demo, dev, doctor, du, find, generate, get, health, invite, job, leave, ls, mv, put,
+    rm, scrub, secret, sim, sql, stat, status, up, weight, zone,
 };
 use crate::failure::Failure;
 
@@ -17,7 +17,7 @@ use crate::failure::Failure;
     propagate_version = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 fine, 1 the request failed, 2 wrong usage, 3 no peer reachable or the mesh in \
-                  trouble, 130 interrupted.",
+                  trouble, 4 copies are missing or bad, 130 interrupted.",
     after_long_help = EXAMPLES
 )]
 pub(crate) struct Cli {
@@ -34,7 +34,7 @@ Examples:
   shoal dev -n 5                                       five peers on this machine, to try things
 
 Exit codes: 0 fine, 1 the request failed, 2 wrong usage, 3 no peer reachable or the mesh in trouble,
-130 interrupted.";
+4 copies are missing or bad, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Dev(dev::DevArgs),
     Demo(demo::DemoArgs),
     Status(status::StatusArgs),
+    Health(health::HealthArgs),
+    Scrub(scrub::ScrubArgs),
     Doctor(doctor::DoctorArgs),
     Invite(invite::InviteArgs),
     Leave(leave::LeaveArgs),
@@ -73,6 +75,8 @@ impl Command {
             Self::Dev(args) => args.run().await,
             Self::Demo(args) => args.run().await,
             Self::Status(args) => args.run().await,
+            Self::Health(args) => args.run().await,
+            Self::Scrub(args) => args.run().await,
             Self::Doctor(args) => args.run().await,
             Self::Invite(args) => args.run(),
             Self::Leave(args) => args.run().await,
@@ -146,6 +150,8 @@ mod tests {
             &["shoal", "sim", "--lose", "110%"],
             &["shoal", "sim", "--seed", "1", "swarm"],
             &["shoal", "sim", "replay"],
+            &["shoal", "scrub", "peer-1", "--all"],
+            &["shoal", "scrub", "--rate", "0"],
         ] {
             assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
         }

@@ -12,6 +12,8 @@ const REQUEST: u8 = 1;
 const USAGE: u8 = 2;
 /// No peer is reachable, or the mesh is in trouble.
 const MESH: u8 = 3;
+/// Not everything has all of its copies, or they are not whole.
+const COPIES: u8 = 4;
 /// 128 and a signal's number, as shells count.
 const SIGNALLED: u8 = 128;
 
@@ -38,6 +40,11 @@ impl Failure {
     /// There is no mesh to ask, or it cannot answer.
     pub(crate) fn mesh(message: impl Display, hint: impl Display) -> Self {
         Self::Told { code: MESH, message: message.to_string(), hint: hint.to_string() }
+    }
+
+    /// Copies are missing or bad, which has been said.
+    pub(crate) fn copies() -> Self {
+        Self::Silent(COPIES)
     }
 
     /// A signal ended it.

@@ -20,6 +20,7 @@ mod interrupt;
 mod invite;
 mod listing;
 mod local_mesh;
+mod moving;
 mod selection;
 mod start;
 mod stdout;

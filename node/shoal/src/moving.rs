@@ -1,9 +1,11 @@
+//! What is on its way to its owners, in a sentence.
+
 use shoal_gateway::view::{MeshMovingView, MovingView};
 
 use crate::units;
 
 /// What moves, in numbers: how much of how much, since when, and by whom.
-pub(super) fn sentence(mesh: &MeshMovingView, here: Option<&MovingView>) -> String {
+pub(crate) fn sentence(mesh: &MeshMovingView, here: Option<&MovingView>) -> String {
     let (all, mut parts) = (&mesh.all, Vec::new());
     if all.copies() > 0 {
         let (brought, found) = (units::bytes(all.bytes_brought), units::bytes(all.bytes()));
@@ -17,6 +19,13 @@ pub(super) fn sentence(mesh: &MeshMovingView, here: Option<&MovingView>) -> Stri
         true => format!("{} of {} chunks looked at", units::count(all.chunks_looked_at), units::count(all.chunks_held)),
     };
     let mut sentence = format!("{done} for {}", units::age(all.since_seconds));
+    if let Some(rate) = all.bytes_per_second {
+        sentence += &format!(", {}/s", units::bytes(rate));
+    }
+    if let Some(left) = all.left_seconds {
+        let about = if all.may_grow() { "at least" } else { "about" };
+        sentence += &format!(", {about} {} left", units::age(left));
+    }
     if mesh.peers > 1 {
         sentence += &format!(", by {} peers", mesh.peers);
         if let Some(here) = here.filter(|here| here.copies() > 0) {
@@ -60,10 +69,12 @@ mod tests {
             bytes_missing: 53 << 27,
             since_ms: 12_300,
         };
+        // 21 eighths of a GiB in 12.3 s, 53 to go.
+        let rate = ", 218.5 MiB/s, about 31 s left";
         let copies = "340 of 1,200 copies of chunks (2.6 GiB of 9.2 GiB)";
-        check(&[one], 0, Some(one), &format!("{copies} and 12,000 names to their owners for 12 s"));
+        check(&[one], 0, Some(one), &format!("{copies} and 12,000 names to their owners for 12 s{rate}"));
         let begun = Moving { names_seen: 0, ..one };
-        check(&[begun], 1, None, &format!("{copies} to their owners for 12 s; 1 peer does not say"));
+        check(&[begun], 1, None, &format!("{copies} to their owners for 12 s{rate}; 1 peer does not say"));
         let begun = Moving { chunks_looked_at: 100, chunks_held: 400, since_ms: 700, ..Moving::default() };
         check(&[begun], 0, None, "100 of 400 chunks looked at for 0 s");
     }

@@ -99,6 +99,14 @@ pub(crate) fn counting() -> ProgressBar {
     styled(ProgressBar::no_length(), "{spinner} {human_pos} objects")
 }
 
+/// A line on stderr that is said again and again, on a terminal only.
+pub(crate) fn saying() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    styled(ProgressBar::no_length(), "{spinner} {msg}")
+}
+
 fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.enable_steady_tick(Duration::from_millis(200));

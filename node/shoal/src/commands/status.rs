@@ -1,5 +1,3 @@
-mod moving;
-
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -9,7 +7,7 @@ use shoal_gateway::view::{MemberView, StatusView};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::target::Target;
-use crate::{stdout, units};
+use crate::{moving, stdout, units};
 
 /// Show the mesh as one of its peers sees it.
 #[derive(Debug, Args)]
