@@ -122,6 +122,23 @@ fn a_copy_cut_short_or_gone_is_absent() {
 }
 
 #[test]
+fn a_directory_in_the_place_of_a_copy_is_set_aside_and_each_bad_copy_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (id, bytes) = chunk(1);
+    store.chunk_put(id, &bytes).unwrap();
+    std::fs::remove_file(file_of(dir.path(), 1)).unwrap();
+    std::fs::create_dir(file_of(dir.path(), 1)).unwrap();
+    assert_eq!(store.chunk_get(id, None).unwrap(), None);
+    assert_eq!(store.usage().unwrap().bad_copies, 1);
+    assert_eq!(store.chunk_get(id, None).unwrap(), None);
+    store.chunk_delete(id).unwrap();
+    assert_eq!(store.usage().unwrap().bad_copies, 1, "what is not here is not bad");
+    store.chunk_put(id, &bytes).unwrap();
+    assert_eq!(store.chunk_get(id, None).unwrap().unwrap(), bytes);
+}
+
+#[test]
 fn the_quarantine_does_not_grow_without_end() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

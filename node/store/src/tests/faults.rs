@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use shoal_ports::Store;
-use shoal_types::{Error, RegisterKey};
+use shoal_types::{DiskState, Error, RegisterKey};
 
 use super::faulty::{Faulty, Switches};
 use super::{chunk, config, entry, peer};
@@ -99,6 +99,65 @@ fn a_read_that_fails_for_another_reason_than_the_copy_leaves_the_copy_alone() {
     assert!(matches!(store.chunk_get(chunk(1).0, None), Err(Error::DiskFailed { .. })));
     switches.reads_fail.store(false, Ordering::Relaxed);
     assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
+}
+
+#[test]
+fn the_disk_says_that_it_is_full_until_what_was_refused_would_fit() {
+    let Bench { store, switches, dir: _dir } = bench();
+    let (id, bytes) = chunk(2);
+    let reserve = 1 << 20;
+    assert_eq!(store.disk(), DiskState::Fine);
+    // Above the reserve, and still too little for this chunk.
+    switches.free_bytes.store(reserve + 1000, Ordering::Relaxed);
+    assert_eq!(store.disk(), DiskState::Fine);
+    assert!(matches!(store.chunk_put(id, &bytes), Err(Error::DiskFull { .. })));
+    let needed_bytes = reserve + bytes.len() as u64;
+    assert_eq!(store.disk(), DiskState::Full { free_bytes: reserve + 1000, needed_bytes });
+    switches.free_bytes.store(needed_bytes, Ordering::Relaxed);
+    assert_eq!(store.disk(), DiskState::Fine);
+    switches.free_bytes.store(1000, Ordering::Relaxed);
+    assert_eq!(store.disk(), DiskState::Full { free_bytes: 1000, needed_bytes });
+}
+
+#[test]
+fn a_disk_that_failed_says_so_with_the_cause_for_ever() {
+    let Bench { store, switches, dir: _dir } = bench();
+    switches.syncs_fail.store(true, Ordering::Relaxed);
+    store.chunk_put(chunk(2).0, &chunk(2).1).unwrap_err();
+    switches.syncs_fail.store(false, Ordering::Relaxed);
+    let DiskState::Failed { why } = store.disk() else { panic!("{:?}", store.disk()) };
+    assert!(why.contains("could not be synced") && why.contains("planned"), "{why}");
+}
+
+/// Files that are open are written to without complaint after their directory
+/// is gone: promises went to a database that nobody would find again.
+#[test]
+fn a_directory_that_is_gone_or_replaced_takes_nothing_and_its_copies_are_not_forgotten() {
+    let Bench { store, switches: _switches, dir } = bench();
+    let (root, elsewhere) = (dir.path().join("data"), dir.path().join("elsewhere"));
+    drop(store);
+    let store = LocalStore::open(Arc::new(LocalDisk::open(&root).unwrap()), config()).unwrap();
+    store.chunk_put(chunk(1).0, &chunk(1).1).unwrap();
+    store.register_put(&[entry("b/x", 1)]).unwrap();
+    std::fs::rename(&root, &elsewhere).unwrap();
+    for replaced in [false, true] {
+        if replaced {
+            std::fs::create_dir(&root).unwrap();
+        }
+        assert!(matches!(store.disk(), DiskState::Gone { .. }), "{replaced} {:?}", store.disk());
+        let words = if replaced { "is another directory" } else { "is not there any more" };
+        for refused in [store.register_put(&[entry("b/x", 2)]), store.chunk_put(chunk(2).0, &chunk(2).1)] {
+            let Err(error @ Error::DiskFailed { .. }) = refused else { panic!("{refused:?}") };
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        assert!(matches!(store.chunk_get(chunk(1).0, None), Err(Error::DiskFailed { .. })));
+    }
+    // A file system that was away for a moment is as before.
+    std::fs::remove_dir(&root).unwrap();
+    std::fs::rename(&elsewhere, &root).unwrap();
+    assert_eq!((store.disk(), store.usage().unwrap().bad_copies), (DiskState::Fine, 0));
+    assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
+    store.register_put(&[entry("b/x", 2)]).unwrap();
 }
 
 #[test]
