@@ -12,6 +12,7 @@ mod bench;
 mod demo;
 mod detection;
 mod dev;
+mod disks;
 mod embedded;
 mod layering;
 mod machines;
