@@ -1,4 +1,6 @@
-use shoal_types::Error;
+use futures::StreamExt;
+use shoal_runtime::{Checkup, CheckupUpdate};
+use shoal_types::{DiskState, Error};
 
 use super::*;
 use crate::faults::{Crash, DiskFull, DiskLost, DiskSlow, Rot, SyncFails, SyncLies};
@@ -94,5 +96,82 @@ fn a_disk_that_lies_loses_what_it_said_it_had() {
         trial.strike(Crash { by: Death::Power, within_changes: 0 }, &[0, 1, 2, 3, 4], Some(2));
         trial.seconds(5).await;
         assert!((0..5).all(|host| !trial.world.state().ledger.copies.is_reliable(HostId(host))));
+    });
+}
+
+/// What a look at the whole mesh at `host` comes to.
+async fn checkup(trial: &Trial, host: u32) -> Checkup {
+    let peer = trial.peer(host);
+    let (found, _) = trial
+        .ask(async move {
+            let mut updates = peer.checkup(false);
+            while let Some(update) = updates.next().await {
+                if let CheckupUpdate::Report(report) = update.unwrap() {
+                    return *report;
+                }
+            }
+            panic!("it ends without a report")
+        })
+        .await;
+    found
+}
+
+fn disk_of(checkup: &Checkup, id: PeerId) -> DiskState {
+    let member = checkup.members.iter().find(|member| member.id == id).unwrap();
+    member.condition.as_ref().unwrap().disk.clone()
+}
+
+#[test]
+fn a_look_at_the_mesh_tells_a_disk_that_failed_and_one_that_is_full() {
+    trial(|trial| async move {
+        let well = checkup(&trial, 0).await;
+        assert!(well.is_full() && well.chunks > 0 && well.copies == 3 * well.chunks, "{well:?}");
+        trial.strike(SyncFails::default(), &[1], None);
+        trial.strike(DiskFull::default(), &[2], None);
+        for n in 0..8 {
+            let _ = trial.put(0, &format!("t/{n}"), 20_000 + n).await;
+        }
+        let ill = checkup(&trial, 4).await;
+        assert!(matches!(disk_of(&ill, trial.id(1)), DiskState::Failed { .. }), "{ill:?}");
+        assert!(matches!(disk_of(&ill, trial.id(2)), DiskState::Full { .. }), "{ill:?}");
+        assert_eq!(disk_of(&ill, trial.id(3)), DiskState::Fine);
+        assert!(!ill.is_full(), "what belongs to a failed disk cannot be put there");
+    });
+}
+
+#[test]
+fn a_member_whose_disk_is_full_keeps_no_other_from_being_repaired() {
+    trial(|trial| async move {
+        // Less than a chunk needs, and room for the layouts that come.
+        let free = Nominal(3_000 * trial.world.config().bytes_scale.max(1));
+        trial.strike(DiskFull { free }, &[1], None);
+        let held = trial.copies(4);
+        trial.strike(Crash { by: Death::Kill, within_changes: 0 }, &[4], None);
+        // Some are to go to the full one, in the place of the dead one.
+        trial.seconds(60).await;
+        let after = checkup(&trial, 0).await;
+        assert!(held > 0 && matches!(disk_of(&after, trial.id(1)), DiskState::Full { .. }), "{after:?}");
+        assert!(after.copies_missing > 0 && !after.is_full(), "{after:?}");
+        for member in after.members.iter().filter(|member| member.id != trial.id(1)) {
+            assert_eq!(member.copies_missing, 0, "{}: {after:?}", member.name);
+        }
+    });
+}
+
+#[test]
+fn a_scrub_finds_all_that_has_rotted_at_once_and_health_tells_of_it() {
+    trial(|trial| async move {
+        let copies = trial.copies(2) as u64;
+        trial.strike(Rot { chunks: 3 }, &[2], None);
+        let (asked, victim) = (trial.peer(0), trial.id(2));
+        let (last, _) = trial.ask(async move { asked.scrub(vec![victim], u64::MAX).collect::<Vec<_>>().await }).await;
+        let done = last.last().unwrap().outcome.clone().unwrap();
+        assert_eq!((done.copies, done.bad, done.mended, done.is_done), (copies, 3, 3, true));
+        let after = checkup(&trial, 1).await;
+        let member = after.members.iter().find(|member| member.id == victim).unwrap();
+        let condition = member.condition.as_ref().unwrap();
+        assert_eq!((condition.bad_copies, condition.last_scrub.map(|last| last.bad)), (3, Some(3)));
+        assert!(after.is_full(), "{after:?}");
+        check_data(&trial).await;
     });
 }
