@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerCondition, PeerId, PeerInfo,
-    RegisterEntry, RegisterKey, RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
+    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerCondition, PeerId,
+    PeerInfo, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
 };
 
 /// A hint: small, unanswered, sometimes lost. No truth about data or jobs

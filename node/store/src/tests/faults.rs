@@ -138,7 +138,7 @@ fn a_directory_that_is_gone_or_replaced_takes_nothing_and_its_copies_are_not_for
     drop(store);
     let store = LocalStore::open(Arc::new(LocalDisk::open(&root).unwrap()), config()).unwrap();
     store.chunk_put(chunk(1).0, &chunk(1).1).unwrap();
-    store.register_put(&[entry("b/x", 1)]).unwrap();
+    store.register_put(&[entry("b/x", 1).into()]).unwrap();
     std::fs::rename(&root, &elsewhere).unwrap();
     for replaced in [false, true] {
         if replaced {
@@ -146,7 +146,7 @@ fn a_directory_that_is_gone_or_replaced_takes_nothing_and_its_copies_are_not_for
         }
         assert!(matches!(store.disk(), DiskState::Gone { .. }), "{replaced} {:?}", store.disk());
         let words = if replaced { "is another directory" } else { "is not there any more" };
-        for refused in [store.register_put(&[entry("b/x", 2)]), store.chunk_put(chunk(2).0, &chunk(2).1)] {
+        for refused in [store.register_put(&[entry("b/x", 2).into()]), store.chunk_put(chunk(2).0, &chunk(2).1)] {
             let Err(error @ Error::DiskFailed { .. }) = refused else { panic!("{refused:?}") };
             assert!(error.to_string().contains(words), "{error}");
         }
@@ -157,7 +157,7 @@ fn a_directory_that_is_gone_or_replaced_takes_nothing_and_its_copies_are_not_for
     std::fs::rename(&elsewhere, &root).unwrap();
     assert_eq!((store.disk(), store.usage().unwrap().bad_copies), (DiskState::Fine, 0));
     assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
-    store.register_put(&[entry("b/x", 2)]).unwrap();
+    store.register_put(&[entry("b/x", 2).into()]).unwrap();
 }
 
 #[test]
