@@ -10,8 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shoal_placement::{PlacementKey, layout_owners};
 use shoal_types::{
-    Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue, ObjectName, PeerId, RegisterEntry,
-    Request, Response, ScrubProgress, TaskReport, wire,
+    AppendId, Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue, ObjectName, PeerId, RegisterEntry, Request, Response, ScrubProgress, TaskReport, wire,
 };
 
 use crate::memory;
@@ -94,8 +93,14 @@ pub(crate) fn kept(bytes: &[u8]) {
     if let Some(entry) = decoded::<RegisterEntry>(bytes) {
         drop(entry.key.to_string());
     }
-    if let Some(NameValue::Object(manifest)) = decoded::<NameValue>(bytes) {
-        laid_out(&manifest);
+    match decoded::<NameValue>(bytes) {
+        Some(NameValue::Object(manifest)) => laid_out(&manifest),
+        Some(NameValue::Appended { manifest, appends }) => {
+            laid_out(&manifest);
+            let id = AppendId::from_bytes([7; 16]);
+            assert!(appends.and(id).contains(id));
+        }
+        Some(NameValue::Removed { .. }) | None => {}
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use shoal_net::Secret;
-use shoal_types::{ChunkId, Format, FragmentId, JobId, MeshId, ObjectName, PeerId};
+use shoal_types::{AppendId, ChunkId, Format, FragmentId, JobId, MeshId, ObjectName, PeerId};
 
 pub(crate) fn run(bytes: &[u8]) {
     shoal_net::fuzzing::address(bytes);
@@ -14,6 +14,7 @@ pub(crate) fn run(bytes: &[u8]) {
     id::<ChunkId>(text);
     id::<FragmentId>(text);
     id::<JobId>(text);
+    id::<AppendId>(text);
     let _ = Format::of_name(text);
     let _ = Secret::from_text(text).map_err(complains);
     match ObjectName::new(text) {

@@ -129,6 +129,12 @@ id!(
     JobId, 10, "job id", "base32", to_base32, from_base32
 );
 
+id!(
+    /// One append to an object, drawn at random by whoever asks for it: asked
+    /// for again under the same id, it is the same append.
+    AppendId, 16, "append id", "hex", to_hex, from_hex
+);
+
 impl ChunkId {
     /// The name of `bytes`: their BLAKE3 hash. About 1 ms per 4 MiB and core.
     pub fn of(bytes: &[u8]) -> Self {

@@ -11,6 +11,7 @@
 //! task or randomness.
 
 mod condition;
+mod append;
 mod error;
 mod ids;
 mod job;
@@ -26,8 +27,9 @@ mod secret;
 pub mod wire;
 
 pub use condition::{DiskState, LastScrub, PeerCondition, ScrubProgress};
+pub use append::Appends;
 pub use error::{Error, ErrorClass, Result};
-pub use ids::{ChunkId, FragmentId, JobId, MeshId, ParseIdError, PeerId, StageId, TaskId};
+pub use ids::{AppendId, ChunkId, FragmentId, JobId, MeshId, ParseIdError, PeerId, StageId, TaskId};
 pub use job::{
     Fingerprint, InputPin, JobEvent, JobPlan, JobState, JobSummary, OutputId, Query, StageInput, StagePlan,
     StageProgress, TaskReport, TaskSpec,

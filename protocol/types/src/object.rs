@@ -6,7 +6,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChunkId, Error};
+use crate::{Appends, ChunkId, Error};
 
 /// What the register of a name holds, once something was put there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,11 @@ pub enum NameValue {
     /// that of two at a time one can tell that it was the other's.
     Removed {
         nonce: u64,
+    },
+    /// An object that was appended to, and which appends made it what it is.
+    Appended {
+        manifest: Manifest,
+        appends: Appends,
     },
 }
 
@@ -109,6 +114,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Parquet, Self::Csv, Self::Json, Self::Text, Self::Bytes];
+
     /// By the name's ending: `.parquet`, `.csv`/`.tsv`, `.json`/`.jsonl`/`.ndjson`,
     /// `.txt`/`.log`/`.text`/`.md`; a compressed name (`.gz`, `.zst`, `.bz2`, `.xz`) is
     /// [`Format::Bytes`].
@@ -123,6 +131,15 @@ impl Format {
         }
     }
 
+    /// Whether bytes behind its end make a longer one of the format, rather
+    /// than break it.
+    pub const fn grows(self) -> bool {
+        match self {
+            Self::Csv | Self::Json | Self::Text | Self::Bytes => true,
+            Self::Parquet => false,
+        }
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Parquet => "parquet",
@@ -134,9 +151,47 @@ impl Format {
     }
 }
 
-/// The hash of an object's content: the BLAKE3 hash of all its bytes, in hex.
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL.iter().copied().find(|format| format.as_str() == text).ok_or_else(|| {
+            let all: Vec<&str> = Self::ALL.iter().map(|format| format.as_str()).collect();
+            Error::invalid(
+                format!("'{}' is not a format", text.chars().take(40).collect::<String>()),
+                format!("the formats are {}", all.join(", ")),
+            )
+        })
+    }
+}
+
+/// Which version of an object it is.
+///
+/// Of one that was put, or whose content was at hand as a whole when it was
+/// appended to: the BLAKE3 hash of all its bytes, in hex. Of a longer one that
+/// was appended to: `HASH-N`, where `HASH` is over the ETag before and the hash
+/// of the appended bytes, and `N` is the number of appends since it was put; an
+/// append reads only the last chunk, so nobody knows the hash of the whole. As
+/// S3's ETag of a multipart upload, that is no hash of the content
+/// ([`Etag::content_hash`]), and equal contents may have different ones; equal
+/// ones always mean equal contents.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Etag(pub String);
+
+impl Etag {
+    /// That of an object after its append number `appends`, of bytes with this
+    /// BLAKE3 hash.
+    pub fn of_append(before: &Self, appended: &[u8; 32], appends: u64) -> Self {
+        let mut hash = blake3::Hasher::new();
+        hash.update(&(before.0.len() as u64).to_le_bytes()).update(before.0.as_bytes()).update(appended);
+        Self(format!("{}-{appends}", hash.finalize().to_hex()))
+    }
+
+    /// The BLAKE3 hash of the content, in hex, if this is one.
+    pub fn content_hash(&self) -> Option<&str> {
+        (!self.0.contains('-')).then_some(&self.0)
+    }
+}
 
 impl fmt::Display for Etag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,7 +211,8 @@ pub struct ChunkRef {
 pub struct Manifest {
     pub bytes: u64,
     pub etag: Etag,
-    /// MD5 of the content, in hex: what S3 clients call the ETag.
+    /// MD5 of the content, in hex: what S3 clients call the ETag. Where
+    /// [`Etag`] is of the form `HASH-N`, this is `MD5-N` in the same way.
     pub md5: String,
     pub format: Format,
     /// Wall-clock time of the put, in ms since the epoch. For people only.
@@ -206,7 +262,22 @@ mod tests {
     }
 
     #[test]
+    fn the_etag_of_an_append_is_no_hash_of_the_content_and_tells_what_went_before() {
+        let (one, other) = (Etag("a".repeat(64)), Etag("b".repeat(64)));
+        let hash = blake3::hash(b"x");
+        let appended = Etag::of_append(&one, hash.as_bytes(), 3);
+        assert!(appended.0.ends_with("-3") && appended.content_hash().is_none());
+        assert_eq!(one.content_hash(), Some(one.0.as_str()));
+        assert_ne!(appended, Etag::of_append(&other, hash.as_bytes(), 3));
+        assert_ne!(appended, Etag::of_append(&one, blake3::hash(b"y").as_bytes(), 3));
+    }
+
+    #[test]
     fn a_format_follows_the_name() {
+        for format in Format::ALL {
+            assert_eq!(format.as_str().parse(), Ok(*format));
+        }
+        assert!("xls".parse::<Format>().unwrap_err().hint().contains("parquet"));
         assert_eq!(Format::of_name("a/B.PARQUET"), Format::Parquet);
         assert_eq!(Format::of_name("a/b.csv"), Format::Csv);
         assert_eq!(Format::of_name("a/b.csv.gz"), Format::Bytes);

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Serialize;
 use shoal_types::{
-    Ballot, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobEvent,
-    JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, OutputId,
-    PeerCondition, PeerId, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response,
-    ScrubProgress, StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
+    AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobEvent, JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, OutputId, PeerCondition, PeerId, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, ScrubProgress, StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
 };
 
 fn peer(n: u8) -> PeerId {
@@ -181,7 +178,9 @@ pub(crate) fn flow_answers() -> Vec<Vec<u8>> {
 pub(crate) fn all_kept() -> Vec<Vec<u8>> {
     let addresses: BTreeMap<_, _> = (0..3).map(|n| (peer(n), vec![format!("10.0.0.{n}:7000")])).collect();
     let mut seeds = frames([layout(), layout().settled()]);
-    seeds.extend(frames([NameValue::Object(manifest()), NameValue::Removed { nonce: 7 }]));
+    let appends = Appends::default().and(AppendId::from_bytes([1; 16])).and(AppendId::from_bytes([2; 16]));
+    let appended = NameValue::Appended { manifest: manifest(), appends };
+    seeds.extend(frames([NameValue::Object(manifest()), NameValue::Removed { nonce: 7 }, appended]));
     seeds.extend(frames([entry()]));
     seeds.extend(frames([1_800_000_000_000u64]));
     seeds.extend(frames([LastScrub { ended_ms: 1_800_000_000_000, copies: 7, ..LastScrub::default() }]));

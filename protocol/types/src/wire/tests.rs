@@ -4,10 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Ballot, ChunkId, ChunkRef, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, LastScrub,
-    Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId, PeerCondition, PeerId, PeerInfo,
-    PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, RoleChange, ScrubProgress,
-    SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
+    AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId, PeerCondition, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, RoleChange, ScrubProgress, SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -66,6 +63,10 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     let value = Some(Bytes::from_static(b"value"));
     check(layout());
     check(manifest());
+    check(NameValue::Object(manifest()));
+    check(NameValue::Removed { nonce: 7 });
+    let appends = Appends::default().and(AppendId::from_bytes([1; 16])).and(AppendId::from_bytes([2; 16]));
+    check(NameValue::Appended { manifest: manifest(), appends });
     check(ObjectName::new("bucket/key").unwrap());
     check(RegisterEntry { key: key.clone(), promised: ballot, accepted: Ballot::ZERO, value: value.clone() });
     let info = PeerInfo {

@@ -1,0 +1,84 @@
+//! What is remembered of appends.
+
+use serde::{Deserialize, Serialize};
+
+use crate::AppendId;
+
+/// The appends that made an object what it is, since it was last put whole.
+///
+/// Each append is in here under an id of its own, so that two of the same
+/// bytes are two, and one whose outcome was not heard and which is asked for
+/// again is one. The latest are remembered, [`Appends::RECENT_MAX`] of them: an
+/// append that is asked for again after as many others is taken for a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Appends {
+    count: u64,
+    /// The oldest first.
+    recent: Vec<AppendId>,
+}
+
+impl Appends {
+    /// How many are remembered, at 16 bytes each in the register of the name.
+    pub const RECENT_MAX: usize = 64;
+
+    /// How many there were.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether this one is in effect, as far as is remembered.
+    pub fn contains(&self, id: AppendId) -> bool {
+        self.recent.contains(&id)
+    }
+
+    /// These, and one more.
+    #[must_use]
+    pub fn and(&self, id: AppendId) -> Self {
+        let kept = self.recent.len().min(Self::RECENT_MAX - 1);
+        let recent = self.recent[self.recent.len() - kept..].iter().copied().chain([id]).collect();
+        Self { count: self.count.saturating_add(1), recent }
+    }
+
+    /// Whether an append that was tried on an object with the appends `before`
+    /// would still be remembered here, were it in effect: none of those that
+    /// came after can be forgotten.
+    pub fn would_tell_since(&self, before: &Self) -> bool {
+        let nothing_is_forgotten = usize::try_from(self.count).is_ok_and(|count| count <= self.recent.len());
+        nothing_is_forgotten || before.recent.last().is_some_and(|last| self.contains(*last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u64) -> AppendId {
+        AppendId::from_bytes(u128::from(n).to_le_bytes())
+    }
+
+    fn after(appends: &Appends, ids: std::ops::Range<u64>) -> Appends {
+        ids.fold(appends.clone(), |appends, n| appends.and(id(n)))
+    }
+
+    #[test]
+    fn the_latest_are_remembered_and_no_more() {
+        let max = Appends::RECENT_MAX as u64;
+        let appends = after(&Appends::default(), 0..2 * max);
+        assert_eq!((appends.count(), appends.recent.len()), (2 * max, Appends::RECENT_MAX));
+        assert!(appends.contains(id(max)) && appends.contains(id(2 * max - 1)) && !appends.contains(id(max - 1)));
+    }
+
+    #[test]
+    fn it_is_known_when_an_append_may_have_been_forgotten() {
+        let max = Appends::RECENT_MAX as u64;
+        let none = Appends::default();
+        assert!(none.would_tell_since(&none));
+        assert!(after(&none, 0..max).would_tell_since(&none));
+        assert!(!after(&none, 0..max + 1).would_tell_since(&none));
+        let before = after(&none, 0..100);
+        assert!(before.would_tell_since(&before));
+        assert!(after(&before, 100..100 + max - 1).would_tell_since(&before));
+        assert!(!after(&before, 100..100 + max).would_tell_since(&before));
+        assert!(none.would_tell_since(&before), "it was put whole since");
+    }
+}
