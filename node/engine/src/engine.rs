@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::config::EngineConfig;
-use crate::cut::{CutLimits, cutter};
+use crate::cut::{CutLimits, cutter, ends_record};
 use crate::exchange::{Outputs, SpillDir, output_frames};
 use crate::plan::{Fragment, Planner};
 use crate::run::{TaskRunner, Workshop};
@@ -183,5 +183,9 @@ impl Compute for Engine {
 
     fn cutter(&self, name: &str, format: Format) -> Box<dyn Cutter> {
         cutter(name, format, CutLimits::default())
+    }
+
+    fn ends_record(&self, name: &str, format: Format, bytes: &[u8]) -> bool {
+        ends_record(name, format, bytes)
     }
 }

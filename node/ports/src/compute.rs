@@ -44,6 +44,11 @@ pub trait Compute: Send + Sync {
 
     /// Cuts the bytes of a new object into chunks, by its format.
     fn cutter(&self, name: &str, format: Format) -> Box<dyn Cutter>;
+
+    /// Whether bytes that begin where a record does, or a file, end where a
+    /// record does: what is appended to them is then a record of its own.
+    /// `false` where that cannot be told cheaply. Looks at each byte once at most.
+    fn ends_record(&self, name: &str, format: Format, bytes: &[u8]) -> bool;
 }
 
 /// What planning may ask.

@@ -20,6 +20,7 @@ use crate::layouts::{LayoutMsg, Stranger};
 use crate::members::{MemberTable, MembersMsg};
 use crate::moving::Progress;
 use crate::names::Turns;
+use crate::objects::Turns;
 use crate::placed::Placed;
 use crate::published::Published;
 use crate::registers::{Fence, RegistersMsg};
@@ -74,6 +75,7 @@ pub(crate) struct Context {
     pub(crate) fence: Mutex<Fence>,
     /// Whether somebody has this peer scrub all of its copies now.
     pub(crate) scrub_turn: AtomicBool,
+    pub(crate) append_turns: Turns,
     stranger: Mutex<Option<Stranger>>,
     /// What this peer says of itself.
     info: Mutex<Arc<PeerInfo>>,
@@ -110,6 +112,7 @@ impl Context {
             turns: Turns::default(),
             fence: Mutex::default(),
             scrub_turn: AtomicBool::new(false),
+            append_turns: Turns::default(),
             stranger: Mutex::new(None),
             info: Mutex::new(Arc::new(config.info.clone())),
             role_turn: AsyncMutex::new(()),

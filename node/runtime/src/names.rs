@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::future::join_all;
 use shoal_register::{Decision, Ending, Outcome};
 use shoal_types::{
-    Ballot, Error, Etag, Layout, Manifest, NameValue, ObjectEntry, ObjectName, PeerId, RegisterEntry, RegisterKey,
-    Request, Response, Result, wire,
+    AppendId, Appends, Ballot, Error, Etag, Layout, Manifest, NameValue, ObjectEntry, ObjectName, PeerId,
+    RegisterEntry, RegisterKey, Request, Response, Result, wire,
 };
 
 use crate::context::Context;
@@ -44,9 +44,73 @@ async fn propose(
 
 /// The manifest in what a register holds; `None` when the name stands for nothing.
 fn manifest(value: Option<&Bytes>) -> Result<Option<Manifest>> {
-    match value.map(|bytes| wire::decode::<NameValue>(bytes)).transpose()? {
-        Some(NameValue::Object(manifest)) => Ok(Some(manifest)),
-        Some(NameValue::Removed { .. }) | None => Ok(None),
+    Ok(Standing::of(value.cloned())?.manifest)
+}
+
+/// What a name stands for, with all that an append must know.
+#[derive(Default)]
+pub(crate) struct Standing {
+    pub(crate) manifest: Option<Manifest>,
+    pub(crate) appends: Appends,
+    /// All that the register holds.
+    value: Option<Bytes>,
+}
+
+impl Standing {
+    fn of(value: Option<Bytes>) -> Result<Self> {
+        let (manifest, appends) = match value.as_deref().map(wire::decode::<NameValue>).transpose()? {
+            Some(NameValue::Object(manifest)) => (Some(manifest), Appends::default()),
+            Some(NameValue::Appended { manifest, appends }) => (Some(manifest), appends),
+            Some(NameValue::Removed { .. }) | None => (None, Appends::default()),
+        };
+        Ok(Self { manifest, appends, value })
+    }
+}
+
+/// What a name stands for now.
+pub(crate) async fn standing(context: &Arc<Context>, name: &ObjectName) -> Result<Standing> {
+    Standing::of(operate(context, name, |_| Decision::Leave).await?.value)
+}
+
+/// What became of an append.
+pub(crate) enum Swapped {
+    Written,
+    /// It had been made before: this is what there is.
+    WasMade(Manifest),
+    /// The name does not stand any more for what it stood for.
+    Refused,
+}
+
+/// Makes a name stand for `written`, the work of `appends`, if it stands for
+/// nothing else than `before`. An error leaves it in doubt: the append `id` may
+/// be in effect.
+pub(crate) async fn swap(
+    context: &Arc<Context>,
+    name: &ObjectName,
+    before: &Standing,
+    written: &Manifest,
+    appends: Appends,
+    id: AppendId,
+) -> Result<Swapped> {
+    let value = wire::encode(&NameValue::Appended { manifest: written.clone(), appends })?;
+    let outcome = operate(context, name, |found| {
+        if found == before.value.as_ref() {
+            return Decision::Write(Some(value.clone()));
+        }
+        // An earlier round of this very append, of which nobody heard.
+        match Standing::of(found.cloned()) {
+            Ok(found) if found.appends.contains(id) => Decision::Leave,
+            Ok(_) | Err(_) => Decision::Refuse,
+        }
+    })
+    .await?;
+    match outcome.ending {
+        Ending::Written => Ok(Swapped::Written),
+        Ending::Left => match Standing::of(outcome.value)?.manifest {
+            Some(manifest) => Ok(Swapped::WasMade(manifest)),
+            None => Err(Error::bug("an append to nothing")),
+        },
+        Ending::Refused => Ok(Swapped::Refused),
     }
 }
 

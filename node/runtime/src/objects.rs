@@ -1,20 +1,27 @@
 //! Objects: a stream of bytes in, a manifest under a name; and back.
 
-use std::collections::VecDeque;
+mod addition;
+mod append;
+mod joining;
+mod sending;
+mod turns;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::channel::oneshot;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
 use shoal_ports::Cutter;
-use shoal_types::{ChunkRef, Error, Etag, Format, Manifest, ObjectName, Result};
+use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 
 use crate::chunks;
 use crate::context::Context;
 use crate::names;
 use crate::peer::PutCondition;
+pub(crate) use append::append;
+use sending::Sending;
+pub(crate) use turns::Turns;
 
 /// Chunks that are fetched ahead of the reader.
 const READ_AHEAD: usize = 2;
@@ -61,7 +68,7 @@ pub(crate) async fn put(
         bytes: 0,
         head: Some(BytesMut::new()),
     };
-    let mut sending = Sending { context: context.clone(), on_their_way: VecDeque::new(), chunks: Vec::new() };
+    let mut sending = Sending::new(context);
     let mut held = Vec::new();
     while let Some(piece) = body.try_next().await? {
         // Hashing and cutting keep a core busy: not on the reactor.
@@ -144,45 +151,6 @@ pub(crate) async fn copy(
     let copy = Manifest { modified_ms: context.ports.clock.wall_ms(), ..found };
     names::write(context, to, &copy, condition).await?;
     Ok(copy)
-}
-
-/// Chunks of one put, several on their way at once, listed in order.
-struct Sending {
-    context: Arc<Context>,
-    on_their_way: VecDeque<(u32, oneshot::Receiver<Result<shoal_types::ChunkId>>)>,
-    chunks: Vec<ChunkRef>,
-}
-
-impl Sending {
-    async fn push(&mut self, cut: Bytes) -> Result<()> {
-        let length = u32::try_from(cut.len()).map_err(|_| Error::bug("a chunk of more than 4 GiB"))?;
-        while self.on_their_way.len() >= self.context.config.bounds.put_chunks {
-            self.take_one().await?;
-        }
-        let (done, result) = oneshot::channel();
-        let context = self.context.clone();
-        self.context.spawn("chunk put", async move {
-            // The put may have been given up meanwhile.
-            let _ = done.send(chunks::put(&context, cut).await);
-        });
-        self.on_their_way.push_back((length, result));
-        Ok(())
-    }
-
-    async fn take_one(&mut self) -> Result<()> {
-        if let Some((bytes, result)) = self.on_their_way.pop_front() {
-            let id = result.await.map_err(|_| self.context.not_ready("it is stopping"))??;
-            self.chunks.push(ChunkRef { id, bytes });
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self) -> Result<Vec<ChunkRef>> {
-        while !self.on_their_way.is_empty() {
-            self.take_one().await?;
-        }
-        Ok(self.chunks)
-    }
 }
 
 /// The bytes of `range` (offset, length; cut to the object's end), chunk by

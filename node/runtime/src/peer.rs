@@ -8,8 +8,8 @@ use futures::stream::BoxStream;
 use ractor::{Actor, ActorRef, call};
 use shoal_ports::{Inbound, Ports};
 use shoal_types::{
-    ChunkId, Error, Etag, Format, JobEvent, JobId, JobSummary, Layout, Manifest, MeshMoving, Moving, ObjectEntry,
-    ObjectName, PeerId, Query, Request, Response, Result, RoleChange, Secrets, Status,
+    AppendId, ChunkId, Error, Etag, Format, JobEvent, JobId, JobSummary, Layout, Manifest, MeshMoving, Moving,
+    ObjectEntry, ObjectName, PeerId, Query, Request, Response, Result, RoleChange, Secrets, Status,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -97,6 +97,33 @@ impl Peer {
         body: BoxStream<'static, Result<Bytes>>,
     ) -> Result<Manifest> {
         objects::put(&self.context, name, format, condition, body).await
+    }
+
+    /// Appends `body` to an object, which comes into being where there is
+    /// none; all of it or nothing, behind all that is there at that moment.
+    /// Asked for again under the same `id`, it is made once.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it is not that `version`, or others were faster
+    /// for too long; [`Error::Invalid`] where it would break the object's format.
+    pub async fn append(
+        &self,
+        name: ObjectName,
+        format: Option<Format>,
+        id: AppendId,
+        version: Option<Etag>,
+        body: BoxStream<'static, Result<Bytes>>,
+    ) -> Result<Manifest> {
+        objects::append(&self.context, name, format, id, version, body).await
+    }
+
+    /// An id for an append whose caller has none.
+    pub fn new_append_id(&self) -> AppendId {
+        let mut id = [0; 16];
+        for half in id.chunks_exact_mut(8) {
+            half.copy_from_slice(&self.context.random().to_le_bytes());
+        }
+        AppendId::from_bytes(id)
     }
 
     /// Gives the content of `from` the name `to` as well; no data moves. With

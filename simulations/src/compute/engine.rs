@@ -150,4 +150,8 @@ impl Compute for SimCompute {
     fn cutter(&self, _: &str, _: Format) -> Box<dyn Cutter> {
         Box::new(WordCutter::new(self.workshop.config.chunk_bytes))
     }
+
+    fn ends_record(&self, _: &str, _: Format, _: &[u8]) -> bool {
+        false
+    }
 }

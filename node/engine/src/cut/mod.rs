@@ -23,6 +23,8 @@ mod tests;
 use shoal_ports::Cutter;
 use shoal_types::Format;
 
+use scan::Rule;
+
 /// How large chunks are, in bytes: `min_bytes <= target_bytes <= max_bytes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CutLimits {
@@ -46,12 +48,24 @@ pub fn cutter(name: &str, format: Format, limits: CutLimits) -> Box<dyn Cutter> 
     let max_bytes = limits.max_bytes.max(1);
     let target_bytes = limits.target_bytes.clamp(1, max_bytes);
     let limits = CutLimits { target_bytes, max_bytes, min_bytes: limits.min_bytes.clamp(1, target_bytes) };
-    let rule = match format {
-        Format::Parquet => return Box::new(parquet::ParquetCutter::new(name, limits)),
-        Format::Csv if name.to_ascii_lowercase().ends_with(".tsv") => scan::Rule::Csv { delimiter: b'\t' },
-        Format::Csv => scan::Rule::Csv { delimiter: b',' },
-        Format::Json | Format::Text => scan::Rule::Lines,
-        Format::Bytes => scan::Rule::Anywhere,
-    };
-    Box::new(records::RecordCutter::new(rule, limits))
+    match format {
+        Format::Parquet => Box::new(parquet::ParquetCutter::new(name, limits)),
+        Format::Csv => Box::new(records::RecordCutter::new(csv(name), limits)),
+        Format::Json | Format::Text => Box::new(records::RecordCutter::new(Rule::Lines, limits)),
+        Format::Bytes => Box::new(records::RecordCutter::new(Rule::Anywhere, limits)),
+    }
+}
+
+/// Whether bytes that begin where a record does end where one does.
+pub(crate) fn ends_record(name: &str, format: Format, bytes: &[u8]) -> bool {
+    match format {
+        Format::Bytes => true,
+        Format::Json | Format::Text => scan::ends_record(Rule::Lines, bytes),
+        Format::Csv => scan::ends_record(csv(name), bytes),
+        Format::Parquet => false,
+    }
+}
+
+fn csv(name: &str) -> Rule {
+    Rule::Csv { delimiter: if name.to_ascii_lowercase().ends_with(".tsv") { b'\t' } else { b',' } }
 }

@@ -15,6 +15,17 @@ pub(super) enum Rule {
     },
 }
 
+/// Whether bytes that begin where a record does end where one does.
+pub(super) fn ends_record(rule: Rule, bytes: &[u8]) -> bool {
+    let all = CutLimits { target_bytes: usize::MAX, max_bytes: usize::MAX, min_bytes: 1 };
+    let mut scan = Scan::new(rule, all);
+    scan.advance(bytes);
+    match rule {
+        Rule::Anywhere => true,
+        Rule::Lines | Rule::Csv { .. } => !scan.in_quotes && bytes.last().is_none_or(|byte| *byte == b'\n'),
+    }
+}
+
 /// Seeks the record end nearest the target in the bytes since the last cut.
 ///
 /// Each byte is looked at once; memchr passes over what is of no interest.

@@ -310,6 +310,10 @@ impl shoal_ports::Compute for Compute {
     fn cutter(&self, _: &str, _: Format) -> Box<dyn Cutter> {
         Box::new(Whole(vec![]))
     }
+
+    fn ends_record(&self, _: &str, _: Format, _: &[u8]) -> bool {
+        false
+    }
 }
 
 /// Makes one chunk of everything.

@@ -1,0 +1,132 @@
+//! Appending: a compare-and-set of the manifest, made again while others append.
+//!
+//! ```text
+//!   bytes ─▶ cut by themselves ─▶ all but the first chunk to its owners
+//!                                     │
+//!            read the name ◀──────────┴──────────┐
+//!            join: last chunk and first, cut anew│ somebody was faster
+//!            compare-and-set of the name ────────┘
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use shoal_types::{AppendId, Appends, Error, Etag, Format, Manifest, ObjectName, Result};
+
+use super::addition::Addition;
+use super::joining::join;
+use crate::context::Context;
+use crate::names::{self, Standing, Swapped};
+
+/// How often an append is made again because others were faster. Appends
+/// through one peer take turns, so that these are others' peers: of as many
+/// at a time each round lets one through.
+const TRIES: u64 = 100;
+
+/// The pause before the second try, and what it grows by, and to; half of it at random.
+const PAUSE_MS: u64 = 10;
+const PAUSE_MS_MAX: u64 = 500;
+
+/// Appends `body` to an object, which comes into being where there is none.
+/// Returns once every new chunk is synced on its owners and the name is
+/// decided. In effect it is all of `body` or nothing, behind all that was
+/// there at that moment; with `version`, only if that was this version.
+///
+/// `id` tells this append from every other: asked for again under the same
+/// one it is made once, as long as [`Appends`] remembers it. `format` is that
+/// of an object that comes into being; of one that is there it must be that
+/// one's, or [`Format::Bytes`], which the object then is.
+///
+/// Costs the appended bytes and one chunk to be read, hashed and written,
+/// however long the object is.
+///
+/// # Errors
+/// [`Error::Conflict`] when it is another version, when others were faster
+/// [`TRIES`] times, or when it cannot be told any more whether it was made;
+/// [`Error::Invalid`] where bytes behind the object would break its format.
+pub(crate) async fn append(
+    context: &Arc<Context>,
+    name: ObjectName,
+    format: Option<Format>,
+    id: AppendId,
+    version: Option<Etag>,
+    mut body: BoxStream<'static, Result<Bytes>>,
+) -> Result<Manifest> {
+    let mut found = names::standing(context, &name).await?;
+    if let Some(made) = made(&found, id) {
+        // Whoever sends is heard out.
+        while body.try_next().await?.is_some() {}
+        return Ok(made);
+    }
+    expect(&name, &found, version.as_ref())?;
+    let addition = Addition::take_in(context, &name, format_after(&name, &found, format)?, body).await?;
+    let _turn = context.append_turns.of(&name).await;
+    let mut is_in_doubt: Option<Appends> = None;
+    for round in 0..TRIES {
+        if round > 0 {
+            let pause = (PAUSE_MS * round).min(PAUSE_MS_MAX);
+            let pause = pause / 2 + context.random() % pause.div_ceil(2);
+            context.ports.clock.sleep(Duration::from_millis(pause)).await;
+            found = names::standing(context, &name).await?;
+        }
+        if let Some(made) = made(&found, id) {
+            return Ok(made);
+        }
+        if is_in_doubt.as_ref().is_some_and(|before| !found.appends.would_tell_since(before)) {
+            let found = "whether it was appended is unknown: many others have appended since".into();
+            return Err(Error::Conflict { name: name.to_string(), found });
+        }
+        expect(&name, &found, version.as_ref())?;
+        let format = format_after(&name, &found, format)?;
+        if let (0, Some(there)) = (addition.bytes, &found.manifest) {
+            return Ok(there.clone());
+        }
+        let appends = found.appends.and(id);
+        let manifest = join(context, &name, found.manifest.as_ref(), &addition, format, appends.count()).await?;
+        match names::swap(context, &name, &found, &manifest, appends, id).await {
+            Ok(Swapped::Written) => return Ok(manifest),
+            Ok(Swapped::WasMade(there)) => return Ok(there),
+            Ok(Swapped::Refused) => {}
+            // It may be in effect, or come to be; then it is found there.
+            Err(Error::Conflict { .. }) => _ = is_in_doubt.get_or_insert_with(|| found.appends.clone()),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Conflict { name: name.to_string(), found: format!("others changed it at the same time, {TRIES} times") })
+}
+
+/// The object, if it is what it is by this very append among others.
+fn made(found: &Standing, id: AppendId) -> Option<Manifest> {
+    found.manifest.clone().filter(|_| found.appends.contains(id))
+}
+
+fn expect(name: &ObjectName, found: &Standing, version: Option<&Etag>) -> Result<()> {
+    match (version, &found.manifest) {
+        (None, _) => Ok(()),
+        (Some(version), Some(there)) if there.etag == *version => Ok(()),
+        (Some(_), there) => Err(names::conflict(name, there.as_ref())),
+    }
+}
+
+/// The format of the object once it was appended to.
+fn format_after(name: &ObjectName, found: &Standing, wanted: Option<Format>) -> Result<Format> {
+    let Some(there) = found.manifest.as_ref().filter(|there| there.bytes > 0) else {
+        return Ok(wanted.unwrap_or_else(|| Format::of_name(name.as_str())));
+    };
+    match wanted {
+        Some(Format::Bytes) => Ok(Format::Bytes),
+        Some(wanted) if wanted != there.format => Err(Error::invalid(
+            format!("'{name}' is {}, and {} would be appended", there.format.as_str(), wanted.as_str()),
+            "leave out --format, or append plain bytes with --format bytes",
+        )),
+        Some(_) | None if there.format.grows() => Ok(there.format),
+        Some(_) | None => Err(Error::invalid(
+            format!("'{name}' is a {} file, which bytes behind its end would break", there.format.as_str()),
+            "put another object beside it: a query reads all that match a pattern; or append with --format bytes, \
+             and it is no table any more",
+        )),
+    }
+}

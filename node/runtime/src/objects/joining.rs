@@ -1,0 +1,173 @@
+//! The bytes of an append behind those of the object.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5};
+use shoal_types::{ChunkRef, Error, Etag, Format, Manifest, ObjectName, Result};
+
+use super::addition::Addition;
+use super::sending::Sending;
+use crate::chunks;
+use crate::context::Context;
+
+/// A last chunk of so many bytes that ends where a record does stays as it is,
+/// and what is appended begins another: else each line that is appended would
+/// write a chunk of the full size anew. Much less would make many chunks of an
+/// object that is appended to line by line.
+const SEALED_BYTES: usize = 4 << 20;
+
+/// The object that `before` (nothing, where there is no object) becomes by an
+/// addition, its chunks on their owners; append number `count` since it was
+/// put. Reads the last chunk of what was before, and no more of it.
+///
+/// ```text
+///   before:    | chunk | chunk | last |
+///   addition:                          | head | rest | rest |
+///   joined:    | chunk | chunk | last and head, | rest | rest |
+///                                cut anew
+/// ```
+///
+/// # Errors
+/// [`Error::Invalid`] where it would be longer than an object can be, and
+/// those of reading and keeping chunks.
+pub(super) async fn join(
+    context: &Arc<Context>,
+    name: &ObjectName,
+    before: Option<&Manifest>,
+    addition: &Addition,
+    format: Format,
+    count: u64,
+) -> Result<Manifest> {
+    let bytes = before.map_or(0, |before| before.bytes).checked_add(addition.bytes);
+    let bytes = bytes.ok_or_else(|| Error::invalid(format!("'{name}' would be longer than 16 EiB"), ""))?;
+    let (mut kept, last) = match before {
+        Some(before) => apart(context, before).await?,
+        None => (Vec::new(), Bytes::new()),
+    };
+    let mut end = End { format, last, is_closed: true };
+    if !end.last.is_empty() {
+        end = is_closed(context, name, end).await?;
+    }
+    let all_is_here = kept.is_empty() && addition.rest.is_empty();
+    let joined = all_is_here.then(|| joined(&end.last, &addition.head));
+    let (etag, md5) = match (&joined, before) {
+        (Some(all), _) => of_content(context, all.clone()).await?,
+        (None, Some(before)) if before.bytes > 0 => of_append(before, addition, count),
+        (None, _) => (Etag(addition.blake3.to_hex().to_string()), data_encoding::HEXLOWER.encode(&addition.md5)),
+    };
+    let inline = joined.filter(|all| all.len() <= Manifest::INLINE_BYTES_MAX);
+    if inline.is_none() {
+        if end.is_closed && end.last.len() >= SEALED_BYTES {
+            kept.extend(before.and_then(|before| before.chunks.last()).cloned());
+            end.last = Bytes::new();
+        }
+        kept.extend(tail(context, name, end, addition).await?);
+    }
+    let modified_ms = context.ports.clock.wall_ms();
+    Ok(Manifest { bytes, etag, md5, format, modified_ms, chunks: kept, inline })
+}
+
+/// What an object ends in.
+struct End {
+    format: Format,
+    last: Bytes,
+    /// Whether that ends where a record does.
+    is_closed: bool,
+}
+
+/// The chunks that stay as they are, and the bytes of the last one.
+async fn apart(context: &Arc<Context>, before: &Manifest) -> Result<(Vec<ChunkRef>, Bytes)> {
+    if let Some(inline) = &before.inline {
+        return Ok((Vec::new(), inline.clone()));
+    }
+    match before.chunks.split_last() {
+        Some((last, kept)) => Ok((kept.to_vec(), chunks::read(context, last.id, None).await?.0)),
+        None => Ok((Vec::new(), Bytes::new())),
+    }
+}
+
+async fn is_closed(context: &Arc<Context>, name: &ObjectName, end: End) -> Result<End> {
+    let (compute, name) = (context.ports.compute.clone(), name.clone());
+    context
+        .blocking(move || {
+            let is_closed = compute.ends_record(name.as_str(), end.format, &end.last);
+            Ok(End { is_closed, ..end })
+        })
+        .await
+}
+
+/// The chunks of what an object ends in and of an addition.
+async fn tail(context: &Arc<Context>, name: &ObjectName, end: End, addition: &Addition) -> Result<Vec<ChunkRef>> {
+    let mut sending = Sending::new(context);
+    if end.last.is_empty() {
+        if !addition.head.is_empty() {
+            sending.push(addition.head.clone()).await?;
+        }
+        let mut chunks = sending.finish().await?;
+        chunks.extend(addition.rest.iter().cloned());
+        return Ok(chunks);
+    }
+    let mut cutter = context.ports.compute.cutter(name.as_str(), end.format);
+    // Behind an open quote the cuts of a CSV are others. Few objects end in one.
+    let cuts_hold = addition.format == end.format && (end.is_closed || end.format != Format::Csv);
+    let mut pieces = vec![end.last, addition.head.clone()];
+    let mut to_read = if cuts_hold { [].iter() } else { addition.rest.iter() };
+    loop {
+        let is_last = pieces.is_empty();
+        let cuts;
+        (cutter, cuts) = context
+            .blocking(move || {
+                let mut cuts = Vec::new();
+                for piece in pieces {
+                    cuts.extend(cutter.push(piece)?);
+                }
+                if is_last {
+                    cuts.extend(cutter.finish()?);
+                }
+                Ok((cutter, cuts))
+            })
+            .await?;
+        for cut in cuts {
+            sending.push(cut).await?;
+        }
+        if is_last {
+            break;
+        }
+        pieces = match to_read.next() {
+            Some(chunk) => vec![chunks::read(context, chunk.id, None).await?.0],
+            None => Vec::new(),
+        };
+    }
+    let mut chunks = sending.finish().await?;
+    if cuts_hold {
+        chunks.extend(addition.rest.iter().cloned());
+    }
+    Ok(chunks)
+}
+
+fn joined(last: &Bytes, head: &Bytes) -> Bytes {
+    if last.is_empty() {
+        return head.clone();
+    }
+    let mut all = BytesMut::with_capacity(last.len() + head.len());
+    all.extend_from_slice(last);
+    all.extend_from_slice(head);
+    all.freeze()
+}
+
+/// The hashes of content that is here as a whole.
+async fn of_content(context: &Arc<Context>, all: Bytes) -> Result<(Etag, String)> {
+    let hashed = move || {
+        let etag = Etag(blake3::hash(&all).to_hex().to_string());
+        Ok((etag, data_encoding::HEXLOWER.encode(&Md5::digest(&all))))
+    };
+    context.blocking(hashed).await
+}
+
+/// What stands for the hashes of content that nobody has as a whole.
+fn of_append(before: &Manifest, addition: &Addition, count: u64) -> (Etag, String) {
+    let etag = Etag::of_append(&before.etag, addition.blake3.as_bytes(), count);
+    let md5 = Md5::new().chain_update(&before.md5).chain_update(&addition.md5).finalize();
+    (etag, format!("{}-{count}", data_encoding::HEXLOWER.encode(&md5)))
+}
