@@ -32,6 +32,17 @@ pub(crate) fn of_delete(headers: &HeaderMap) -> Result<Option<Etag>> {
     }
 }
 
+/// The version that alone may be appended to.
+pub(crate) fn of_append(headers: &HeaderMap) -> Result<Option<Etag>> {
+    match of_put(headers)? {
+        PutCondition::Always => Ok(None),
+        PutCondition::IfMatch(etag) => Ok(Some(etag)),
+        PutCondition::IfAbsent => {
+            Err(Error::invalid("nothing can be appended to what is absent", "PUT it with If-None-Match: *"))
+        }
+    }
+}
+
 /// Whether the client of a GET has this version already.
 pub(crate) fn is_known(headers: &HeaderMap, etag: &Etag) -> bool {
     let Some(header) = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else { return false };
@@ -91,6 +102,13 @@ mod tests {
         assert_eq!(of_delete(&headers(&[])), Ok(None));
         assert_eq!(of_delete(&headers(&[("if-match", "\"ab12\"")])), Ok(Some(Etag("ab12".into()))));
         assert!(of_delete(&headers(&[("if-none-match", "*")])).is_err());
+    }
+
+    #[test]
+    fn an_append_is_to_any_version_or_to_one() {
+        assert_eq!(of_append(&headers(&[])), Ok(None));
+        assert_eq!(of_append(&headers(&[("if-match", "\"ab12-3\"")])), Ok(Some(Etag("ab12-3".into()))));
+        assert!(of_append(&headers(&[("if-none-match", "*")])).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!   GET    /v1/objects/BUCKET/KEY       bytes (Range, If-Range, If-None-Match)
 //!   HEAD   /v1/objects/BUCKET/KEY
 //!   PUT    /v1/objects/BUCKET/KEY       (If-None-Match: *, If-Match, x-shoal-format)
+//!   POST   /v1/objects/BUCKET/KEY       appends (If-Match, x-shoal-append-id)
 //!   DELETE /v1/objects/BUCKET/KEY
 //!   GET    /v1/manifests/BUCKET/KEY     what is known of an object, its chunks included
 //!   GET    /v1/jobs, /v1/jobs/ID        what runs and ran
@@ -51,6 +52,8 @@ pub use server::{Gateway, Serving};
 pub const MARK_HEADER: &str = "x-shoal";
 /// How an object's bytes are read as rows: `parquet`, `csv`, `json`, `text`, `bytes`.
 pub const FORMAT_HEADER: &str = "x-shoal-format";
+/// Which append it is, as 32 hex digits: asked for again under the same id, it is made once.
+pub const APPEND_ID_HEADER: &str = "x-shoal-append-id";
 /// The MD5 of an object's content, in hex.
 pub const MD5_HEADER: &str = "x-shoal-md5";
 /// When an object was put, in ms since the epoch.

@@ -45,7 +45,10 @@ pub(crate) fn router(peer: Peer) -> Router {
         .route("/v1/secret/rotate", post(status::rotate_secret))
         .route("/v1/members/{who}/role", post(members::change_role).layer(DefaultBodyLimit::max(ROLE_BYTES_MAX)))
         .route("/v1/objects", get(objects::list))
-        .route("/v1/objects/{*name}", get(read::get).head(read::head).put(objects::put).delete(objects::remove))
+        .route(
+            "/v1/objects/{*name}",
+            get(read::get).head(read::head).put(objects::put).post(objects::append).delete(objects::remove),
+        )
         .route("/v1/manifests/{*name}", get(objects::manifest))
         .route("/v1/copy", post(copy::copy).layer(DefaultBodyLimit::max(COPY_BYTES_MAX)))
         .route("/v1/jobs", get(jobs::list))

@@ -6,14 +6,15 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use reqwest::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Body, Method, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
 use shoal_runtime::PutCondition;
-use shoal_types::{Error, Etag, Format, ObjectName};
+use shoal_types::{AppendId, Error, Etag, Format, ObjectName};
 
 use super::{Client, ClientError, Result};
-use crate::FORMAT_HEADER;
 use crate::condition::strong_tag;
 use crate::routes::CopyRequest;
 use crate::view::{ManifestView, ObjectPage, ObjectView};
+use crate::{APPEND_ID_HEADER, FORMAT_HEADER};
 
 /// A page of names.
 pub type ListPage = ObjectPage;
@@ -29,6 +30,36 @@ impl Client {
         condition: &PutCondition,
         body: impl Stream<Item = std::result::Result<Bytes, Error>> + Send + 'static,
     ) -> Result<ObjectView> {
+        let request = self.request(Method::PUT, self.object_url("objects", name));
+        self.send_body(conditional(request, condition), format, body).await
+    }
+
+    /// Appends `body` to an object, which comes into being where there is
+    /// none; with `version`, only to that. It is durable when this returns.
+    /// Sent again under the same `id` it is appended once, also when the
+    /// outcome of the first time was not heard ([`Appends`](shoal_types::Appends)
+    /// says for how long).
+    pub async fn append(
+        &self,
+        name: &ObjectName,
+        format: Option<Format>,
+        id: AppendId,
+        version: Option<&Etag>,
+        body: impl Stream<Item = std::result::Result<Bytes, Error>> + Send + 'static,
+    ) -> Result<ObjectView> {
+        let request = self.request(Method::POST, self.object_url("objects", name));
+        let request = request.header(APPEND_ID_HEADER, id.to_string());
+        let condition = version.map_or(PutCondition::Always, |version| PutCondition::IfMatch(version.clone()));
+        self.send_body(conditional(request, &condition), format, body).await
+    }
+
+    /// Sends with a body that may break off; what it broke off with is then the error.
+    async fn send_body<T: DeserializeOwned>(
+        &self,
+        mut request: RequestBuilder,
+        format: Option<Format>,
+        body: impl Stream<Item = std::result::Result<Bytes, Error>> + Send + 'static,
+    ) -> Result<T> {
         let broken = Arc::new(Mutex::new(None));
         let note = broken.clone();
         let body = body.inspect(move |piece| {
@@ -36,11 +67,10 @@ impl Client {
                 *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
             }
         });
-        let mut request = self.request(Method::PUT, self.object_url("objects", name)).body(Body::wrap_stream(body));
         if let Some(format) = format {
             request = request.header(FORMAT_HEADER, format.as_str());
         }
-        let sent = self.send(conditional(request, condition)).await;
+        let sent = self.send(request.body(Body::wrap_stream(body))).await;
         // The peer only sees that the body broke off; the cause is here.
         if let Some(error) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error.into());
@@ -113,7 +143,7 @@ fn conditional(request: RequestBuilder, condition: &PutCondition) -> RequestBuil
 pub struct Download {
     /// How many will come.
     pub bytes: Option<u64>,
-    /// BLAKE3 of the content, in hex.
+    /// Which version they are of; its [`content_hash`](Etag::content_hash), if it has one, is theirs.
     pub etag: Etag,
     address: String,
     response: Response,

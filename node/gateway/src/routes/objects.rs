@@ -12,12 +12,12 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use serde::Deserialize;
 use shoal_runtime::Peer;
-use shoal_types::{Error, Format, ObjectName, Result};
+use shoal_types::{Error, Format, ObjectName, ParseIdError, Result};
 use tokio::sync::Mutex;
 
 use crate::reply::Failure;
 use crate::view::{ManifestView, ObjectPage, ObjectView};
-use crate::{FORMAT_HEADER, condition};
+use crate::{APPEND_ID_HEADER, FORMAT_HEADER, condition};
 
 /// Names in one page of a listing, at most and by default.
 const LIST_LIMIT_MAX: u32 = 1000;
@@ -66,11 +66,7 @@ pub(crate) async fn put(
 ) -> Result<Response, Failure> {
     let body = Arc::new(Mutex::new(body.into_data_stream()));
     match put_object(&peer, name, &headers, read(body.clone())).await {
-        Ok(object) => {
-            let etag = HeaderValue::try_from(format!("\"{}\"", object.etag))
-                .map_err(|error| Error::bug(format!("an etag that is no header: {error}")))?;
-            Ok((StatusCode::CREATED, [(header::ETAG, etag)], Json(object)).into_response())
-        }
+        Ok(object) => described(StatusCode::CREATED, object),
         Err(error) => {
             tokio::spawn(drain(body));
             Err(error.into())
@@ -86,12 +82,57 @@ async fn put_object(
 ) -> Result<ObjectView> {
     let name = ObjectName::new(name)?;
     let condition = condition::of_put(headers)?;
-    let format = match headers.get(FORMAT_HEADER) {
-        None => Format::of_name(name.as_str()),
-        Some(value) => parse_format(value.to_str().unwrap_or(""))?,
-    };
+    let format = format_of(headers)?.unwrap_or_else(|| Format::of_name(name.as_str()));
     let manifest = peer.put(name.clone(), format, condition, body).await?;
     Ok(ObjectView::new(&name, &manifest))
+}
+
+/// `POST /v1/objects/NAME`: 200 once the body is behind what there was. The
+/// header `x-shoal-append-id` makes it safe to send again.
+pub(crate) async fn append(
+    State(peer): State<Peer>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let body = Arc::new(Mutex::new(body.into_data_stream()));
+    match append_to(&peer, name, &headers, read(body.clone())).await {
+        Ok(object) => described(StatusCode::OK, object),
+        Err(error) => {
+            tokio::spawn(drain(body));
+            Err(error.into())
+        }
+    }
+}
+
+async fn append_to(
+    peer: &Peer,
+    name: String,
+    headers: &HeaderMap,
+    body: BoxStream<'static, Result<Bytes>>,
+) -> Result<ObjectView> {
+    let name = ObjectName::new(name)?;
+    let version = condition::of_append(headers)?;
+    let id = match headers.get(APPEND_ID_HEADER) {
+        None => peer.new_append_id(),
+        Some(value) => value.to_str().unwrap_or("").parse().map_err(|error: ParseIdError| {
+            Error::invalid(error.to_string(), format!("{APPEND_ID_HEADER} is 32 hex digits, drawn for each append"))
+        })?,
+    };
+    let manifest = peer.append(name.clone(), format_of(headers)?, id, version, body).await?;
+    Ok(ObjectView::new(&name, &manifest))
+}
+
+/// The format that a request names.
+fn format_of(headers: &HeaderMap) -> Result<Option<Format>> {
+    headers.get(FORMAT_HEADER).map(|value| value.to_str().unwrap_or("").parse()).transpose()
+}
+
+/// An object as an answer, its ETag as a header too.
+fn described(status: StatusCode, object: ObjectView) -> Result<Response, Failure> {
+    let etag = HeaderValue::try_from(format!("\"{}\"", object.etag))
+        .map_err(|error| Error::bug(format!("an etag that is no header: {error}")))?;
+    Ok((status, [(header::ETAG, etag)], Json(object)).into_response())
 }
 
 /// `DELETE /v1/objects/NAME`: 204, or 404 when there was none; with `If-Match`
@@ -111,16 +152,6 @@ pub(crate) async fn remove(
     } else {
         Err(Error::not_found(format!("there is no object '{name}'"), "see what there is with: shoal ls").into())
     }
-}
-
-fn parse_format(text: &str) -> Result<Format> {
-    let all = [Format::Parquet, Format::Csv, Format::Json, Format::Text, Format::Bytes];
-    all.into_iter().find(|format| format.as_str() == text).ok_or_else(|| {
-        Error::invalid(
-            format!("'{}' is not a format", text.chars().take(40).collect::<String>()),
-            "the formats are parquet, csv, json, text and bytes",
-        )
-    })
 }
 
 /// The body's bytes. A client that goes away in the middle is an error, so

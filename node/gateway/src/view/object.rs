@@ -6,9 +6,10 @@ use shoal_types::{Format, Manifest, ObjectEntry, ObjectName};
 pub struct ObjectView {
     pub name: String,
     pub bytes: u64,
-    /// BLAKE3 of the content, in hex.
+    /// BLAKE3 of the content, in hex; `HASH-N` for a long object that was
+    /// appended to, which is no hash of the content (see [`Etag`](shoal_types::Etag)).
     pub etag: String,
-    /// MD5 of the content, in hex.
+    /// MD5 of the content, in hex; `MD5-N` in the same way.
     pub md5: String,
     pub format: Format,
     /// When it was put, in ms since the epoch.
