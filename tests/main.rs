@@ -7,6 +7,7 @@ mod lan;
 mod mesh;
 
 mod admission;
+mod append;
 mod bad_input;
 mod bench;
 mod demo;

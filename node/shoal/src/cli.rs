@@ -3,8 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, cat, completions, cp, demo, dev, doctor, du, find, generate, get, health, invite, job, leave, ls, mv, put,
-    rm, scrub, secret, sim, sql, stat, status, up, weight, zone,
+    append, bench, cat, completions, cp, demo, dev, doctor, du, find, generate, get, health, invite, job, leave, ls, mv, put, rm, scrub, secret, sim, sql, stat, status, up, weight, zone,
 };
 use crate::failure::Failure;
 
@@ -51,6 +50,7 @@ pub(crate) enum Command {
     Zone(zone::ZoneArgs),
     Sql(sql::SqlArgs),
     Put(put::PutArgs),
+    Append(append::AppendArgs),
     Get(get::GetArgs),
     Cat(cat::CatArgs),
     Cp(cp::CpArgs),
@@ -84,6 +84,7 @@ impl Command {
             Self::Zone(args) => args.run().await,
             Self::Sql(args) => args.run().await,
             Self::Put(args) => args.run().await,
+            Self::Append(args) => args.run().await,
             Self::Get(args) => args.run().await,
             Self::Cat(args) => args.run().await,
             Self::Cp(args) => args.run().await,

@@ -1,5 +1,6 @@
 //! One file per command: its options, its examples, and what it does.
 
+pub(crate) mod append;
 pub(crate) mod bench;
 pub(crate) mod cat;
 pub(crate) mod completions;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
-use shoal_types::{Error, Result};
+use shoal_types::{Error, Format, Result};
 use tempfile::NamedTempFile;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
@@ -32,6 +33,11 @@ pub(crate) fn jobs(text: &str) -> std::result::Result<usize, String> {
         Ok(jobs @ 1..=JOBS_MAX) => Ok(jobs),
         _ => Err(format!("a number from 1 to {JOBS_MAX} is wanted")),
     }
+}
+
+/// The formats of objects, as said on the command line.
+pub(crate) fn formats() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.iter().map(|format| format.as_str())).try_map(|text| text.parse::<Format>())
 }
 
 /// Where the bytes of a put come from.

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use shoal_gateway::Client;
@@ -39,8 +39,8 @@ pub(crate) struct PutArgs {
     target_name: String,
 
     /// How the bytes are read as rows, and so where they may be cut; by default it follows the name's ending.
-    #[arg(long, value_enum)]
-    format: Option<ObjectFormat>,
+    #[arg(long, value_parser = transfer::formats())]
+    format: Option<Format>,
 
     /// Only where there is no such object yet.
     #[arg(long, conflicts_with = "if_match")]
@@ -62,27 +62,6 @@ pub(crate) struct PutArgs {
     target: Target,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ObjectFormat {
-    Parquet,
-    Csv,
-    Json,
-    Text,
-    Bytes,
-}
-
-impl From<ObjectFormat> for Format {
-    fn from(format: ObjectFormat) -> Self {
-        match format {
-            ObjectFormat::Parquet => Self::Parquet,
-            ObjectFormat::Csv => Self::Csv,
-            ObjectFormat::Json => Self::Json,
-            ObjectFormat::Text => Self::Text,
-            ObjectFormat::Bytes => Self::Bytes,
-        }
-    }
-}
-
 impl PutArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.target.client()?;
@@ -97,20 +76,19 @@ impl PutArgs {
         };
         let total = puts.iter().map(|put| put.source.len()).sum::<Option<u64>>();
         let progress = transfer::progress(total);
-        let format = self.format.map(Format::from);
         let mut tally = Tally::new();
         for failure in &refused {
             tally.tell(failure, &progress);
         }
         let is_alone = puts.len() == 1 && refused.is_empty();
-        let store_one = async |put: Put| match store(&client, &put, format, &condition, &progress).await {
+        let store_one = async |put: Put| match store(&client, &put, self.format, &condition, &progress).await {
             Ok(bytes) => Ok(bytes),
             Err(failure) => Err(failure.about(&put.name)),
         };
         let work = async {
             let mut puts = puts;
             if is_alone && let Some(put) = puts.pop() {
-                tally.add(store(&client, &put, format, &condition, &progress).await?);
+                tally.add(store(&client, &put, self.format, &condition, &progress).await?);
                 return Ok(());
             }
             tally.run(stream::iter(puts).map(Ok), self.jobs, &progress, store_one).await
