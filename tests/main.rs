@@ -20,5 +20,6 @@ mod machines;
 mod membership;
 mod objects;
 mod queries;
+mod resume;
 mod simulation;
 mod storage;

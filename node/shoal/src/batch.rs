@@ -1,5 +1,6 @@
 //! The same done to many objects: several at a time, and what became of it.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures::stream::{Stream, StreamExt};
@@ -19,26 +20,53 @@ pub(crate) struct Tally {
     pub(crate) done: u64,
     pub(crate) bytes: u64,
     pub(crate) failed: u64,
+    /// How many of the former were as they should be, and nothing was done to them.
+    left: u64,
+    /// Bytes of the others that were where they should be already.
+    there_bytes: u64,
+    /// How many there are, once that is known.
+    expected: Arc<OnceLock<u64>>,
     started: Instant,
+}
+
+/// One of a batch that went well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It was dealt with, so many bytes; of these some were there before.
+    Dealt { bytes: u64, there_bytes: u64 },
+    /// It was as it should be.
+    Left { bytes: u64 },
+}
+
+impl From<u64> for Done {
+    fn from(bytes: u64) -> Self {
+        Self::Dealt { bytes, there_bytes: 0 }
+    }
 }
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        Self { done: 0, bytes: 0, failed: 0, started: Instant::now() }
+        let expected = Arc::new(OnceLock::new());
+        Self { done: 0, bytes: 0, failed: 0, left: 0, there_bytes: 0, expected, started: Instant::now() }
+    }
+
+    /// Where to say how many there are, as soon as that is known.
+    pub(crate) fn expected(&self) -> Arc<OnceLock<u64>> {
+        self.expected.clone()
     }
 
     /// Does `each` to every item, `jobs` at a time; it gives the bytes that
-    /// were dealt with. The failure of one is told, and the others go on.
+    /// were dealt with. How many are done is the message of `progress`. The failure of one is told, and the others go on.
     ///
     /// # Errors
     /// That of the items themselves, of a reader of stdout that left, and of a
     /// mesh that does not answer any more. What was under way is dropped.
-    pub(crate) async fn run<T>(
+    pub(crate) async fn run<T, D: Into<Done>>(
         &mut self,
         items: impl Stream<Item = Result<T, Failure>>,
         jobs: usize,
         progress: &ProgressBar,
-        each: impl AsyncFn(T) -> Result<u64, Failure>,
+        each: impl AsyncFn(T) -> Result<D, Failure>,
     ) -> Result<(), Failure> {
         let each = &each;
         let done = items.map(|item| async move { Ok::<_, Failure>(each(item?).await) }).buffer_unordered(jobs);
@@ -46,8 +74,8 @@ impl Tally {
         let mut of_the_mesh = 0;
         while let Some(outcome) = done.next().await {
             match outcome? {
-                Ok(bytes) => {
-                    self.add(bytes);
+                Ok(done) => {
+                    self.add(done);
                     of_the_mesh = 0;
                 }
                 Err(failure @ Failure::Silent(_)) => return Err(failure),
@@ -59,14 +87,45 @@ impl Tally {
                     self.tell(&failure, progress);
                 }
             }
+            progress.set_message(self.so_far());
         }
         Ok(())
     }
 
+    /// `12 of 300 objects`, those that failed among the 12.
+    fn so_far(&self) -> String {
+        let done = self.done + self.failed;
+        match self.expected.get() {
+            Some(expected) => format!("{} of {}", units::count(done), count(*expected)),
+            None => count(done),
+        }
+    }
+
     /// One went well.
-    pub(crate) fn add(&mut self, bytes: u64) {
+    pub(crate) fn add(&mut self, done: impl Into<Done>) {
         self.done += 1;
-        self.bytes += bytes;
+        match done.into() {
+            Done::Dealt { bytes, there_bytes } => {
+                self.bytes += bytes;
+                self.there_bytes += there_bytes;
+            }
+            Done::Left { bytes } => {
+                self.left += 1;
+                self.bytes += bytes;
+            }
+        }
+    }
+
+    /// What of it did not have to be sent; empty when there is nothing to say.
+    pub(crate) fn spared(&self) -> String {
+        let mut spared = String::new();
+        if self.left > 0 {
+            spared += &format!("; {} there already", count(self.left));
+        }
+        if self.there_bytes > 0 {
+            spared += &format!("; {} of it in the mesh already", units::bytes(self.there_bytes));
+        }
+        spared
     }
 
     /// Tells of one that failed.
@@ -124,6 +183,19 @@ mod tests {
         assert_eq!((ended, tally.done, tally.bytes, tally.failed), (Ok(()), 2, 12, 1));
         assert_eq!(tally.outcome(), Err(Failure::request("1 of 3 objects failed", "")));
         assert!(tally.summary().starts_with("2 objects, 12 B in "), "{}", tally.summary());
+    }
+
+    #[test]
+    fn it_is_told_how_far_it_is_and_what_was_spared() {
+        let mut tally = Tally::new();
+        tally.add(5);
+        assert_eq!((tally.so_far().as_str(), tally.spared().as_str()), ("1 object", ""));
+        tally.expected().set(1_200).unwrap();
+        tally.add(Done::Left { bytes: 7 });
+        tally.add(Done::Dealt { bytes: 2_048, there_bytes: 1_024 });
+        assert_eq!(tally.so_far(), "3 of 1200 objects");
+        assert_eq!(tally.spared(), "; 1 object there already; 1.0 KiB of it in the mesh already");
+        assert_eq!((tally.done, tally.bytes), (3, 2_060));
     }
 
     #[tokio::test]

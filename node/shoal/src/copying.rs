@@ -93,7 +93,7 @@ impl Copying {
                 return Err(Failure::usage("--source-etag goes with a single object", "copy the objects one by one"));
             }
             let pairs = plan(client, &selections, &self.target_prefix()?).await?;
-            let progress = transfer::counting();
+            let progress = transfer::counting(pairs.len() as u64);
             let change = async |pair: Pair| {
                 let outcome = carry_out(client, effect, &pair, None, &condition).await;
                 progress.inc(1);

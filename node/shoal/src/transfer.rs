@@ -85,24 +85,45 @@ impl std::fmt::Display for Source {
     }
 }
 
+/// The BLAKE3 hash of a file, in hex.
+pub(crate) async fn hash(path: &Path) -> std::result::Result<String, Failure> {
+    let read = path.to_owned();
+    let hashed = tokio::task::spawn_blocking(move || {
+        let mut hash = blake3::Hasher::new();
+        hash.update_reader(std::fs::File::open(read)?)?;
+        Ok(hash.finalize().to_hex().to_string())
+    });
+    hashed.await.unwrap_or_else(|error| Err(error.into())).map_err(|error| Failure::file("read", path, &error))
+}
+
 /// A bar on stderr, on a terminal only. Without a total, a count.
 pub(crate) fn progress(total: Option<u64>) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}"),
-        None => (ProgressBar::no_length(), "{spinner} {bytes} {bytes_per_sec}"),
+        Some(total) => (ProgressBar::new(total), OF_TOTAL),
+        None => (ProgressBar::no_length(), "{spinner} {msg} {bytes} {bytes_per_sec}"),
     };
     styled(bar, template)
 }
 
-/// A count of objects on stderr, on a terminal only.
-pub(crate) fn counting() -> ProgressBar {
+/// Bytes of bytes, how fast they go, and how long the rest will take; before
+/// that what else is counted.
+const OF_TOTAL: &str = "{msg} {bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta} left";
+
+/// The total becomes known while a bar without one is shown.
+pub(crate) fn set_total(bar: &ProgressBar, total: u64) {
+    bar.set_length(total);
+    bar.set_style(style(OF_TOTAL));
+}
+
+/// A count of so many objects on stderr, on a terminal only.
+pub(crate) fn counting(total: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    styled(ProgressBar::no_length(), "{spinner} {human_pos} objects")
+    styled(ProgressBar::new(total), "{human_pos}/{human_len} objects {wide_bar} {per_sec} {eta} left")
 }
 
 /// A line on stderr that is said again and again, on a terminal only.
@@ -114,9 +135,12 @@ pub(crate) fn saying() -> ProgressBar {
 }
 
 fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.enable_steady_tick(Duration::from_millis(200));
-    bar.with_style(style)
+    bar.with_style(style(template))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// A file in the directory of `path`, to be renamed to it once it is whole.

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use futures::TryStreamExt;
 use shoal_gateway::Client;
 use shoal_gateway::view::ObjectView;
 use shoal_types::ObjectName;
@@ -90,7 +91,17 @@ async fn get_all(client: &Client, several: &Selection, dir: Option<&Path>, jobs:
         };
         fetched.await.map_err(|failure| failure.about(&object.name))
     };
-    let ended = tally.run(several.objects(client), jobs, &progress, get).await;
+    let expected = tally.expected();
+    let counting = async {
+        // Beside, for whoever looks on: a failure to count is met by the listing itself.
+        if !progress.is_hidden()
+            && let Ok((objects, bytes)) = sum(client, several).await
+        {
+            let _ = expected.set(objects);
+            transfer::set_total(&progress, bytes);
+        }
+    };
+    let (ended, ()) = futures::join!(tally.run(several.objects(client), jobs, &progress, get), counting);
     progress.finish_and_clear();
     ended?;
     if tally.done + tally.failed == 0 {
@@ -98,6 +109,12 @@ async fn get_all(client: &Client, several: &Selection, dir: Option<&Path>, jobs:
     }
     eprintln!("{}", tally.summary_with_speed());
     tally.outcome()
+}
+
+/// How many objects, and bytes, are selected.
+async fn sum(client: &Client, several: &Selection) -> Result<(u64, u64), Failure> {
+    let add = async |(objects, bytes), object: ObjectView| Ok((objects + 1, bytes + object.bytes));
+    several.objects(client).try_fold((0, 0), add).await
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
-use shoal_gateway::Client;
+use shoal_gateway::{Client, ClientError};
 use shoal_runtime::PutCondition;
-use shoal_types::{Etag, Format, ObjectName};
+use shoal_types::{Error, Etag, Format, ObjectName};
 
-use crate::batch::Tally;
+use crate::batch::{Done, Tally};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::target::Target;
@@ -27,8 +27,12 @@ const DEPTH_MAX: usize = 64;
   shoal put -r data/trips/ trips/         the same
   zcat log.gz | shoal put - logs/today.txt
   shoal put config.json app/config.json --if-absent
+  shoal put -r data/trips/ trips/ --resume    what an interrupted put has not stored yet
 
-Of several, one that fails is told and the others are stored; the exit code is then 1.")]
+Of several, one that fails is told and the others are stored; the exit code is then 1. Chunks that
+are in the mesh already, of an interrupted put or of the same content elsewhere, are not sent to
+their owners again. A long object that was appended to has no hash to compare (its ETag is HASH-N)
+and is put anew by --resume.")]
 pub(crate) struct PutArgs {
     /// Files, directories, or - for stdin.
     #[arg(value_name = "SOURCE", required = true)]
@@ -49,6 +53,10 @@ pub(crate) struct PutArgs {
     /// Only over the version with this ETag, for a single SOURCE.
     #[arg(long, value_name = "ETAG")]
     if_match: Option<String>,
+
+    /// Leave out files whose objects are there with the same size, format and BLAKE3 hash.
+    #[arg(long, conflicts_with = "if_match")]
+    resume: bool,
 
     /// Directories with all that is below them; they are taken so without it too.
     #[arg(short, long)]
@@ -81,35 +89,70 @@ impl PutArgs {
             tally.tell(failure, &progress);
         }
         let is_alone = puts.len() == 1 && refused.is_empty();
-        let store_one = async |put: Put| match store(&client, &put, self.format, &condition, &progress).await {
-            Ok(bytes) => Ok(bytes),
-            Err(failure) => Err(failure.about(&put.name)),
-        };
+        let can_go_on = puts.iter().all(|put| put.source != Source::Stdin);
+        let _ = tally.expected().set((puts.len() + refused.len()) as u64);
+        let to = Storing { client, format: self.format, condition, resume: self.resume, progress: progress.clone() };
+        let store_one = async |put: Put| to.store(&put).await.map_err(|failure| failure.about(&put.name));
         let work = async {
             let mut puts = puts;
             if is_alone && let Some(put) = puts.pop() {
-                tally.add(store(&client, &put, self.format, &condition, &progress).await?);
+                tally.add(to.store(&put).await?);
                 return Ok(());
             }
             tally.run(stream::iter(puts).map(Ok), self.jobs, &progress, store_one).await
         };
-        let ended = interruptible(work, async || {}).await;
+        let told = async || {
+            if can_go_on {
+                eprintln!("hint: what was stored stays; run the same again with --resume to go on");
+            }
+        };
+        let ended = interruptible(work, told).await;
         progress.finish_and_clear();
         ended?;
-        eprintln!("{}", if is_alone { tally.summary() } else { tally.summary_with_speed() });
+        let summary = if is_alone { tally.summary() } else { tally.summary_with_speed() };
+        eprintln!("{summary}{}", tally.spared());
         tally.outcome()
     }
 }
 
-async fn store(
-    client: &Client,
-    put: &Put,
+/// How objects are stored.
+struct Storing {
+    client: Client,
     format: Option<Format>,
-    condition: &PutCondition,
-    progress: &ProgressBar,
-) -> Result<u64, Failure> {
-    let body = put.source.open(progress.clone()).await?;
-    Ok(client.put(&put.name, format, condition, body).await?.bytes)
+    condition: PutCondition,
+    resume: bool,
+    progress: ProgressBar,
+}
+
+impl Storing {
+    async fn store(&self, put: &Put) -> Result<Done, Failure> {
+        if self.resume
+            && let Some(bytes) = self.is_there(put).await?
+        {
+            self.progress.inc(bytes);
+            return Ok(Done::Left { bytes });
+        }
+        let body = put.source.open(self.progress.clone()).await?;
+        let stored = self.client.put(&put.name, self.format, &self.condition, body).await?;
+        Ok(Done::Dealt { bytes: stored.object.bytes, there_bytes: stored.there_bytes })
+    }
+
+    /// The length of an object that is there already as a put would make it.
+    async fn is_there(&self, put: &Put) -> Result<Option<u64>, Failure> {
+        let Source::File(path) = &put.source else { return Ok(None) };
+        let there = match self.client.stat(&put.name).await {
+            Ok(manifest) => manifest.object,
+            Err(ClientError::Shoal(Error::NotFound { .. })) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let format = self.format.unwrap_or_else(|| Format::of_name(put.name.as_str()));
+        if put.source.len() != Some(there.bytes) || there.format != format {
+            return Ok(None);
+        }
+        let etag = Etag(there.etag);
+        let Some(hash) = etag.content_hash() else { return Ok(None) };
+        Ok((transfer::hash(path).await? == hash).then_some(there.bytes))
+    }
 }
 
 /// What a put will do.
