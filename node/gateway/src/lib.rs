@@ -50,7 +50,7 @@ pub use server::{Gateway, Serving};
 
 /// The header without which nothing that changes anything is done.
 pub const MARK_HEADER: &str = "x-shoal";
-/// How an object's bytes are read as rows: `parquet`, `csv`, `json`, `text`, `bytes`.
+/// How an object's bytes are read as rows: `parquet`, `csv`, `json`, `text`, `bytes`, `avro`, `arrow`, `gzip`, `zstd`, `bzip2`.
 pub const FORMAT_HEADER: &str = "x-shoal-format";
 /// Which append it is, as 32 hex digits: asked for again under the same id, it is made once.
 pub const APPEND_ID_HEADER: &str = "x-shoal-append-id";

@@ -109,17 +109,36 @@ pub enum Format {
     Csv,
     Json,
     Text,
-    /// Anything else, compressed text among it: no cut means anything.
+    /// Anything else: no cut means anything.
     Bytes,
+    Avro,
+    /// Arrow IPC, file or stream.
+    Arrow,
+    /// Cut after members where they say how long they are (BGZF).
+    Gzip,
+    Zstd,
+    Bzip2,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Parquet, Self::Csv, Self::Json, Self::Text, Self::Bytes];
+    pub const ALL: &[Self] = &[
+        Self::Parquet,
+        Self::Csv,
+        Self::Json,
+        Self::Text,
+        Self::Bytes,
+        Self::Avro,
+        Self::Arrow,
+        Self::Gzip,
+        Self::Zstd,
+        Self::Bzip2,
+    ];
 
     /// By the name's ending: `.parquet`, `.csv`/`.tsv`, `.json`/`.jsonl`/`.ndjson`,
-    /// `.txt`/`.log`/`.text`/`.md`; a compressed name (`.gz`, `.zst`, `.bz2`, `.xz`) is
-    /// [`Format::Bytes`].
+    /// `.txt`/`.log`/`.text`/`.md`, `.avro`, `.arrow`/`.arrows`/`.ipc`/`.feather`;
+    /// of what is compressed the compression: `.gz`/`.bgz`/`.tgz`, `.zst`/`.zstd`,
+    /// `.bz2`. All else is [`Format::Bytes`].
     pub fn of_name(name: &str) -> Self {
         let lower = name.to_ascii_lowercase();
         match lower.rsplit_once('.').map(|(_, ending)| ending) {
@@ -127,6 +146,11 @@ impl Format {
             Some("csv" | "tsv") => Self::Csv,
             Some("json" | "jsonl" | "ndjson") => Self::Json,
             Some("txt" | "log" | "text" | "md") => Self::Text,
+            Some("avro") => Self::Avro,
+            Some("arrow" | "arrows" | "ipc" | "feather") => Self::Arrow,
+            Some("gz" | "bgz" | "tgz") => Self::Gzip,
+            Some("zst" | "zstd") => Self::Zstd,
+            Some("bz2") => Self::Bzip2,
             _ => Self::Bytes,
         }
     }
@@ -136,7 +160,10 @@ impl Format {
     pub const fn grows(self) -> bool {
         match self {
             Self::Csv | Self::Json | Self::Text | Self::Bytes => true,
-            Self::Parquet => false,
+            // Another member, frame or stream.
+            Self::Gzip | Self::Zstd | Self::Bzip2 => true,
+            // They end in a footer, or in an end mark, or have a marker of their own between blocks.
+            Self::Parquet | Self::Avro | Self::Arrow => false,
         }
     }
 
@@ -147,6 +174,11 @@ impl Format {
             Self::Json => "json",
             Self::Text => "text",
             Self::Bytes => "bytes",
+            Self::Avro => "avro",
+            Self::Arrow => "arrow",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
         }
     }
 }
@@ -280,7 +312,7 @@ mod tests {
         assert!("xls".parse::<Format>().unwrap_err().hint().contains("parquet"));
         assert_eq!(Format::of_name("a/B.PARQUET"), Format::Parquet);
         assert_eq!(Format::of_name("a/b.csv"), Format::Csv);
-        assert_eq!(Format::of_name("a/b.csv.gz"), Format::Bytes);
+        assert_eq!(Format::of_name("a/b.csv.gz"), Format::Gzip);
         assert_eq!(Format::of_name("README"), Format::Bytes);
     }
 }

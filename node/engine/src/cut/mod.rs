@@ -6,6 +6,9 @@
 //!   text, JSON lines   after the newline nearest the target
 //!   CSV                the same, but never inside quotes
 //!   Parquet            between row groups; the footer is a chunk of its own
+//!   Avro, Arrow IPC    after a block, after a record batch
+//!   gzip               after a member, where it is BGZF and says how long that is
+//!   zstd, bzip2        after a frame, after a stream
 //!   anything else      at the target
 //! ```
 //!
@@ -19,11 +22,16 @@ mod scan;
 mod spool;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unit_tests;
+mod units;
 
 use shoal_ports::Cutter;
 use shoal_types::Format;
 
-use scan::Rule;
+use records::RecordCutter;
+use scan::{Rule, Scan};
+use units::{UnitScan, Units};
 
 /// How large chunks are, in bytes: `min_bytes <= target_bytes <= max_bytes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +58,23 @@ pub fn cutter(name: &str, format: Format, limits: CutLimits) -> Box<dyn Cutter> 
     let limits = CutLimits { target_bytes, max_bytes, min_bytes: limits.min_bytes.clamp(1, target_bytes) };
     match format {
         Format::Parquet => Box::new(parquet::ParquetCutter::new(name, limits)),
-        Format::Csv => Box::new(records::RecordCutter::new(csv(name), limits)),
-        Format::Json | Format::Text => Box::new(records::RecordCutter::new(Rule::Lines, limits)),
-        Format::Bytes => Box::new(records::RecordCutter::new(Rule::Anywhere, limits)),
+        Format::Csv => by_records(csv(name), limits),
+        Format::Json | Format::Text => by_records(Rule::Lines, limits),
+        Format::Bytes => by_records(Rule::Anywhere, limits),
+        Format::Avro => by_units(units::Avro::default(), limits),
+        Format::Arrow => by_units(units::Arrow::default(), limits),
+        Format::Gzip => by_units(units::Bgzf, limits),
+        Format::Zstd => by_units(units::Zstd::default(), limits),
+        Format::Bzip2 => by_units(units::Bzip2::default(), limits),
     }
+}
+
+fn by_records(rule: Rule, limits: CutLimits) -> Box<dyn Cutter> {
+    Box::new(RecordCutter::new(Scan::new(rule, limits), limits))
+}
+
+fn by_units(units: impl Units + 'static, limits: CutLimits) -> Box<dyn Cutter> {
+    Box::new(RecordCutter::new(UnitScan::new(units, limits), limits))
 }
 
 /// Whether bytes that begin where a record does end where one does.
@@ -62,7 +83,7 @@ pub(crate) fn ends_record(name: &str, format: Format, bytes: &[u8]) -> bool {
         Format::Bytes => true,
         Format::Json | Format::Text => scan::ends_record(Rule::Lines, bytes),
         Format::Csv => scan::ends_record(csv(name), bytes),
-        Format::Parquet => false,
+        Format::Parquet | Format::Avro | Format::Arrow | Format::Gzip | Format::Zstd | Format::Bzip2 => false,
     }
 }
 

@@ -3,25 +3,25 @@ use shoal_ports::{Cut, Cutter};
 use shoal_types::Result;
 
 use super::CutLimits;
-use super::scan::{Rule, Scan};
+use super::scan::Seek;
 
 /// Cuts bytes in which a record's end is seen as it passes.
 ///
 /// Keeps at most one chunk, what is needed to see past its end, and one step.
-pub(super) struct RecordCutter {
+pub(super) struct RecordCutter<S> {
     limits: CutLimits,
-    scan: Scan,
+    scan: S,
     /// From the last cut on.
     buffer: BytesMut,
 }
 
-impl RecordCutter {
+impl<S: Seek> RecordCutter<S> {
     /// A piece is taken in by steps of this size, so that one of many
     /// gigabytes is not copied as a whole.
     const STEP_BYTES: usize = 1 << 20;
 
-    pub(super) fn new(rule: Rule, limits: CutLimits) -> Self {
-        Self { limits, scan: Scan::new(rule, limits), buffer: BytesMut::new() }
+    pub(super) fn new(scan: S, limits: CutLimits) -> Self {
+        Self { limits, scan, buffer: BytesMut::new() }
     }
 
     fn take(&mut self, piece: &[u8]) {
@@ -37,11 +37,11 @@ impl RecordCutter {
 
     fn cut(&mut self, at: usize, cuts: &mut Vec<Cut>) {
         cuts.push(self.buffer.split_to(at).freeze());
-        self.scan.restart();
+        self.scan.restart(at);
     }
 }
 
-impl Cutter for RecordCutter {
+impl<S: Seek> Cutter for RecordCutter<S> {
     fn push(&mut self, mut bytes: Bytes) -> Result<Vec<Cut>> {
         let mut cuts = Vec::new();
         while !bytes.is_empty() {

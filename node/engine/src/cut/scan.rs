@@ -26,6 +26,53 @@ pub(super) fn ends_record(rule: Rule, bytes: &[u8]) -> bool {
     }
 }
 
+/// Seeks where to cut the bytes since the last cut.
+pub(super) trait Seek: Send {
+    /// Where to cut `bytes`, which are those of the last call and more;
+    /// `None` while that depends on what comes, and at the end when they are one chunk.
+    fn cut(&mut self, bytes: &[u8], at_end: bool) -> Option<usize>;
+
+    /// A cut was made there: the bytes of the next call are those behind it.
+    fn restart(&mut self, at: usize);
+}
+
+/// The ends of records about the target that are known so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ends {
+    /// The last one from the minimum to the target.
+    pub(super) before: Option<usize>,
+    /// The first one past the target.
+    pub(super) after: Option<usize>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    Cut(usize),
+    Wait,
+    /// No record ends up to the maximum.
+    Force,
+}
+
+impl Ends {
+    /// Which is nearest the target, of `len` bytes of which all ends up to
+    /// `seen` are known.
+    pub(super) fn choose(self, limits: CutLimits, seen: usize, len: usize, at_end: bool) -> Choice {
+        let CutLimits { target_bytes: target, max_bytes: max, .. } = limits;
+        let after = self.after.filter(|after| *after <= max);
+        let whole = (at_end && len > target && len <= max).then_some(len);
+        let wait_until = |is_known: bool, choice| if is_known { choice } else { Choice::Wait };
+        match (self.before, after.or(whole)) {
+            (Some(before), Some(after)) => Choice::Cut(if target - before <= after - target { before } else { after }),
+            // Whatever ends beyond this is farther from the target.
+            (Some(before), None) if at_end && len > target => Choice::Cut(before),
+            (Some(before), None) => wait_until(seen >= max.min(2 * target - before), Choice::Cut(before)),
+            (None, Some(after)) => Choice::Cut(after),
+            (None, None) => wait_until(seen >= max || len > max && at_end, Choice::Force),
+        }
+    }
+}
+
 /// Seeks the record end nearest the target in the bytes since the last cut.
 ///
 /// Each byte is looked at once; memchr passes over what is of no interest.
@@ -38,39 +85,29 @@ pub(super) struct Scan {
     /// Up to here everything is known.
     seen: usize,
     in_quotes: bool,
-    /// The last record end from the minimum to the target.
-    before: Option<usize>,
-    /// The first record end past the target.
-    after: Option<usize>,
+    ends: Ends,
+}
+
+impl Seek for Scan {
+    fn cut(&mut self, bytes: &[u8], at_end: bool) -> Option<usize> {
+        if self.ends.after.is_none() {
+            self.advance(bytes);
+        }
+        match self.ends.choose(self.limits, self.seen, bytes.len(), at_end) {
+            Choice::Cut(at) => Some(at),
+            Choice::Wait => None,
+            Choice::Force => Some(self.forced(bytes)),
+        }
+    }
+
+    fn restart(&mut self, _: usize) {
+        *self = Self { at_start: false, ..Self::new(self.rule, self.limits) };
+    }
 }
 
 impl Scan {
     pub(super) fn new(rule: Rule, limits: CutLimits) -> Self {
-        Self { rule, limits, at_start: true, seen: 0, in_quotes: false, before: None, after: None }
-    }
-
-    /// A cut was made: what follows is the beginning of a record.
-    pub(super) fn restart(&mut self) {
-        *self = Self { at_start: false, ..Self::new(self.rule, self.limits) };
-    }
-
-    /// Where to cut `bytes`, which are those of the last call and more;
-    /// `None` while that depends on what comes, and at the end when they are one chunk.
-    pub(super) fn cut(&mut self, bytes: &[u8], at_end: bool) -> Option<usize> {
-        let CutLimits { target_bytes: target, max_bytes: max, .. } = self.limits;
-        if self.after.is_none() {
-            self.advance(bytes);
-        }
-        let after = self.after.filter(|after| *after <= max);
-        let whole = (at_end && bytes.len() > target && bytes.len() <= max).then_some(bytes.len());
-        match (self.before, after.or(whole)) {
-            (Some(before), Some(after)) => Some(if target - before <= after - target { before } else { after }),
-            // Whatever ends beyond this is farther from the target.
-            (Some(before), None) if at_end && bytes.len() > target => Some(before),
-            (Some(before), None) => (self.seen >= max.min(2 * target - before)).then_some(before),
-            (None, Some(after)) => Some(after),
-            (None, None) => (self.seen >= max || bytes.len() > max && at_end).then(|| self.forced(bytes)),
-        }
+        Self { rule, limits, at_start: true, seen: 0, in_quotes: false, ends: Ends::default() }
     }
 
     /// No record ends up to the maximum.
@@ -87,7 +124,7 @@ impl Scan {
         match self.rule {
             Rule::Anywhere => {
                 if bytes.len() >= self.limits.target_bytes {
-                    self.before = Some(self.limits.target_bytes);
+                    self.ends.before = Some(self.limits.target_bytes);
                 }
                 self.seen = bytes.len();
             }
@@ -105,7 +142,7 @@ impl Scan {
                 self.note(bytes, self.seen, quote);
                 self.in_quotes = self.opens(bytes, quote, delimiter);
                 self.seen = quote + 1;
-                if self.after.is_some() {
+                if self.ends.after.is_some() {
                     return;
                 }
                 continue;
@@ -144,12 +181,12 @@ impl Scan {
         let CutLimits { target_bytes: target, min_bytes: min, .. } = self.limits;
         let (near, far) = (from.max(min - 1)..to.min(target), from.max(target)..to);
         if let Some(newline) = bytes.get(near.clone()).and_then(|bytes| memrchr(b'\n', bytes)) {
-            self.before = Some(near.start + newline + 1);
+            self.ends.before = Some(near.start + newline + 1);
         }
-        if self.after.is_none()
+        if self.ends.after.is_none()
             && let Some(newline) = bytes.get(far.clone()).and_then(|bytes| memchr(b'\n', bytes))
         {
-            self.after = Some(far.start + newline + 1);
+            self.ends.after = Some(far.start + newline + 1);
         }
     }
 }

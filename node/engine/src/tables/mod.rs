@@ -123,7 +123,13 @@ pub(crate) async fn open_table(
             Format::Csv => csv(first),
             Format::Json => Reader::Json,
             Format::Text => Reader::Lines { with_file: false },
-            Format::Bytes => {
+            format @ (Format::Avro | Format::Arrow) => {
+                return Err(Error::invalid(
+                    format!("{} is {}, which cannot be queried yet", first.name, format.as_str()),
+                    "store it as Parquet, CSV or JSON lines too",
+                ));
+            }
+            Format::Bytes | Format::Gzip | Format::Zstd | Format::Bzip2 => {
                 return Err(Error::invalid(
                     format!("{} has no format that can be queried", first.name),
                     "say how to read it: read_parquet('…'), read_csv('…'), read_json('…') or read_text('…')",
@@ -141,7 +147,7 @@ fn format_of(pin: &Pin) -> Format {
     match &pin.source {
         // A put may have named the format; a compressed object has that of the name within.
         crate::pins::PinSource::Object(manifest) if compression == Compression::None => match manifest.format {
-            Format::Bytes => by_name,
+            Format::Bytes | Format::Gzip | Format::Zstd | Format::Bzip2 => by_name,
             format => format,
         },
         _ => by_name,

@@ -125,6 +125,10 @@ const fn content_type(format: Format) -> &'static str {
         Format::Csv => "text/csv; charset=utf-8",
         Format::Json => "application/x-ndjson",
         Format::Text => "text/plain; charset=utf-8",
-        Format::Bytes => "application/octet-stream",
+        // Arrow files and streams have types of their own, and which it is is not known here.
+        Format::Bytes | Format::Arrow | Format::Avro => "application/octet-stream",
+        Format::Gzip => "application/gzip",
+        Format::Zstd => "application/zstd",
+        Format::Bzip2 => "application/x-bzip2",
     }
 }
