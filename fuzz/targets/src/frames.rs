@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shoal_placement::{PlacementKey, layout_owners};
 use shoal_types::{
-    AppendId, Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue, ObjectName, PeerId, RegisterEntry, Request, Response, ScrubProgress, TaskReport, wire,
+    AppendId, Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue, ObjectName, PeerId,
+    RegisterEntry, Request, Response, ScrubProgress, TaskReport, wire,
 };
 
 use crate::memory;

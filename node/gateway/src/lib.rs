@@ -5,7 +5,7 @@
 //!   GET    /v1/objects?prefix=&after=&limit=
 //!   GET    /v1/objects/BUCKET/KEY       bytes (Range, If-Range, If-None-Match)
 //!   HEAD   /v1/objects/BUCKET/KEY
-//!   PUT    /v1/objects/BUCKET/KEY       (If-None-Match: *, If-Match, x-shoal-format)
+//!   PUT    /v1/objects/BUCKET/KEY       (If-None-Match: *, If-Match, x-shoal-format); what was there already is told
 //!   POST   /v1/objects/BUCKET/KEY       appends (If-Match, x-shoal-append-id)
 //!   DELETE /v1/objects/BUCKET/KEY
 //!   GET    /v1/manifests/BUCKET/KEY     what is known of an object, its chunks included

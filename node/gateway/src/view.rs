@@ -15,6 +15,7 @@ pub use examination::ExaminationView;
 pub use health::{ConditionView, DiskView, HealthProgressView, HealthView, LastScrubView, MemberHealthView};
 pub use job::{EventView, JobStateView, JobView, TimedEvent};
 pub use moving::{MeshMovingView, MovingView};
-pub use object::{ChunkView, ManifestView, ObjectPage, ObjectView};
+
+pub use object::{ChunkView, ManifestView, ObjectPage, ObjectView, StoredView};
 pub use scrub::{MemberScrubView, ScrubView};
 pub use status::{LayoutMemberView, LayoutView, MemberView, StatusView};

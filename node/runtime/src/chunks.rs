@@ -23,17 +23,28 @@ pub(crate) const CHUNK_BYTES_MAX: u32 = 64 << 20;
 /// How often the owners of a chunk are asked while one of them is busy.
 const BUSY_TRIES: u32 = 100;
 
+/// Of a chunk of so many bytes an owner is asked whether it has it before it
+/// is sent: below, the question costs as much as the chunk.
+const ASKED_BYTES_MIN: usize = 64 << 10;
+
 /// Tries at one owner that answers but does not take the chunk.
 const TRIES: u32 = 3;
 
-/// Keeps a chunk on its owners. Returns when every live one has it synced:
+/// A chunk that is on its owners.
+pub(crate) struct Kept {
+    pub(crate) id: ChunkId,
+    /// Whether it was there before, on all of them.
+    pub(crate) was_there: bool,
+}
+
+/// Keeps a chunk on its owners; who has it already is not sent it. Returns when every live one has it synced:
 /// R of them, or all there are. An owner that is away is stood in for by the
 /// next in rank, so that there are R copies whoever is missing.
 ///
 /// Fails with the first cause when a peer that is there does not take its copy
 /// (a full disk) and nobody can stand in for it; and when fewer than two
 /// copies (one in a mesh of one) could be made at all.
-pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId> {
+pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<Kept> {
     let hashed = bytes.clone();
     let chunk = context.blocking(move || Ok(ChunkId::of(&hashed))).await?;
     let layout = context.require_layout()?;
@@ -47,6 +58,7 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
     let mut live = owning().count() - passed_by.len();
     let mut have: BTreeSet<PeerId> = BTreeSet::new();
     let mut cause = None;
+    let mut was_there = true;
     loop {
         let mut missing = layout.owners_where(chunk, replicas, |peer| !passed_by.contains(&peer));
         missing.retain(|owner| !have.contains(owner));
@@ -55,11 +67,12 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
         }
         let sent = join_all(missing.into_iter().map(|owner| {
             let bytes = bytes.clone();
-            async move { (owner, send(context, owner, chunk, bytes).await) }
+            async move { (owner, bring(context, owner, chunk, bytes).await) }
         }));
         for (owner, result) in sent.await {
             match result {
-                Ok(()) => {
+                Ok(had_it) => {
+                    was_there &= had_it;
                     have.insert(owner);
                 }
                 Err(_) if context.has_planted(Planted::FailedCopyCounts) => {
@@ -78,7 +91,7 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
     }
     let needed = 2.min(replicas).min(layout.members.len()).max(replicas.min(live));
     match cause {
-        _ if have.len() >= needed => Ok(chunk),
+        _ if have.len() >= needed => Ok(Kept { id: chunk, was_there }),
         Some(cause @ (Error::DiskFull { .. } | Error::DiskFailed { .. } | Error::Busy { .. })) => Err(cause),
         Some(_) | None => Err(Error::NoQuorum {
             what: format!("chunk {}", chunk.short()),
@@ -86,6 +99,25 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<ChunkId>
             needed: needed as u32,
         }),
     }
+}
+
+/// Brings a chunk to an owner; whether it was there before.
+async fn bring(context: &Arc<Context>, owner: PeerId, chunk: ChunkId, bytes: Bytes) -> Result<bool> {
+    if bytes.len() >= ASKED_BYTES_MIN {
+        // Whoever does not answer, or does not know the question, is sent it.
+        match context.call(owner, Request::ChunkWanted { chunk }).await {
+            Ok(Response::Has(has)) if has == [true] => return Ok(true),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    send(context, owner, chunk, bytes).await.map(|()| false)
+}
+
+/// Whether a put can count on the copy of a chunk here.
+pub(crate) async fn wanted(context: &Arc<Context>, chunk: ChunkId) -> Result<bool> {
+    // It is read as a whole, as one that comes is written.
+    let _permit = context.inbound_chunks.acquire().await.map_err(|_| context.not_ready("it is stopping"))?;
+    surplus::keep_what_is_here(context, chunk).await
 }
 
 /// Brings a chunk to one peer, this one perhaps; it is synced there on `Ok`.

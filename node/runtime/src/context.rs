@@ -19,8 +19,9 @@ use crate::jobs::Jobs;
 use crate::layouts::{LayoutMsg, Stranger};
 use crate::members::{MemberTable, MembersMsg};
 use crate::moving::Progress;
+
 use crate::names::Turns;
-use crate::objects::Turns;
+use crate::objects::AppendTurns;
 use crate::placed::Placed;
 use crate::published::Published;
 use crate::registers::{Fence, RegistersMsg};
@@ -75,7 +76,7 @@ pub(crate) struct Context {
     pub(crate) fence: Mutex<Fence>,
     /// Whether somebody has this peer scrub all of its copies now.
     pub(crate) scrub_turn: AtomicBool,
-    pub(crate) append_turns: Turns,
+    pub(crate) append_turns: AppendTurns,
     stranger: Mutex<Option<Stranger>>,
     /// What this peer says of itself.
     info: Mutex<Arc<PeerInfo>>,
@@ -112,7 +113,7 @@ impl Context {
             turns: Turns::default(),
             fence: Mutex::default(),
             scrub_turn: AtomicBool::new(false),
-            append_turns: Turns::default(),
+            append_turns: AppendTurns::default(),
             stranger: Mutex::new(None),
             info: Mutex::new(Arc::new(config.info.clone())),
             role_turn: AsyncMutex::new(()),

@@ -53,6 +53,7 @@ pub use doctor::Examination;
 pub use gauges::Gauge;
 pub use health::{Checkup, CheckupUpdate, MemberCheck};
 pub use members::next_incarnation;
+pub use objects::Stored;
 pub use peer::{Answer, Peer, PutCondition, Update};
 pub use planted::{Planted, UnknownBug};
 pub use role::remembered_role;

@@ -69,7 +69,7 @@ impl Standing {
 
 /// What a name stands for now.
 pub(crate) async fn standing(context: &Arc<Context>, name: &ObjectName) -> Result<Standing> {
-    Standing::of(operate(context, name, |_| Decision::Leave).await?.value)
+    Standing::of(settle(context, name).await?)
 }
 
 /// What became of an append.
@@ -93,8 +93,9 @@ pub(crate) async fn swap(
     id: AppendId,
 ) -> Result<Swapped> {
     let value = wire::encode(&NameValue::Appended { manifest: written.clone(), appends })?;
-    let outcome = operate(context, name, |found| {
-        if found == before.value.as_ref() {
+    let before = before.value.clone();
+    let change = move |found: Option<&Bytes>| {
+        if found == before.as_ref() {
             return Decision::Write(Some(value.clone()));
         }
         // An earlier round of this very append, of which nobody heard.
@@ -102,8 +103,8 @@ pub(crate) async fn swap(
             Ok(found) if found.appends.contains(id) => Decision::Leave,
             Ok(_) | Err(_) => Decision::Refuse,
         }
-    })
-    .await?;
+    };
+    let outcome = turns::take(context, name, Box::new(change)).await?;
     match outcome.ending {
         Ending::Written => Ok(Swapped::Written),
         Ending::Left => match Standing::of(outcome.value)?.manifest {

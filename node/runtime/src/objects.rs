@@ -21,10 +21,20 @@ use crate::names;
 use crate::peer::PutCondition;
 pub(crate) use append::append;
 use sending::Sending;
-pub(crate) use turns::Turns;
+pub(crate) use turns::AppendTurns;
 
 /// Chunks that are fetched ahead of the reader.
 const READ_AHEAD: usize = 2;
+
+/// An object that was put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub manifest: Manifest,
+    /// Bytes of chunks that were on all of their owners before, and were not
+    /// sent again: of a put that was interrupted, or of the same content
+    /// under another name.
+    pub there_bytes: u64,
+}
 
 /// What is known of an object while its bytes come in.
 struct Intake {
@@ -60,7 +70,7 @@ pub(crate) async fn put(
     format: Format,
     condition: PutCondition,
     mut body: BoxStream<'static, Result<Bytes>>,
-) -> Result<Manifest> {
+) -> Result<Stored> {
     let mut intake = Intake {
         cutter: context.ports.compute.cutter(name.as_str(), format),
         blake3: blake3::Hasher::new(),
@@ -109,7 +119,7 @@ pub(crate) async fn put(
             }
         }
     }
-    let chunks = sending.finish().await?;
+    let (chunks, there_bytes) = sending.finish().await?;
     let manifest = Manifest {
         bytes: intake.bytes,
         etag: Etag(intake.blake3.finalize().to_hex().to_string()),
@@ -120,7 +130,7 @@ pub(crate) async fn put(
         inline: intake.head.map(BytesMut::freeze),
     };
     names::write(context, &name, &manifest, &condition).await?;
-    Ok(manifest)
+    Ok(Stored { manifest, there_bytes })
 }
 
 /// Makes `to` stand for the content that `from` stands for at that moment, or

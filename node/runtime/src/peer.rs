@@ -19,6 +19,7 @@ use crate::doctor::{self, Examination};
 use crate::gauges::{self, Gauge};
 use crate::health::{self, CheckupUpdate};
 use crate::members::MembersMsg;
+use crate::objects::Stored;
 use crate::scrub::{self, ScrubUpdate};
 use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
 use crate::{jobs, moving, names, objects, secrets, status};
@@ -87,7 +88,8 @@ impl Peer {
     }
 
     /// Stores `body` under `name`; returns when every live owner has each
-    /// chunk synced and the name is decided. On an error the name stands for
+    /// chunk synced and the name is decided. Chunks that owners have already
+    /// are not sent again. On an error the name stands for
     /// what it did before.
     pub async fn put(
         &self,
@@ -95,7 +97,7 @@ impl Peer {
         format: Format,
         condition: PutCondition,
         body: BoxStream<'static, Result<Bytes>>,
-    ) -> Result<Manifest> {
+    ) -> Result<Stored> {
         objects::put(&self.context, name, format, condition, body).await
     }
 

@@ -69,6 +69,7 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;
             Ok(Response::Has(has))
         }
+        Request::ChunkWanted { chunk } => chunks::wanted(context, chunk).await.map(|has| Response::Has(vec![has])),
         Request::Examine { addresses } => doctor::examined(context, addresses).await.map(Response::Examined),
         Request::SecretsLearn(theirs) => {
             secrets::learn(context, &theirs).await?;

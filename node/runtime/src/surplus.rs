@@ -108,6 +108,27 @@ pub(crate) async fn keep(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) -
         .await
 }
 
+/// Whether a put can count on a copy that is here as on one that it brings:
+/// it is whole, and from now on as wanted as one that has just come. Reads it.
+///
+/// The put says so before there is a manifest that lists the chunk. So to ask
+/// is to use it: whoever collects chunks that no manifest lists must take this
+/// question for a copy that was made at that moment.
+pub(crate) async fn keep_what_is_here(context: &Arc<Context>, chunk: ChunkId) -> Result<bool> {
+    while !context.surplus.begin(chunk) {
+        context.ports.clock.sleep(context.config.timing.tick).await;
+    }
+    let ending = context.clone();
+    let store = context.ports.store.clone();
+    context
+        .blocking(move || {
+            let found = store.chunk_get(chunk, None);
+            ending.surplus.end(chunk);
+            Ok(found?.is_some())
+        })
+        .await
+}
+
 /// Looks for copies to let go of, for as long as the peer lives.
 pub(crate) async fn run(context: Arc<Context>) {
     let mut before = None;

@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    append, bench, cat, completions, cp, demo, dev, doctor, du, find, generate, get, health, invite, job, leave, ls, mv, put, rm, scrub, secret, sim, sql, stat, status, up, weight, zone,
+    append, bench, cat, completions, cp, demo, dev, doctor, du, find, generate, get, health, invite, job, leave, ls,
+    mv, put, rm, scrub, secret, sim, sql, stat, status, up, weight, zone,
 };
 use crate::failure::Failure;
 

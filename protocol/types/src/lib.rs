@@ -10,8 +10,8 @@
 //! The crate decides nothing and touches nothing: no clock, socket, disk,
 //! task or randomness.
 
-mod condition;
 mod append;
+mod condition;
 mod error;
 mod ids;
 mod job;
@@ -26,8 +26,8 @@ mod rpc;
 mod secret;
 pub mod wire;
 
-pub use condition::{DiskState, LastScrub, PeerCondition, ScrubProgress};
 pub use append::Appends;
+pub use condition::{DiskState, LastScrub, PeerCondition, ScrubProgress};
 pub use error::{Error, ErrorClass, Result};
 pub use ids::{AppendId, ChunkId, FragmentId, JobId, MeshId, ParseIdError, PeerId, StageId, TaskId};
 pub use job::{

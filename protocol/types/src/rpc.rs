@@ -91,6 +91,13 @@ pub enum Request {
     Moving,
     /// How the receiver's disk is, and the copies on it.
     Condition,
+    /// Whether the receiver has this chunk whole and synced, for a put that
+    /// counts on a yes as on a copy that it brought itself: unlike
+    /// [`Request::ChunkHas`] it is a use of the chunk, and no mere look.
+    /// Answered by [`Response::Has`] of one.
+    ChunkWanted {
+        chunk: ChunkId,
+    },
 }
 
 /// The answer to a [`Request`] of the same name.

@@ -40,8 +40,8 @@ impl World {
                         && let Ok(name) = ObjectName::new(name.clone())
                     {
                         let body = Box::pin(stream::once(std::future::ready(Ok(bytes.clone()))));
-                        if let Ok(manifest) = peer.put(name.clone(), Format::Bytes, PutCondition::Always, body).await {
-                            world.promised(&name, &manifest);
+                        if let Ok(stored) = peer.put(name.clone(), Format::Bytes, PutCondition::Always, body).await {
+                            world.promised(&name, &stored.manifest);
                             return;
                         }
                     }

@@ -111,8 +111,8 @@ impl World {
         let pieces: Vec<Result<Bytes>> = bytes.chunks(4096).map(|piece| Ok(bytes.slice_ref(piece))).collect();
         let body = stream::iter(pieces).boxed();
         match peer.put(name.clone(), Format::Bytes, condition.clone(), body).await {
-            Ok(manifest) => {
-                self.promised(&name, &manifest);
+            Ok(stored) => {
+                self.promised(&name, &stored.manifest);
                 Outcome::Done { was_there: true }
             }
             Err(Error::Conflict { found, .. }) if condition != PutCondition::Always && !is_unsure(&found) => {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Serialize;
 use shoal_types::{
-    AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobEvent, JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, OutputId, PeerCondition, PeerId, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, ScrubProgress, StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
+    AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format, FragmentId, Gossip,
+    InputPin, JobEvent, JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue,
+    OutputId, PeerCondition, PeerId, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request,
+    Response, ScrubProgress, StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
 };
 
 fn peer(n: u8) -> PeerId {
@@ -120,6 +123,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
         Request::Moving,
         Request::Condition,
+        Request::ChunkWanted { chunk: ChunkId::of(b"x") },
     ])
 }
 

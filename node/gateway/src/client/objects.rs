@@ -13,7 +13,7 @@ use shoal_types::{AppendId, Error, Etag, Format, ObjectName};
 use super::{Client, ClientError, Result};
 use crate::condition::strong_tag;
 use crate::routes::CopyRequest;
-use crate::view::{ManifestView, ObjectPage, ObjectView};
+use crate::view::{ManifestView, ObjectPage, ObjectView, StoredView};
 use crate::{APPEND_ID_HEADER, FORMAT_HEADER};
 
 /// A page of names.
@@ -29,7 +29,7 @@ impl Client {
         format: Option<Format>,
         condition: &PutCondition,
         body: impl Stream<Item = std::result::Result<Bytes, Error>> + Send + 'static,
-    ) -> Result<ObjectView> {
+    ) -> Result<StoredView> {
         let request = self.request(Method::PUT, self.object_url("objects", name));
         self.send_body(conditional(request, condition), format, body).await
     }

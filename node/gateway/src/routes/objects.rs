@@ -10,13 +10,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use serde::Deserialize;
-use shoal_runtime::Peer;
+use serde::{Deserialize, Serialize};
+use shoal_runtime::{Peer, Stored};
 use shoal_types::{Error, Format, ObjectName, ParseIdError, Result};
 use tokio::sync::Mutex;
 
 use crate::reply::Failure;
-use crate::view::{ManifestView, ObjectPage, ObjectView};
+use crate::view::{ManifestView, ObjectPage, ObjectView, StoredView};
 use crate::{APPEND_ID_HEADER, FORMAT_HEADER, condition};
 
 /// Names in one page of a listing, at most and by default.
@@ -66,7 +66,7 @@ pub(crate) async fn put(
 ) -> Result<Response, Failure> {
     let body = Arc::new(Mutex::new(body.into_data_stream()));
     match put_object(&peer, name, &headers, read(body.clone())).await {
-        Ok(object) => described(StatusCode::CREATED, object),
+        Ok(stored) => described(StatusCode::CREATED, &stored.object.etag, &stored),
         Err(error) => {
             tokio::spawn(drain(body));
             Err(error.into())
@@ -79,12 +79,12 @@ async fn put_object(
     name: String,
     headers: &HeaderMap,
     body: BoxStream<'static, Result<Bytes>>,
-) -> Result<ObjectView> {
+) -> Result<StoredView> {
     let name = ObjectName::new(name)?;
     let condition = condition::of_put(headers)?;
     let format = format_of(headers)?.unwrap_or_else(|| Format::of_name(name.as_str()));
-    let manifest = peer.put(name.clone(), format, condition, body).await?;
-    Ok(ObjectView::new(&name, &manifest))
+    let Stored { manifest, there_bytes } = peer.put(name.clone(), format, condition, body).await?;
+    Ok(StoredView { object: ObjectView::new(&name, &manifest), there_bytes })
 }
 
 /// `POST /v1/objects/NAME`: 200 once the body is behind what there was. The
@@ -97,7 +97,7 @@ pub(crate) async fn append(
 ) -> Result<Response, Failure> {
     let body = Arc::new(Mutex::new(body.into_data_stream()));
     match append_to(&peer, name, &headers, read(body.clone())).await {
-        Ok(object) => described(StatusCode::OK, object),
+        Ok(object) => described(StatusCode::OK, &object.etag, &object),
         Err(error) => {
             tokio::spawn(drain(body));
             Err(error.into())
@@ -128,11 +128,11 @@ fn format_of(headers: &HeaderMap) -> Result<Option<Format>> {
     headers.get(FORMAT_HEADER).map(|value| value.to_str().unwrap_or("").parse()).transpose()
 }
 
-/// An object as an answer, its ETag as a header too.
-fn described(status: StatusCode, object: ObjectView) -> Result<Response, Failure> {
-    let etag = HeaderValue::try_from(format!("\"{}\"", object.etag))
+/// What was written as an answer, its ETag as a header too.
+fn described(status: StatusCode, etag: &str, written: &impl Serialize) -> Result<Response, Failure> {
+    let etag = HeaderValue::try_from(format!("\"{etag}\""))
         .map_err(|error| Error::bug(format!("an etag that is no header: {error}")))?;
-    Ok((status, [(header::ETAG, etag)], Json(object)).into_response())
+    Ok((status, [(header::ETAG, etag)], Json(written)).into_response())
 }
 
 /// `DELETE /v1/objects/NAME`: 204, or 404 when there was none; with `If-Match`

@@ -38,6 +38,16 @@ impl From<&ObjectEntry> for ObjectView {
     }
 }
 
+/// An object that was put.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredView {
+    #[serde(flatten)]
+    pub object: ObjectView,
+    /// Bytes that its owners had already, and that were not sent again.
+    #[serde(default)]
+    pub there_bytes: u64,
+}
+
 /// A page of a listing, in byte order of the names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectPage {

@@ -64,7 +64,7 @@ impl Addition {
         Ok(Self {
             format,
             head: parts.head.unwrap_or_default(),
-            rest: parts.rest.finish().await?,
+            rest: parts.rest.finish().await?.0,
             bytes,
             blake3: blake3.finalize(),
             md5: md5.finalize().to_vec(),

@@ -3,21 +3,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
-use shoal_types::{ChunkId, ChunkRef, Error, Result};
+use shoal_types::{ChunkRef, Error, Result};
 
-use crate::chunks;
+use crate::chunks::{self, Kept};
 use crate::context::Context;
 
 /// Chunks of one put, several on their way at once, listed in order.
 pub(super) struct Sending {
     context: Arc<Context>,
-    on_their_way: VecDeque<(u32, oneshot::Receiver<Result<ChunkId>>)>,
+    on_their_way: VecDeque<(u32, oneshot::Receiver<Result<Kept>>)>,
     chunks: Vec<ChunkRef>,
+    there_bytes: u64,
 }
 
 impl Sending {
     pub(super) fn new(context: &Arc<Context>) -> Self {
-        Self { context: context.clone(), on_their_way: VecDeque::new(), chunks: Vec::new() }
+        Self { context: context.clone(), on_their_way: VecDeque::new(), chunks: Vec::new(), there_bytes: 0 }
     }
 
     pub(super) async fn push(&mut self, cut: Bytes) -> Result<()> {
@@ -37,16 +38,20 @@ impl Sending {
 
     async fn take_one(&mut self) -> Result<()> {
         if let Some((bytes, result)) = self.on_their_way.pop_front() {
-            let id = result.await.map_err(|_| self.context.not_ready("it is stopping"))??;
+            let Kept { id, was_there } = result.await.map_err(|_| self.context.not_ready("it is stopping"))??;
             self.chunks.push(ChunkRef { id, bytes });
+            if was_there {
+                self.there_bytes += u64::from(bytes);
+            }
         }
         Ok(())
     }
 
-    pub(super) async fn finish(mut self) -> Result<Vec<ChunkRef>> {
+    /// All of them in order, and the bytes of those that were on their owners before.
+    pub(super) async fn finish(mut self) -> Result<(Vec<ChunkRef>, u64)> {
         while !self.on_their_way.is_empty() {
             self.take_one().await?;
         }
-        Ok(self.chunks)
+        Ok((self.chunks, self.there_bytes))
     }
 }

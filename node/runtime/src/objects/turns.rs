@@ -7,15 +7,15 @@ const TURNS: usize = 64;
 
 /// Appends to one name go one after another where they come through one peer:
 /// they would only be in each other's way.
-pub(crate) struct Turns([Mutex<()>; TURNS]);
+pub(crate) struct AppendTurns([Mutex<()>; TURNS]);
 
-impl Default for Turns {
+impl Default for AppendTurns {
     fn default() -> Self {
         Self(std::array::from_fn(|_| Mutex::new(())))
     }
 }
 
-impl Turns {
+impl AppendTurns {
     /// Waits for the turn of a name, which is held until the guard is dropped.
     pub(crate) async fn of(&self, name: &ObjectName) -> MutexGuard<'_, ()> {
         let hash = blake3::hash(name.as_str().as_bytes());

@@ -35,8 +35,8 @@ impl Served {
 
     async fn put(&self, name: &str, condition: PutCondition, bytes: &[u8]) -> Result<String, ClientError> {
         let body = stream::iter([Ok(Bytes::copy_from_slice(bytes))]);
-        let object = self.client.put(&name.parse().unwrap(), Some(Format::Bytes), &condition, body).await?;
-        Ok(object.etag)
+        let stored = self.client.put(&name.parse().unwrap(), Some(Format::Bytes), &condition, body).await?;
+        Ok(stored.object.etag)
     }
 
     async fn get(&self, name: &str) -> Result<Vec<u8>, ClientError> {

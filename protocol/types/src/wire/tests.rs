@@ -4,7 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin, JobId, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId, PeerCondition, PeerId, PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, RoleChange, ScrubProgress, SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
+    AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin,
+    JobId, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId, PeerCondition, PeerId,
+    PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, RoleChange,
+    ScrubProgress, SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -123,6 +126,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::IsEmpty,
         Request::Moving,
         Request::Condition,
+        Request::ChunkWanted { chunk: ChunkId::of(b"x") },
     ] {
         check(request);
     }

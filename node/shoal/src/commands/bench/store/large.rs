@@ -21,8 +21,8 @@ pub(super) async fn put(clients: &[Client], scratch: &Scratch) -> Result<(Durati
     let chunks = stream::iter(asked(clients, scratch)?)
         .map(async |(client, name, file)| {
             let body = Source::File(file.to_path_buf()).open(ProgressBar::hidden()).await?;
-            let object = client.put(&name, None, &PutCondition::Always, body).await?;
-            Ok::<_, Failure>(object.chunks as u64)
+            let stored = client.put(&name, None, &PutCondition::Always, body).await?;
+            Ok::<_, Failure>(stored.object.chunks as u64)
         })
         .buffer_unordered(LARGE_AT_ONCE)
         .try_fold(0, |sum, chunks| async move { Ok(sum + chunks) })

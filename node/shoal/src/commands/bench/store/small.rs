@@ -102,5 +102,5 @@ pub(super) async fn put(
     let mut bytes = vec![0; OBJECT_BYTES];
     bytes[..size_of::<u64>()].copy_from_slice(&content.to_le_bytes());
     let body = stream::iter([Ok(Bytes::from(bytes))]);
-    Ok(Etag(client.put(name, None, condition, body).await?.etag))
+    Ok(Etag(client.put(name, None, condition, body).await?.object.etag))
 }
