@@ -7,6 +7,8 @@ mod jobs;
 mod layouts;
 mod registers;
 
+use shoal_types::ChunkId;
+
 pub(crate) use copies::{Copies, Damage};
 pub(crate) use history::{History, Kind as OperationKind, Operation, OperationId, Outcome};
 pub(crate) use jobs::{JobEnd, JobRecord, Jobs, Run};
@@ -31,4 +33,12 @@ pub(crate) struct Looks {
     pub(crate) chunks: u64,
     /// Chunks and registers that were looked for.
     pub(crate) kept: u64,
+}
+
+impl Ledger {
+    /// Whether a chunk that clients were promised is still to be kept: some
+    /// name that they know it by lists it now.
+    pub(crate) fn is_wanted(&self, chunk: ChunkId) -> bool {
+        self.copies.names(chunk).any(|name| self.registers.lists(name, chunk))
+    }
 }

@@ -74,6 +74,8 @@ impl Bug {
             Planted::LayoutNotKept => case(scenario!("restart"), &["same-owners"], 1, 12),
             Planted::FailedCopyCounts => case(scenario!("deaths"), &["durable"], 1, 12),
             Planted::ShedsUnasked => case(scenario!("shares-change"), &["durable"], 1, 12),
+            Planted::CollectsAtOnce => case(scenario!("collected"), &["durable"], 1, 12),
+            Planted::CollectsUnasked => case(scenario!("collected"), &["durable"], 1, 12),
             Planted::ForgetsOwnWrite => case(scenario!("many-moves"), &["linearizable"], 1001, 24),
         }
     }

@@ -100,6 +100,7 @@ pub struct Wires {
 pub struct Times {
     pub repair_delay: Span,
     pub repair_interval: Span,
+    pub grace: Span,
     pub scrub: Span,
 }
 
@@ -183,6 +184,7 @@ impl Default for Times {
         Self {
             repair_delay: Span(real.repair_delay),
             repair_interval: Span(real.repair_interval),
+            grace: Span(real.grace),
             scrub: Span(real.scrub),
         }
     }

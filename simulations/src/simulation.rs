@@ -147,6 +147,7 @@ impl Simulation {
         let timing = Timing {
             repair_delay: scenario.timing.repair_delay.0,
             repair_interval: scenario.timing.repair_interval.0,
+            grace: scenario.timing.grace.0,
             scrub: scenario.timing.scrub.0,
             ..Timing::default()
         };

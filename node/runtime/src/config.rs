@@ -73,6 +73,12 @@ pub struct Timing {
     /// In so long each peer reads each of its copies once, to find what has
     /// rotted. Days to months: it costs the whole disk's bytes each time.
     pub scrub: Duration,
+    /// A chunk that no object lists any more, and nobody uses, is deleted so
+    /// long after that was found out first, and no longer than twice that after
+    /// it happened. Nothing that is under way may take half as long between
+    /// bringing its chunks and listing them. At least some calls; minutes to
+    /// days. The same at all peers: one counts on how long the others wait.
+    pub grace: Duration,
     /// How often membership and layout look whether something is to be done. 50–1000 ms.
     pub tick: Duration,
     /// A call between peers. 1–10 s.
@@ -91,6 +97,7 @@ impl Default for Timing {
             repair_delay: Duration::from_secs(60),
             repair_interval: Duration::from_secs(60),
             scrub: Duration::from_secs(7 * 24 * 3600),
+            grace: Duration::from_secs(3600),
             tick: Duration::from_millis(200),
             call: Duration::from_secs(3),
             name: Duration::from_secs(10),

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use crate::chunks::ChunkCache;
 use crate::config::PeerConfig;
 use crate::gauges::Levels;
+use crate::in_use::InUse;
 use crate::jobs::Jobs;
 use crate::layouts::{LayoutMsg, Stranger};
 use crate::members::{MemberTable, MembersMsg};
@@ -70,6 +71,8 @@ pub(crate) struct Context {
     /// How far it is with that.
     pub(crate) progress: Progress,
     pub(crate) surplus: Surplus,
+    /// Chunks that jobs and readers here use.
+    pub(crate) in_use: InUse,
     /// Whose turn it is to change a name.
     pub(crate) turns: Turns,
     /// The layout under which registers are operated here.
@@ -110,6 +113,7 @@ impl Context {
             synced: Mutex::new(None),
             progress: Progress::default(),
             surplus: Surplus::default(),
+            in_use: InUse::default(),
             turns: Turns::default(),
             fence: Mutex::default(),
             scrub_turn: AtomicBool::new(false),

@@ -191,7 +191,9 @@ impl State {
         self.fragments =
             plan.stages.iter().map(|stage| (FragmentId::of(&stage.fragment), stage.fragment.clone())).collect();
         self.buckets = plan.stages.iter().map(|stage| stage.buckets).collect();
-        self.context.jobs.planned(self.id, self.fragments.iter().cloned().collect());
+        let scanned = plan.stages.iter().flat_map(|stage| stage.chunks.iter().flatten().copied()).collect();
+        let hold = self.context.in_use.hold(scanned);
+        self.context.jobs.planned(self.id, self.fragments.iter().cloned().collect(), hold);
         self.job = Some(job);
         self.state = JobState::Running;
         self.happened(JobEvent::Planned { stages: stages as u32, tasks });

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::context::{Context, lock};
 use crate::coordinator::{Coordinator, CoordinatorMsg, Start};
+use crate::in_use::Hold;
 use crate::peer::{Answer, Update};
 
 /// Frames of an answer that wait for a slow reader.
@@ -30,6 +31,8 @@ pub(crate) enum Work {
 struct Running {
     actor: ActorRef<CoordinatorMsg>,
     fragments: Arc<BTreeMap<FragmentId, Bytes>>,
+    /// What it scans.
+    _hold: Option<Arc<Hold>>,
 }
 
 #[derive(Default)]
@@ -99,9 +102,10 @@ impl Jobs {
         lock(&self.inner).running.get(&job)?.fragments.get(&fragment).cloned()
     }
 
-    pub(crate) fn planned(&self, job: JobId, fragments: BTreeMap<FragmentId, Bytes>) {
+    pub(crate) fn planned(&self, job: JobId, fragments: BTreeMap<FragmentId, Bytes>, hold: Hold) {
         if let Some(running) = lock(&self.inner).running.get_mut(&job) {
             running.fragments = Arc::new(fragments);
+            running._hold = Some(Arc::new(hold));
         }
     }
 
@@ -150,7 +154,7 @@ pub(crate) fn start(context: &Arc<Context>, work: Work) -> Result<Answer> {
     let mut inner = lock(&context.jobs.inner);
     let (actor, _) = ActorRuntime::spawn_linked_instant(None, Coordinator, start, supervisor)
         .map_err(|error| Error::bug(format!("a coordinator does not start: {error}")))?;
-    inner.running.insert(id, Running { actor: actor.clone(), fragments: Arc::default() });
+    inner.running.insert(id, Running { actor: actor.clone(), fragments: Arc::default(), _hold: None });
     drop(inner);
     Ok(Answer { job: id, updates: updates(context.me, event_stream, frame_stream, actor) })
 }

@@ -15,6 +15,7 @@
 //! [`Peer`] is the handle by which the gateway and the binary speak to all of it.
 
 mod chunks;
+mod collect;
 mod config;
 mod context;
 mod coordinator;
@@ -22,6 +23,7 @@ mod disk;
 mod doctor;
 mod gauges;
 mod health;
+mod in_use;
 mod jobs;
 mod layouts;
 mod members;

@@ -4,6 +4,7 @@ mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -13,6 +14,7 @@ use shoal_types::{
     RegisterEntry, RegisterKey, Request, Response, Result, wire,
 };
 
+use crate::collect::Lease;
 use crate::context::Context;
 use crate::peer::PutCondition;
 use crate::planted::Planted;
@@ -82,20 +84,21 @@ pub(crate) enum Swapped {
 }
 
 /// Makes a name stand for `written`, the work of `appends`, if it stands for
-/// nothing else than `before`. An error leaves it in doubt: the append `id` may
+/// nothing else than `before`, and the lease on its new chunks is not over. An error leaves it in doubt: the append `id` may
 /// be in effect.
 pub(crate) async fn swap(
     context: &Arc<Context>,
     name: &ObjectName,
     before: &Standing,
     written: &Manifest,
+    lease: Lease,
     appends: Appends,
     id: AppendId,
 ) -> Result<Swapped> {
     let value = wire::encode(&NameValue::Appended { manifest: written.clone(), appends })?;
-    let before = before.value.clone();
+    let (before, clock) = (before.value.clone(), context.clone());
     let change = move |found: Option<&Bytes>| {
-        if found == before.as_ref() {
+        if found == before.as_ref() && !lease.is_over(&clock) {
             return Decision::Write(Some(value.clone()));
         }
         // An earlier round of this very append, of which nobody heard.
@@ -141,19 +144,29 @@ fn missing(name: &ObjectName) -> Error {
     Error::not_found(format!("there is no object '{name}'"), format!("see what there is with: shoal ls {folder}/"))
 }
 
-/// Makes a name stand for `written`, if the condition holds at that moment.
+/// Makes a name stand for `written`, if the condition holds at that moment,
+/// and the lease on its chunks is not over.
 pub(crate) async fn write(
     context: &Arc<Context>,
     name: &ObjectName,
     written: &Manifest,
     condition: &PutCondition,
+    lease: Lease,
 ) -> Result<()> {
     let value = wire::encode(&NameValue::Object(written.clone()))?;
-    let condition = condition.clone();
+    let (condition, is_late) = (condition.clone(), Arc::new(AtomicBool::new(false)));
+    let (late, clock) = (is_late.clone(), context.clone());
+    let lists_chunks = !written.chunks.is_empty();
     let change = move |found: Option<&Bytes>| {
-        if holds(&condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
+        let is_late = lists_chunks && lease.is_over(&clock);
+        late.store(is_late, Ordering::Relaxed);
+        if !is_late && holds(&condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
     };
     let outcome = turns::take(context, name, Box::new(change)).await?;
+    if outcome.ending == Ending::Refused && is_late.load(Ordering::Relaxed) {
+        let ms = u64::try_from(context.config.timing.grace.as_millis() / 2).unwrap_or(u64::MAX);
+        return Err(Error::Timeout { what: format!("'{name}', whose chunks waited to be listed,"), ms });
+    }
     match outcome.ending {
         Ending::Written | Ending::Left => Ok(()),
         Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),

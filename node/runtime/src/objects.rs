@@ -16,6 +16,7 @@ use shoal_ports::Cutter;
 use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 
 use crate::chunks;
+use crate::collect::Lease;
 use crate::context::Context;
 use crate::names;
 use crate::peer::PutCondition;
@@ -119,7 +120,7 @@ pub(crate) async fn put(
             }
         }
     }
-    let (chunks, there_bytes) = sending.finish().await?;
+    let (chunks, there_bytes, lease) = sending.finish().await?;
     let manifest = Manifest {
         bytes: intake.bytes,
         etag: Etag(intake.blake3.finalize().to_hex().to_string()),
@@ -129,7 +130,7 @@ pub(crate) async fn put(
         chunks,
         inline: intake.head.map(BytesMut::freeze),
     };
-    names::write(context, &name, &manifest, &condition).await?;
+    names::write(context, &name, &manifest, &condition, lease).await?;
     Ok(Stored { manifest, there_bytes })
 }
 
@@ -154,12 +155,14 @@ pub(crate) async fn copy(
     if from == to {
         return Err(Error::invalid(format!("'{from}' would be copied onto itself"), "give the copy another name"));
     }
+    // From here on what it lists is listed.
+    let lease = Lease::new(context);
     let found = names::require(context, from).await?;
     if version.is_some_and(|version| found.etag != *version) {
         return Err(names::conflict(from, Some(&found)));
     }
     let copy = Manifest { modified_ms: context.ports.clock.wall_ms(), ..found };
-    names::write(context, to, &copy, condition).await?;
+    names::write(context, to, &copy, condition, lease).await?;
     Ok(copy)
 }
 
@@ -188,6 +191,8 @@ pub(crate) fn read(
             pieces.push((chunk.id, (!whole).then_some((from as u32, to as u32))));
         }
     }
+    // What is read to its end is there to its end, whatever becomes of the name.
+    let hold = context.in_use.hold(pieces.iter().map(|(chunk, _)| *chunk).collect());
     let context = context.clone();
     stream::iter(pieces)
         .map(move |(chunk, range)| {
@@ -195,5 +200,8 @@ pub(crate) fn read(
             async move { chunks::read(&context, chunk, range).await.map(|(bytes, _)| bytes) }
         })
         .buffered(READ_AHEAD)
+        .inspect(move |_| {
+            let _ = &hold;
+        })
         .boxed()
 }

@@ -78,6 +78,11 @@ planted! {
     /// A copy that is somebody else's to keep is deleted without asking
     /// whether they do, also while it is on its way to them.
     ShedsUnasked = "sheds-unasked",
+    /// A chunk that nothing refers to is deleted as soon as that is found out,
+    /// also one that is about to be listed.
+    CollectsAtOnce = "collects-at-once",
+    /// Of all members only this one is asked which chunks are referred to.
+    CollectsUnasked = "collects-unasked",
     /// A write that finds its own value, left by its own attempt of unknown
     /// outcome, takes it for another's and says that it failed.
     ForgetsOwnWrite = "forgets-own-write",

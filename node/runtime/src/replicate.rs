@@ -273,6 +273,11 @@ async fn chunks(
         let mut wanted: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
         let mut looked_at = 0;
         for chunk in page {
+            // It goes everywhere, and not at the same moment.
+            if context.surplus.is_unreferenced(chunk) {
+                looked_at += u64::from(mine);
+                continue;
+            }
             if moved.as_ref().is_some_and(|moved| moved.spares(chunk)) {
                 looked_at += u64::from(mine);
                 continue;

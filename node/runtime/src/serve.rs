@@ -8,6 +8,7 @@ use shoal_ports::{Flow, FlowReader, FlowWriter};
 use shoal_types::{ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, Request, Response, Result, wire};
 
 use crate::chunks;
+use crate::collect;
 use crate::context::{Context, lock};
 use crate::doctor;
 use crate::health;
@@ -87,6 +88,18 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
         Request::JobRelease { job } => {
             let _ = context.actors()?.worker.cast(WorkerMsg::Release(job));
             Ok(Response::Done)
+        }
+        Request::ChunkClaim { chunks } => {
+            if chunks.len() > HAS_MAX {
+                return Err(Error::BadFrame { what: format!("{} chunks claimed at once", chunks.len()) });
+            }
+            let (claimed, store) = (context.clone(), context.ports.store.clone());
+            let claim = move |chunk| Ok(claimed.surplus.claim(chunk) && store.chunk_len(chunk)?.is_some());
+            let has = context.blocking(move || chunks.into_iter().map(claim).collect()).await?;
+            Ok(Response::Has(has))
+        }
+        Request::References { layout, beside, from: begin } => {
+            collect::references(context, from, layout, beside, begin).await
         }
         Request::Moving => Ok(Response::Moving(moving::here(context))),
         Request::Condition => health::condition(context).await.map(Response::Condition),

@@ -6,6 +6,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent, c
 use shoal_ports::{Inbound, TaskHandle};
 use tokio::sync::{mpsc, watch};
 
+use crate::collect;
 use crate::context::{Actors, Context};
 use crate::disk;
 use crate::layouts::{self, LayoutMsg, Layouts};
@@ -54,7 +55,7 @@ pub(crate) struct State {
     children: Vec<(&'static str, ActorCell)>,
     /// What goes on in the background: bringing what the peer holds to its
     /// owners, looking whether it and its disk are whole, and changing the secret.
-    background: [TaskHandle; 5],
+    background: [TaskHandle; 6],
     reason: Stopped,
 }
 
@@ -101,6 +102,7 @@ impl Actor for Supervisor {
         let background = [
             context.spawn("replicate", replicate::run(context.clone())),
             context.spawn("surplus", surplus::run(context.clone())),
+            context.spawn("collect", collect::run(context.clone())),
             context.spawn("scrub", scrub::run(context.clone())),
             context.spawn("disk", disk::watch(context.clone())),
             context.spawn("secrets", secrets::run(context.clone())),

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use shoal_types::{ChunkId, PeerId, Request, Response, Result};
@@ -35,6 +36,8 @@ struct State {
     going: BTreeSet<ChunkId>,
     /// Chunks that are being written here, and by how many.
     coming: BTreeMap<ChunkId, usize>,
+    /// Chunks that nothing was found to refer to, since when; see `collect`.
+    unreferenced: BTreeMap<ChunkId, Duration>,
 }
 
 impl Surplus {
@@ -51,8 +54,49 @@ impl Surplus {
         let is_free = !state.going.contains(&chunk);
         if is_free {
             *state.coming.entry(chunk).or_default() += 1;
+            state.unreferenced.remove(&chunk);
         }
         is_free
+    }
+
+    /// Somebody is about to refer to a chunk: whether the copy here, if there
+    /// is one, will wait for that.
+    pub(crate) fn claim(&self, chunk: ChunkId) -> bool {
+        let mut state = lock(&self.0);
+        state.unreferenced.remove(&chunk);
+        !state.doubtful.contains(&chunk) && !state.going.contains(&chunk)
+    }
+
+    /// Whether nothing was found to refer to it.
+    pub(crate) fn is_unreferenced(&self, chunk: ChunkId) -> bool {
+        lock(&self.0).unreferenced.contains_key(&chunk)
+    }
+
+    /// Something refers to these.
+    pub(crate) fn referenced(&self, chunks: &[ChunkId]) {
+        let mut state = lock(&self.0);
+        for chunk in chunks {
+            state.unreferenced.remove(chunk);
+        }
+    }
+
+    /// Nothing refers to these, as was found out between `began` and `now`.
+    /// Those of which that was known a `grace` before it began, and that nobody
+    /// has claimed or brought since: they are going.
+    pub(crate) fn collect(
+        &self,
+        mut chunks: Vec<ChunkId>,
+        began: Duration,
+        now: Duration,
+        grace: Duration,
+    ) -> Vec<ChunkId> {
+        let state = &mut *lock(&self.0);
+        chunks.retain(|chunk| {
+            let since = *state.unreferenced.entry(*chunk).or_insert(now);
+            since + grace <= began && !state.coming.contains_key(chunk) && state.unreferenced.remove(chunk).is_some()
+        });
+        state.going.extend(&chunks);
+        chunks
     }
 
     /// It has been made, or not. What was there before is wanted again.
@@ -80,11 +124,14 @@ impl Surplus {
     fn let_go(&self, mut chunks: Vec<ChunkId>) -> Vec<ChunkId> {
         let state = &mut *lock(&self.0);
         chunks.retain(|chunk| state.doubtful.remove(chunk) && !state.coming.contains_key(chunk));
+        for chunk in &chunks {
+            state.unreferenced.remove(chunk);
+        }
         state.going.extend(&chunks);
         chunks
     }
 
-    fn gone(&self, chunks: &[ChunkId]) {
+    pub(crate) fn gone(&self, chunks: &[ChunkId]) {
         let mut state = lock(&self.0);
         for chunk in chunks {
             state.going.remove(chunk);
@@ -129,6 +176,17 @@ pub(crate) async fn keep_what_is_here(context: &Arc<Context>, chunk: ChunkId) ->
         .await
 }
 
+/// Deletes copies that are going.
+pub(crate) async fn delete(context: &Arc<Context>, going: Vec<ChunkId>) -> Result<()> {
+    let (store, ending) = (context.ports.store.clone(), context.clone());
+    let delete = move || {
+        let deleted = going.iter().try_for_each(|chunk| store.chunk_delete(*chunk));
+        ending.surplus.gone(&going);
+        deleted
+    };
+    context.blocking(delete).await
+}
+
 /// Looks for copies to let go of, for as long as the peer lives.
 pub(crate) async fn run(context: Arc<Context>) {
     let mut before = None;
@@ -150,7 +208,7 @@ pub(crate) async fn run(context: Arc<Context>) {
 }
 
 /// The layout, if it is settled and all of its members are there.
-fn at_rest(context: &Context) -> Option<Arc<Placed>> {
+pub(crate) fn at_rest(context: &Context) -> Option<Arc<Placed>> {
     let layout = context.layout().filter(|layout| layout.involves(context.me))?;
     if context.has_planted(Planted::ShedsUnasked) {
         return Some(layout);
@@ -181,13 +239,7 @@ async fn pass(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
             continue;
         }
         count += going.len();
-        let (store, ending) = (context.ports.store.clone(), context.clone());
-        let delete = move || {
-            let deleted = going.iter().try_for_each(|chunk| store.chunk_delete(*chunk));
-            ending.surplus.gone(&going);
-            deleted
-        };
-        context.blocking(delete).await?;
+        delete(context, going).await?;
     }
 }
 

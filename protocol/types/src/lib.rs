@@ -41,5 +41,5 @@ pub use peer::{Health, MemberStatus, PeerInfo, Status};
 pub use peer_map::{PeerIdHasher, PeerMap};
 pub use register::{AcceptReply, Ballot, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
 pub use role::RoleChange;
-pub use rpc::{Examined, FlowHeader, Gossip, Request, Response};
+pub use rpc::{Examined, FlowHeader, Gossip, ReferencesFrom, Request, Response};
 pub use secret::{SecretText, Secrets};

@@ -24,6 +24,16 @@ pub enum NameValue {
     },
 }
 
+impl NameValue {
+    /// The object, if there is one.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        match self {
+            Self::Object(manifest) | Self::Appended { manifest, .. } => Some(manifest),
+            Self::Removed { .. } => None,
+        }
+    }
+}
+
 /// The name of an object: `bucket/key`.
 ///
 /// The bucket is the part before the first `/`: 1–63 characters out of

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerCondition, PeerId,
-    PeerInfo, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
+    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, ObjectName, OutputId, PeerCondition,
+    PeerId, PeerInfo, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
 };
 
 /// A hint: small, unanswered, sometimes lost. No truth about data or jobs
@@ -98,6 +98,27 @@ pub enum Request {
     ChunkWanted {
         chunk: ChunkId,
     },
+    /// The sender is about to list these chunks in a manifest: which of them
+    /// the receiver holds, and keeps for it.
+    ChunkClaim {
+        chunks: Vec<ChunkId>,
+    },
+    /// What the receiver knows to be referred to of the chunks that the sender
+    /// owns under that layout, and of those `beside`; a page of it.
+    References {
+        layout: LayoutId,
+        beside: Vec<ChunkId>,
+        from: ReferencesFrom,
+    },
+}
+
+/// Where a page of [`Request::References`] begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReferencesFrom {
+    /// Chunks that jobs and readers use now, after this one.
+    InUse(Option<ChunkId>),
+    /// Those of the objects that it knows, after this name.
+    Names(Option<ObjectName>),
 }
 
 /// The answer to a [`Request`] of the same name.
@@ -123,6 +144,11 @@ pub enum Response {
     /// `None` while it brings nothing.
     Moving(Option<Moving>),
     Condition(PeerCondition),
+    /// The first eight bytes of each chunk's id, and where the next page begins.
+    References {
+        chunks: Vec<u64>,
+        next: Option<ReferencesFrom>,
+    },
 }
 
 /// What a peer says when it is asked to examine another.

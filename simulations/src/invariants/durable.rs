@@ -12,8 +12,8 @@ const REPAIR: Duration = Duration::from_secs(30);
 /// No acknowledged data is lost while fewer than its replicas came to harm
 /// within the time of a repair.
 ///
-/// Nothing is collected yet, so every chunk of every acknowledged object is to
-/// be kept, whatever has become of its name.
+/// A chunk that the newest value of its name does not list is nobody's any
+/// more: it may be collected.
 pub(crate) struct Durable;
 
 impl Invariant for Durable {
@@ -25,7 +25,8 @@ impl Invariant for Durable {
         let lost: Vec<(ChunkId, String)> = {
             let state = world.state();
             let copies = &state.ledger.copies;
-            let unexcused = copies.lost().filter(|chunk| !is_excused(world, &state, *chunk));
+            let wanted = copies.lost().filter(|chunk| state.ledger.is_wanted(*chunk));
+            let unexcused = wanted.filter(|chunk| !is_excused(world, &state, *chunk));
             let harms = |chunk| {
                 let harms = copies.harms(chunk).iter();
                 let harms =
@@ -95,6 +96,7 @@ fn short_of(world: &World, most: usize) -> Vec<(ChunkId, usize)> {
     copies
         .promised()
         .map(|(chunk, _)| (chunk, good(chunk)))
+        .filter(|(chunk, _)| state.ledger.is_wanted(*chunk))
         .filter(|(chunk, good)| *good < wanted && !(*good == 0 && is_excused(world, &state, *chunk)))
         .take(most)
         .collect()

@@ -5,12 +5,13 @@ use crate::host::HostId;
 use crate::world::World;
 
 /// Tasks that live as long as their peer; the last is the world's own.
-const PERMANENT: [&str; 10] = [
+const PERMANENT: [&str; 11] = [
     "router",
     "replicate",
     "scrub",
     "disk",
     "surplus",
+    "collect",
     "secrets",
     "layout tick",
     "members tick",

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use shoal_types::ChunkId;
+use shoal_types::{ChunkId, ObjectName};
 
 use crate::host::HostId;
 
@@ -27,6 +27,8 @@ struct Chunk {
     holders: BTreeSet<HostId>,
     /// Since when some client relies on it.
     promised: Option<Duration>,
+    /// By these names.
+    names: BTreeSet<ObjectName>,
     /// The most copies that there have been since.
     most: usize,
     /// What was done to copies, each until there is a new one in its place.
@@ -115,8 +117,9 @@ impl Copies {
     }
 
     /// A client was told that its data is safe.
-    pub(crate) fn promise(&mut self, at: Duration, chunk: ChunkId) {
+    pub(crate) fn promise(&mut self, at: Duration, name: &ObjectName, chunk: ChunkId) {
         let entry = self.chunks.entry(chunk).or_default();
+        entry.names.insert(name.clone());
         if entry.promised.is_none() {
             entry.promised = Some(at);
             entry.most = entry.holders.len();
@@ -140,6 +143,11 @@ impl Copies {
     /// Chunks that clients rely on, and since when.
     pub(crate) fn promised(&self) -> impl Iterator<Item = (ChunkId, Duration)> {
         self.chunks.iter().filter_map(|(chunk, entry)| Some((*chunk, entry.promised?)))
+    }
+
+    /// The names under which clients rely on it.
+    pub(crate) fn names(&self, chunk: ChunkId) -> impl Iterator<Item = &ObjectName> {
+        self.chunks.get(&chunk).into_iter().flat_map(|entry| &entry.names)
     }
 
     pub(crate) fn promised_count(&self) -> usize {
@@ -190,7 +198,7 @@ mod tests {
         for host in hosts {
             copies.synced(HostId(*host), chunk);
         }
-        copies.promise(Duration::ZERO, chunk);
+        copies.promise(Duration::ZERO, &"b/x".parse().unwrap(), chunk);
         (copies, chunk)
     }
 

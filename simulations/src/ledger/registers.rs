@@ -1,6 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use shoal_types::{Ballot, RegisterEntry, RegisterKey};
+use shoal_types::{Ballot, ChunkId, NameValue, ObjectName, RegisterEntry, RegisterKey, wire};
 
 use crate::host::HostId;
 
@@ -9,6 +9,9 @@ use crate::host::HostId;
 pub(crate) struct Registers {
     /// Per host, and which of its disks.
     kept: BTreeMap<(HostId, usize), BTreeMap<RegisterKey, Kept>>,
+    /// Of each name the newest value that anybody has accepted: its ballot,
+    /// and the chunks that it lists.
+    newest: BTreeMap<ObjectName, (Ballot, BTreeSet<ChunkId>)>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,6 +35,19 @@ impl Registers {
     /// A disk has acknowledged an entry.
     pub(crate) fn synced(&mut self, host: HostId, disk: usize, entry: &RegisterEntry) {
         self.kept.entry((host, disk)).or_default().insert(entry.key.clone(), Kept::of(entry));
+        let RegisterKey::Object(name) = &entry.key else { return };
+        if self.newest.get(name).is_none_or(|(newest, _)| entry.accepted > *newest) {
+            let value: Option<NameValue> = entry.value.as_ref().and_then(|value| wire::decode(value).ok());
+            let listed = value.as_ref().and_then(NameValue::manifest).map(|manifest| &manifest.chunks);
+            let listed = listed.into_iter().flatten().map(|chunk| chunk.id).collect();
+            self.newest.insert(name.clone(), (entry.accepted, listed));
+        }
+    }
+
+    /// Whether the newest value of a name lists a chunk, as far as is known:
+    /// what it listed before can be collected.
+    pub(crate) fn lists(&self, name: &ObjectName, chunk: ChunkId) -> bool {
+        self.newest.get(name).is_none_or(|(_, listed)| listed.contains(&chunk))
     }
 
     /// What is wrong with an entry that was `found` or is about to be written:

@@ -27,6 +27,7 @@ impl Scenario {
         lasts(("heal", self.heal), Duration::from_secs(1), Self::DURATION_MAX)?;
         lasts(("timing.repair_delay", self.timing.repair_delay), Duration::from_millis(1), Self::DURATION_MAX)?;
         lasts(("timing.scrub", self.timing.scrub), Duration::from_secs(1), Duration::MAX)?;
+        lasts(("timing.grace", self.timing.grace), Duration::from_secs(10), Duration::MAX)?;
         lasts(("timing.repair_interval", self.timing.repair_interval), Duration::from_millis(1), Self::DURATION_MAX)?;
         for (name, bytes) in [
             ("hosts.disk_capacity", self.hosts.disk_capacity),

@@ -101,7 +101,7 @@ fn sample(world: &World) -> Sample {
     let paused = state.hosts.iter().filter(|host| host.is_up() && host.paused_until.is_some()).count();
     let wanted = replicas.min(layout.as_ref().map_or(1, |layout| layout.members.len()));
     let (mut chunks, mut under, mut without) = (0, 0, 0);
-    for (chunk, _) in state.ledger.copies.promised() {
+    for (chunk, _) in state.ledger.copies.promised().filter(|(chunk, _)| state.ledger.is_wanted(*chunk)) {
         let copies = state.ledger.copies.holders(chunk).filter(|host| state.hosts[host.index()].is_up()).count();
         chunks += 1;
         under += u64::from(copies < wanted);

@@ -50,3 +50,35 @@ fn a_mesh_that_lost_a_whole_zone_for_good_lets_go_of_it() {
     let last = report.samples.last().unwrap();
     assert!(!last.layout_joint && last.layout_version > 1 && last.hosts_up == 16, "{last:?}");
 }
+
+/// A put takes longer than chunks that nothing lists are kept, and nothing that
+/// was put is collected.
+#[test]
+fn what_comes_over_slow_lines_is_not_collected_on_its_way() {
+    let scenario = Scenario::parse(
+        r#"
+        title = "slow puts"
+        peers = 7
+        replicas = 2
+        duration = "40s"
+        heal = "1m"
+        [workload]
+        data = "1 GiB"
+        object = "256 MiB"
+        chunk = "16 MiB"
+        clients = 6
+        think = "50ms"
+        names = 12
+        [timing]
+        grace = "10s"
+        repair_interval = "5s"
+        [hosts]
+        bandwidth = "40 MiB"
+        "#,
+    )
+    .unwrap();
+    for seed in 1..4 {
+        let report = Simulation::new(scenario.clone(), seed).run().unwrap();
+        assert_eq!(report.violations, [], "{}", report.to_table());
+    }
+}

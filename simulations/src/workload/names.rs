@@ -160,7 +160,7 @@ impl World {
         let mut state = self.state();
         let now = state.heap.now();
         for chunk in &manifest.chunks {
-            state.ledger.copies.promise(now, chunk.id);
+            state.ledger.copies.promise(now, name, chunk.id);
         }
         drop(state);
         self.acknowledged(name, manifest);

@@ -1,3 +1,4 @@
+mod collecting;
 mod meeting;
 
 use std::time::Duration;

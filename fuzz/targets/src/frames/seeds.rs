@@ -7,8 +7,8 @@ use serde::Serialize;
 use shoal_types::{
     AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format, FragmentId, Gossip,
     InputPin, JobEvent, JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue,
-    OutputId, PeerCondition, PeerId, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request,
-    Response, ScrubProgress, StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
+    OutputId, PeerCondition, PeerId, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey, RegisterOp,
+    RegisterReply, Request, Response, ScrubProgress, StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
 };
 
 fn peer(n: u8) -> PeerId {
@@ -122,6 +122,12 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         Request::IsEmpty,
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
         Request::Moving,
+        Request::ChunkClaim { chunks: vec![ChunkId::of(b"x"); 2] },
+        Request::References {
+            layout: layout().id(),
+            beside: vec![ChunkId::of(b"x")],
+            from: ReferencesFrom::Names(None),
+        },
         Request::Condition,
         Request::ChunkWanted { chunk: ChunkId::of(b"x") },
     ])
@@ -139,6 +145,7 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
         Ok(Response::Jobs(vec![summary(); 2])),
         Ok(Response::Job(Some(summary()))),
         Ok(Response::Moving(None)),
+        Ok(Response::References { chunks: vec![0, u64::MAX], next: Some(ReferencesFrom::InUse(None)) }),
         Ok(Response::Moving(Some(Moving { copies_missing: u64::MAX, since_ms: 1, ..Moving::default() }))),
         Ok(Response::Condition(condition())),
         Err(exhausted()),

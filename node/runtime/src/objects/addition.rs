@@ -7,6 +7,7 @@ use md5::{Digest, Md5};
 use shoal_types::{ChunkRef, Format, ObjectName, Result};
 
 use super::sending::Sending;
+use crate::collect::Lease;
 use crate::context::Context;
 
 /// Bytes that are to be appended, cut by themselves as they came in.
@@ -18,6 +19,8 @@ pub(super) struct Addition {
     pub(super) head: Bytes,
     /// All that follows, on its owners already, whatever the object ends in.
     pub(super) rest: Vec<ChunkRef>,
+    /// Until when that can be listed.
+    pub(super) lease: Lease,
     pub(super) bytes: u64,
     pub(super) blake3: blake3::Hash,
     pub(super) md5: Vec<u8>,
@@ -61,10 +64,12 @@ impl Addition {
             }
             parts.push(cuts).await?;
         }
+        let (rest, _, lease) = parts.rest.finish().await?;
         Ok(Self {
             format,
             head: parts.head.unwrap_or_default(),
-            rest: parts.rest.finish().await?.0,
+            rest,
+            lease,
             bytes,
             blake3: blake3.finalize(),
             md5: md5.finalize().to_vec(),

@@ -18,6 +18,7 @@ use shoal_types::{AppendId, Appends, Error, Etag, Format, Manifest, ObjectName, 
 
 use super::addition::Addition;
 use super::joining::join;
+use crate::collect::{self, Lease};
 use crate::context::Context;
 use crate::names::{self, Standing, Swapped};
 
@@ -64,7 +65,7 @@ pub(crate) async fn append(
     expect(&name, &found, version.as_ref())?;
     let addition = Addition::take_in(context, &name, format_after(&name, &found, format)?, body).await?;
     let _turn = context.append_turns.of(&name).await;
-    let mut is_in_doubt: Option<Appends> = None;
+    let (mut lease, mut is_in_doubt): (Lease, Option<Appends>) = (addition.lease, None);
     for round in 0..TRIES {
         if round > 0 {
             let pause = (PAUSE_MS * round).min(PAUSE_MS_MAX);
@@ -85,8 +86,12 @@ pub(crate) async fn append(
             return Ok(there.clone());
         }
         let appends = found.appends.and(id);
+        if lease.is_due(context) {
+            let rest: Vec<_> = addition.rest.iter().map(|chunk| chunk.id).collect();
+            lease = collect::claim(context, &rest).await?;
+        }
         let manifest = join(context, &name, found.manifest.as_ref(), &addition, format, appends.count()).await?;
-        match names::swap(context, &name, &found, &manifest, appends, id).await {
+        match names::swap(context, &name, &found, &manifest, lease, appends, id).await {
             Ok(Swapped::Written) => return Ok(manifest),
             Ok(Swapped::WasMade(there)) => return Ok(there),
             Ok(Swapped::Refused) => {}

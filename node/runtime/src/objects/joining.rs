@@ -104,7 +104,7 @@ async fn tail(context: &Arc<Context>, name: &ObjectName, end: End, addition: &Ad
         if !addition.head.is_empty() {
             sending.push(addition.head.clone()).await?;
         }
-        let (mut chunks, _) = sending.finish().await?;
+        let (mut chunks, ..) = sending.finish().await?;
         chunks.extend(addition.rest.iter().cloned());
         return Ok(chunks);
     }
@@ -139,7 +139,7 @@ async fn tail(context: &Arc<Context>, name: &ObjectName, end: End, addition: &Ad
             None => Vec::new(),
         };
     }
-    let (mut chunks, _) = sending.finish().await?;
+    let (mut chunks, ..) = sending.finish().await?;
     if cuts_hold {
         chunks.extend(addition.rest.iter().cloned());
     }

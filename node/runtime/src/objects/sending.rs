@@ -6,6 +6,7 @@ use futures::channel::oneshot;
 use shoal_types::{ChunkRef, Error, Result};
 
 use crate::chunks::{self, Kept};
+use crate::collect::{Claims, Lease};
 use crate::context::Context;
 
 /// Chunks of one put, several on their way at once, listed in order.
@@ -14,11 +15,18 @@ pub(super) struct Sending {
     on_their_way: VecDeque<(u32, oneshot::Receiver<Result<Kept>>)>,
     chunks: Vec<ChunkRef>,
     there_bytes: u64,
+    claims: Claims,
 }
 
 impl Sending {
     pub(super) fn new(context: &Arc<Context>) -> Self {
-        Self { context: context.clone(), on_their_way: VecDeque::new(), chunks: Vec::new(), there_bytes: 0 }
+        Self {
+            context: context.clone(),
+            on_their_way: VecDeque::new(),
+            chunks: Vec::new(),
+            there_bytes: 0,
+            claims: Claims::new(context),
+        }
     }
 
     pub(super) async fn push(&mut self, cut: Bytes) -> Result<()> {
@@ -27,10 +35,14 @@ impl Sending {
             self.take_one().await?;
         }
         let (done, result) = oneshot::channel();
-        let context = self.context.clone();
+        let (context, coming) = (self.context.clone(), self.claims.begin());
         self.context.spawn("chunk put", async move {
+            let kept = chunks::put(&context, cut).await;
+            if let Ok(kept) = &kept {
+                coming.arrived(kept.id);
+            }
             // The put may have been given up meanwhile.
-            let _ = done.send(chunks::put(&context, cut).await);
+            let _ = done.send(kept);
         });
         self.on_their_way.push_back((length, result));
         Ok(())
@@ -47,11 +59,13 @@ impl Sending {
         Ok(())
     }
 
-    /// All of them in order, and the bytes of those that were on their owners before.
-    pub(super) async fn finish(mut self) -> Result<(Vec<ChunkRef>, u64)> {
+    /// All of them in order, the bytes of those that were on their owners
+    /// before, and until when they can be listed.
+    pub(super) async fn finish(mut self) -> Result<(Vec<ChunkRef>, u64, Lease)> {
         while !self.on_their_way.is_empty() {
             self.take_one().await?;
         }
-        Ok((self.chunks, self.there_bytes))
+        let lease = self.claims.lease().await?;
+        Ok((self.chunks, self.there_bytes, lease))
     }
 }

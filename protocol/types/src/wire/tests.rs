@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin,
     JobId, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId, PeerCondition, PeerId,
-    PeerInfo, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response, RoleChange,
-    ScrubProgress, SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
+    PeerInfo, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response,
+    RoleChange, ScrubProgress, SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -125,6 +125,12 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::JobRuns { job: JobId::from_bytes([1; 10]) },
         Request::IsEmpty,
         Request::Moving,
+        Request::ChunkClaim { chunks: vec![ChunkId::of(b"x"); 2] },
+        Request::References {
+            layout: layout().id(),
+            beside: vec![ChunkId::of(b"x")],
+            from: ReferencesFrom::Names(Some("b/k".parse().unwrap())),
+        },
         Request::Condition,
         Request::ChunkWanted { chunk: ChunkId::of(b"x") },
     ] {
@@ -134,6 +140,8 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         accepted: ballot,
         value,
     }))));
+    let next = Some(ReferencesFrom::InUse(Some(ChunkId::of(b"x"))));
+    check::<Result<Response, Error>>(Ok(Response::References { chunks: vec![0, u64::MAX], next }));
     let moving = Moving { names_settled: 1, bytes_missing: u64::MAX, since_ms: 300, ..Moving::default() };
     check::<Result<Response, Error>>(Ok(Response::Moving(Some(moving))));
     let full = DiskState::Full { free_bytes: 1, needed_bytes: u64::MAX };

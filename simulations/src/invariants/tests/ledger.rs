@@ -19,7 +19,7 @@ fn a_chunk_without_a_copy_is_lost_unless_all_copies_came_to_harm() {
     for host in 0..3 {
         world.state().ledger.copies.synced(HostId(host), chunk);
     }
-    world.state().ledger.copies.promise(SECOND, chunk);
+    world.state().ledger.copies.promise(SECOND, &"b/x".parse().unwrap(), chunk);
     check(&world, &mut durable, Moment::Tick, &[]);
     world.state().ledger.copies.gone(HostId(0), chunk);
     world.state().ledger.copies.disk_lost(2 * SECOND, HostId(1));
@@ -30,7 +30,7 @@ fn a_chunk_without_a_copy_is_lost_unless_all_copies_came_to_harm() {
     for host in 0..3 {
         world.state().ledger.copies.synced(HostId(host), chunk);
     }
-    world.state().ledger.copies.promise(SECOND, chunk);
+    world.state().ledger.copies.promise(SECOND, &"b/x".parse().unwrap(), chunk);
     for host in 0..3 {
         world.state().ledger.copies.disk_lost(6 * SECOND, HostId(host));
     }
@@ -43,7 +43,7 @@ fn a_chunk_without_a_copy_is_lost_unless_all_copies_came_to_harm() {
 fn a_chunk_that_is_only_on_hosts_that_are_down_is_short_of_copies() {
     let (world, chunk) = (world(4), ChunkId::of(b"x"));
     world.state().ledger.copies.synced(HostId(1), chunk);
-    world.state().ledger.copies.promise(SECOND, chunk);
+    world.state().ledger.copies.promise(SECOND, &"b/x".parse().unwrap(), chunk);
     let mut durable = durable::Durable;
     assert!(!durable.is_whole(&world));
     let symptom = durable.symptom(&world).unwrap();

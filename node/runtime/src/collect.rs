@@ -1,0 +1,215 @@
+//! Chunks that nothing refers to any more go.
+//!
+//! Each peer looks at its own copies. It asks every member, itself too, which
+//! of them are listed by an object that it knows of (whatever version of it:
+//! also one that it has accepted and that nobody has agreed to yet), or are
+//! used by a job or a reader there. That is a round; it counts only when all
+//! members have answered to the end, under one settled layout.
+//!
+//! A copy that a round did not find goes when another round, which began a
+//! grace period later, does not find it either, and nobody has wanted it in
+//! between: brought it, or claimed it. Whoever is about to list a chunk in a
+//! manifest has brought or claimed it less than half a grace period before it
+//! asks the first acceptor to accept that (`Lease`); so a chunk on its way to
+//! being listed is found by the second round, or was wanted in between.
+//!
+//! What a peer knows of that is in its memory only, and times are of the
+//! monotonic clock: a restart begins anew, a clock that is set does nothing.
+//! A chunk that is listed nowhere is brought to nobody by repair either.
+
+mod lease;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use shoal_types::{
+    ChunkId, Error, LayoutId, NameValue, ObjectName, PeerId, ReferencesFrom, RegisterKey, Request, Response, Result,
+    wire,
+};
+
+use crate::context::Context;
+use crate::placed::Placed;
+use crate::planted::Planted;
+use crate::{serve, surplus};
+pub(crate) use lease::{Claims, Lease, claim};
+
+/// Chunks looked at in one step.
+const PAGE: usize = 1_000;
+
+/// Names looked at for one page of references.
+const NAMES_PAGE: usize = 500;
+
+/// References in one page: eight bytes each, so that it fits a frame.
+const REFERENCES_PAGE: usize = 30_000;
+
+/// Members asked at once.
+const ASKED_AT_ONCE: usize = 8;
+
+/// Rounds in a grace period.
+const ROUNDS: u32 = 4;
+
+/// Collects for as long as the peer lives.
+pub(crate) async fn run(context: Arc<Context>) {
+    loop {
+        context.ports.clock.sleep(context.config.timing.grace / ROUNDS).await;
+        let Some(layout) = surplus::at_rest(&context) else {
+            continue;
+        };
+        match round(&context, &layout).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "chunks that nothing refers to are gone"),
+            Err(error) => tracing::info!(%error, "what can go is not known"),
+        }
+    }
+}
+
+/// One round; how many copies went.
+async fn round(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
+    let began = context.ports.clock.now();
+    let beside = not_owned(context, layout).await?;
+    let mut members: Vec<PeerId> = layout.everyone();
+    if context.has_planted(Planted::CollectsUnasked) {
+        members.retain(|member| *member == context.me);
+    }
+    let mut found: BTreeSet<u64> = BTreeSet::new();
+    let asked = stream::iter(members).map(|member| references_of(context, member, layout.id(), &beside));
+    let mut asked = asked.buffer_unordered(ASKED_AT_ONCE);
+    while let Some(answer) = asked.next().await {
+        found.extend(answer?);
+    }
+    if surplus::at_rest(context).is_none_or(|now| now.id() != layout.id()) {
+        return Err(context.not_ready("members come or go"));
+    }
+    let grace = match context.has_planted(Planted::CollectsAtOnce) {
+        true => Duration::ZERO,
+        false => context.config.timing.grace,
+    };
+    let now = context.ports.clock.now();
+    let began = if grace.is_zero() { now } else { began };
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let page = page(context, after).await?;
+        let Some(last) = page.last().copied() else {
+            return Ok(count);
+        };
+        after = Some(last);
+        let (listed, others): (Vec<_>, Vec<_>) = page.into_iter().partition(|chunk| found.contains(&short(*chunk)));
+        context.surplus.referenced(&listed);
+        let others = others.into_iter().filter(|chunk| layout.is_owner(context.me, *chunk) || beside.contains(chunk));
+        let going = context.surplus.collect(others.collect(), began, now, grace);
+        count += going.len();
+        if !going.is_empty() {
+            surplus::delete(context, going).await?;
+        }
+    }
+}
+
+async fn page(context: &Arc<Context>, after: Option<ChunkId>) -> Result<Vec<ChunkId>> {
+    let store = context.ports.store.clone();
+    context.blocking(move || store.chunk_list(after, PAGE)).await
+}
+
+/// Copies here that others own: no more than can be asked about at once, the
+/// others have their turn when those are gone.
+async fn not_owned(context: &Arc<Context>, layout: &Placed) -> Result<BTreeSet<ChunkId>> {
+    let (mut beside, mut after) = (BTreeSet::new(), None);
+    loop {
+        let page = page(context, after).await?;
+        let Some(last) = page.last().copied() else {
+            return Ok(beside);
+        };
+        after = Some(last);
+        for chunk in page.into_iter().filter(|chunk| !layout.is_owner(context.me, *chunk)) {
+            if beside.len() >= serve::HAS_MAX {
+                return Ok(beside);
+            }
+            beside.insert(chunk);
+        }
+    }
+}
+
+/// All that one member says.
+async fn references_of(
+    context: &Arc<Context>,
+    member: PeerId,
+    layout: LayoutId,
+    beside: &BTreeSet<ChunkId>,
+) -> Result<Vec<u64>> {
+    let (mut all, mut from) = (Vec::new(), ReferencesFrom::InUse(None));
+    loop {
+        let request = Request::References { layout, beside: beside.iter().copied().collect(), from };
+        match context.call(member, request).await? {
+            Response::References { chunks, next } => {
+                all.extend(chunks);
+                match next {
+                    Some(next) => from = next,
+                    None => return Ok(all),
+                }
+            }
+            _ => return Err(context.unexpected("what it refers to")),
+        }
+    }
+}
+
+/// A page of what this peer knows to be referred to of the chunks of another.
+pub(crate) async fn references(
+    context: &Arc<Context>,
+    holder: PeerId,
+    layout: LayoutId,
+    beside: Vec<ChunkId>,
+    from: ReferencesFrom,
+) -> Result<Response> {
+    if beside.len() > serve::HAS_MAX {
+        return Err(Error::BadFrame { what: format!("{} chunks asked about at once", beside.len()) });
+    }
+    let placed = context.layout().filter(|placed| placed.id() == layout);
+    let placed = placed.ok_or_else(|| context.not_ready("it has another layout"))?;
+    let beside: BTreeSet<ChunkId> = beside.into_iter().collect();
+    let concerns = move |chunk: &ChunkId| placed.is_owner(holder, *chunk) || beside.contains(chunk);
+    match from {
+        ReferencesFrom::InUse(after) => {
+            let page = context.in_use.page(after, REFERENCES_PAGE);
+            let last = page.last().filter(|_| page.len() == REFERENCES_PAGE).copied();
+            let next = last.map_or(ReferencesFrom::Names(None), |last| ReferencesFrom::InUse(Some(last)));
+            let chunks = page.into_iter().filter(concerns).map(short).collect();
+            Ok(Response::References { chunks, next: Some(next) })
+        }
+        ReferencesFrom::Names(after) => {
+            let store = context.ports.store.clone();
+            context.blocking(move || listed(&*store, after.as_ref(), &concerns)).await
+        }
+    }
+}
+
+/// Chunks that objects list, from a name on.
+fn listed(
+    store: &dyn shoal_ports::Store,
+    after: Option<&ObjectName>,
+    concerns: &dyn Fn(&ChunkId) -> bool,
+) -> Result<Response> {
+    let entries = store.register_scan("", after.map(ObjectName::as_str), NAMES_PAGE)?;
+    let is_full = entries.len() == NAMES_PAGE;
+    let (mut chunks, mut last) = (Vec::new(), None);
+    for entry in entries {
+        let RegisterKey::Object(name) = entry.key else { continue };
+        // What does not read may refer to anything: then nothing goes.
+        let value: Option<NameValue> = entry.value.map(|value| wire::decode(&value)).transpose()?;
+        if let Some(manifest) = value.as_ref().and_then(NameValue::manifest) {
+            chunks.extend(manifest.chunks.iter().map(|chunk| chunk.id).filter(|chunk| concerns(chunk)).map(short));
+        }
+        if chunks.len() >= REFERENCES_PAGE {
+            return Ok(Response::References { chunks, next: Some(ReferencesFrom::Names(Some(name))) });
+        }
+        last = Some(name);
+    }
+    let next = last.filter(|_| is_full).map(|last| ReferencesFrom::Names(Some(last)));
+    Ok(Response::References { chunks, next })
+}
+
+/// The first bytes of a chunk's id. That two chunks share them keeps one of
+/// them a while, at worst.
+fn short(chunk: ChunkId) -> u64 {
+    chunk.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
