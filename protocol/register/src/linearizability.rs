@@ -42,6 +42,10 @@ pub enum Kind {
     Remove {
         was_there: Option<bool>,
     },
+    /// Makes it hold nothing, and did so where it held this.
+    RemoveVersion {
+        expected: u64,
+    },
     /// A compare-and-set that wrote.
     Swap {
         expected: Value,
@@ -65,6 +69,7 @@ impl Kind {
             Self::Read { saw } => (saw == value, value),
             Self::Write { new } => (true, Some(new)),
             Self::Remove { was_there } => (was_there.is_none_or(|there| there == value.is_some()), None),
+            Self::RemoveVersion { expected } => (value == Some(expected), None),
             Self::Swap { expected, new } => (expected == value, Some(new)),
             Self::Refused { expected, saw } => (saw == value && saw != expected, value),
             Self::Mismatch { expected } => (expected != value, value),
@@ -76,7 +81,7 @@ impl Kind {
     fn makes(self) -> Option<Value> {
         match self {
             Self::Write { new } | Self::Swap { new, .. } => Some(Some(new)),
-            Self::Remove { was_there: None | Some(true) } => Some(None),
+            Self::Remove { was_there: None | Some(true) } | Self::RemoveVersion { .. } => Some(None),
             Self::Remove { was_there: Some(false) }
             | Self::Read { .. }
             | Self::Refused { .. }
@@ -89,6 +94,7 @@ impl Kind {
         match self {
             Self::Read { saw } | Self::Refused { saw, .. } => Some(saw),
             Self::Swap { expected, .. } => Some(expected),
+            Self::RemoveVersion { expected } => Some(Some(expected)),
             Self::Remove { was_there: Some(false) } => Some(None),
             Self::Remove { was_there: None | Some(true) } | Self::Write { .. } | Self::Mismatch { .. } => None,
         }

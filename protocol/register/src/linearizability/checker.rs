@@ -177,15 +177,18 @@ impl Checker {
             let Some(after) = kind.apply(made) else {
                 continue;
             };
-            // One remove is as good as another.
-            let mut free = makers.iter().copied().filter(|maker| !state.has(*maker) && !used.contains(maker));
-            let Some((maker, how)) = free.next().and_then(|maker| Some((maker, *self.unknown.get(&maker)?))) else {
-                continue;
-            };
-            let used: Vec<usize> = used.iter().copied().chain([maker]).collect();
-            for (_, mut needed) in self.ways(state, how, &used) {
-                needed.push(maker);
-                ways.push((after, needed));
+            let mut tried: Vec<Kind> = Vec::new();
+            for maker in makers.iter().copied().filter(|maker| !state.has(*maker) && !used.contains(maker)) {
+                // One remove is as good as another that asks for the same.
+                let Some(how) = self.unknown.get(&maker).copied().filter(|how| !tried.contains(how)) else {
+                    continue;
+                };
+                tried.push(how);
+                let used: Vec<usize> = used.iter().copied().chain([maker]).collect();
+                for (_, mut needed) in self.ways(state, how, &used) {
+                    needed.push(maker);
+                    ways.push((after, needed));
+                }
             }
         }
         ways

@@ -54,6 +54,20 @@ fn what_was_removed_is_not_read_and_not_removed_again() {
 }
 
 #[test]
+fn what_is_removed_as_one_version_was_that_version() {
+    let remove = |expected| Kind::RemoveVersion { expected };
+    let written = [op(1, 2, write(1)), op(3, 4, write(2))];
+    check(&[written[0], written[1], op(5, 6, remove(2)), op(7, 8, read(0))], &[]);
+    check(&[written[0], written[1], op(5, 6, remove(1))], &[0, 1, 2]);
+    check(&[written[0], op(3, 4, remove(1)), op(5, 6, read(1))], &[0, 1, 2]);
+    check(&[written[0], op(3, 4, remove(1)), op(5, 6, remove(1))], &[0, 1, 2]);
+    // Of those whose end nobody knows, only one that asked for what was there explains the absence.
+    let absent = op(9, 10, read(0));
+    check(&[written[0], op(3, 0, remove(7)), op(4, 0, remove(1)), absent], &[]);
+    check(&[written[0], op(3, 0, remove(7)), absent], &[0, 1, 2]);
+}
+
+#[test]
 fn a_refusal_that_does_not_say_what_it_found_needs_something_else_to_be_there() {
     let absent = Kind::Mismatch { expected: None };
     check(&[op(1, 2, absent)], &[0]);
@@ -144,11 +158,12 @@ fn the_verdict_is_that_of_the_definition_on_many_small_histories() {
                 let is_known = below(4) > 0;
                 let some = (1 + below(6), below(4) > 0);
                 let some = some.1.then_some(some.0);
-                let kind = match below(7) {
+                let kind = match below(8) {
                     0 | 1 => write(n),
                     2 => Kind::Swap { expected: some, new: n },
                     3 => Kind::Remove { was_there: is_known.then_some(below(2) == 0) },
                     4 => Kind::Mismatch { expected: some },
+                    5 => Kind::RemoveVersion { expected: some.unwrap_or(1) },
                     _ => Kind::Read { saw: some },
                 };
                 Op { invoked, returned: is_known.then_some(invoked + below(8)), kind }
