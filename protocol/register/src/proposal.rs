@@ -114,6 +114,8 @@ pub struct Proposal<C> {
     seen: Ballot,
     /// Counts the phases: an answer to an earlier one is not taken for one to the present.
     step: u32,
+    /// In which step each acceptor answered last.
+    answered: BTreeMap<PeerId, u32>,
     phase: Phase,
     attempts: Attempts,
     conflicts: u32,
@@ -189,6 +191,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             ballot: Ballot::ZERO,
             seen: Ballot::ZERO,
             step: 0,
+            answered: BTreeMap::new(),
             phase: Phase::Waiting,
             attempts: Attempts::default(),
             conflicts: 0,
@@ -237,6 +240,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         if !self.awaits(step, from) {
             return Vec::new();
         }
+        self.answered.insert(from, step);
         match (&mut self.phase, reply) {
             (Phase::Asking(phase), RegisterReply::Read { accepted, value }) => {
                 phase.holds(from, accepted, value);
@@ -329,6 +333,18 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// become, the register's: what a caller asks who gives up waiting.
     pub fn in_doubt(&self) -> bool {
         !self.attempts.is_empty()
+    }
+
+    /// How it ends for a caller who gives up waiting, if too few acceptors have
+    /// answered lately, in the present phase and the one before: silent ones
+    /// take all the time there is, where dead ones end a round at once.
+    pub fn lacks_quorum(&self) -> Option<Failure> {
+        let has_answered = |peer: &PeerId| self.answered.get(peer).is_some_and(|step| step + 1 >= self.step);
+        if self.in_doubt() || self.quorum.reached(has_answered) {
+            return None;
+        }
+        let (answered, needed) = self.quorum.shortest(has_answered);
+        Some(Failure::NoQuorum { answered, needed })
     }
 
     fn ask(&mut self) -> Vec<Action> {

@@ -40,25 +40,28 @@ pub(crate) async fn operate(
     change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
     let what = format!("'{key}'");
-    let work = drive(context, key, acceptors, moved, begin, change);
-    context.timeout(&what, context.config.timing.name, work).await
+    let plant = |groups| if context.has_planted(Planted::QuorumOfOne) { first_live(context, groups) } else { groups };
+    let Acceptors { groups, layout } = acceptors;
+    let mut proposal = Proposal::new(context.me, plant(groups), context.random(), change).above(floor(layout));
+    if begin == Begin::Asking {
+        proposal = proposal.asking();
+    }
+    let work = drive(context, &key, layout, moved, &plant, &mut proposal);
+    let result = context.timeout(&what, context.config.timing.name, work).await;
+    match (&result, proposal.lacks_quorum()) {
+        (Err(Error::Timeout { .. }), Some(failure)) => Err(failed(&key, failure)),
+        _ => result,
+    }
 }
 
 async fn drive(
     context: &Arc<Context>,
-    key: RegisterKey,
-    acceptors: Acceptors,
+    key: &RegisterKey,
+    mut layout: LayoutId,
     moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
-    begin: Begin,
-    change: impl FnMut(Option<&Bytes>) -> Decision + Send,
+    plant: &(dyn Fn(Vec<Vec<PeerId>>) -> Vec<Vec<PeerId>> + Send + Sync),
+    proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision + Send>,
 ) -> Result<Outcome> {
-    let plant = |groups| if context.has_planted(Planted::QuorumOfOne) { first_live(context, groups) } else { groups };
-    let Acceptors { groups, mut layout } = acceptors;
-    let groups = plant(groups);
-    let mut proposal = Proposal::new(context.me, groups, context.random(), change).above(floor(layout));
-    if begin == Begin::Asking {
-        proposal = proposal.asking();
-    }
     let (answers, mut incoming) = mpsc::unbounded();
     let (mut stale, mut is_stale) = (None, false);
     let mut actions = proposal.start();
@@ -84,7 +87,7 @@ async fn drive(
                 Action::Failed(failure) => match (stale.take(), moved) {
                     (Some(_), Some(_)) => is_stale = true,
                     (Some(stale), None) => return Err(stale),
-                    (None, _) => return Err(failed(&key, failure)),
+                    (None, _) => return Err(failed(key, failure)),
                 },
             }
         }

@@ -151,6 +151,31 @@ fn a_minority_down_changes_nothing_and_a_majority_down_is_no_quorum() {
 }
 
 #[test]
+fn who_gives_up_on_a_silent_majority_has_no_quorum_and_has_written_nothing() {
+    let mut acceptors = Acceptors::default();
+    let mut proposal = Proposal::new(peer(1), vec![vec![peer(1), peer(2), peer(3)]], 1, write("a"));
+    let silent = Failure::NoQuorum { answered: 1, needed: 2 };
+    let mut round = |proposal: &mut Proposal<_>, actions: Vec<Action>, answers: &[u8]| -> Vec<Action> {
+        let mut next = Vec::new();
+        for action in actions {
+            let Action::Send { step, to, op } = action else { panic!("{action:?}") };
+            if answers.iter().any(|n| peer(*n) == to) {
+                let reply = acceptors.answer(to, &op);
+                next.extend(proposal.on_reply(step, to, reply));
+            }
+        }
+        next
+    };
+    let prepares = proposal.start();
+    assert!(round(&mut proposal, prepares.clone(), &[1]).is_empty());
+    assert_eq!(proposal.lacks_quorum(), Some(silent));
+    let accepts = round(&mut proposal, prepares, &[2]);
+    assert_eq!(proposal.lacks_quorum(), None, "a majority is there");
+    assert!(round(&mut proposal, accepts, &[1]).is_empty());
+    assert_eq!((proposal.lacks_quorum(), proposal.in_doubt()), (None, true), "it may have been written");
+}
+
+#[test]
 fn while_the_layout_is_joint_both_majorities_are_needed() {
     let mut acceptors = Acceptors::default();
     acceptors.check(&[&[1, 2, 3]], write("a")).unwrap();
