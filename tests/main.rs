@@ -14,6 +14,7 @@ mod demo;
 mod detection;
 mod dev;
 mod disks;
+mod durability;
 mod embedded;
 mod layering;
 mod machines;

@@ -57,24 +57,6 @@ fn an_object_is_the_same_from_every_peer_and_byte_for_byte_what_was_put() {
 }
 
 #[test]
-fn any_two_of_five_peers_may_die_at_once_and_everything_is_still_there() {
-    let mut mesh = Mesh::of(5);
-    let contents: Vec<Vec<u8>> = (0..6).map(|n| noise(3 << 20, n)).collect();
-    for (n, content) in contents.iter().enumerate() {
-        let file = mesh.file(&format!("f{n}"), content);
-        mesh.peers[n % 5].ok(&["put", &file, &format!("b/f{n}.bin")]);
-    }
-    // Whichever the owners are, over the objects every pair of them is hit.
-    mesh.peers[1].kill();
-    mesh.peers[3].kill();
-    for at in [0, 2, 4] {
-        for (n, content) in contents.iter().enumerate() {
-            assert!(get(&mesh.peers[at], &mesh, &format!("b/f{n}.bin")) == *content, "object {n}");
-        }
-    }
-}
-
-#[test]
 fn chunks_and_names_survive_kill_nine_of_all_peers_at_once() {
     let mut mesh = Mesh::of(3);
     let content = noise(20 << 20, 7);
