@@ -102,6 +102,25 @@ impl Machine {
         command.env_remove("SHOAL_PEER").stdin(Stdio::null()).output().unwrap()
     }
 
+    /// Has the calling thread be on this machine from now on.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn enter(&self) {
+        let namespace = std::fs::File::open(format!("/var/run/netns/{}", self.namespace)).unwrap();
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    }
+
+    /// There is none to enter: [`Lan::of`] has failed.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn enter(&self) {
+        panic!("{} is no machine", self.namespace);
+    }
+
+    /// `HOST:PORT` of its peer's gateway, on the machine itself.
+    pub(crate) fn gateway(&self) -> Option<String> {
+        let announced = std::fs::read_to_string(self.dir.join("peer.json")).ok()?;
+        Some(serde_json::from_str::<Value>(&announced).ok()?["gateway"].as_str()?.to_owned())
+    }
+
     pub(crate) fn status(&self) -> Option<Value> {
         let output = self.shoal(&["status", "--json"]);
         output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())

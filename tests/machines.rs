@@ -15,7 +15,7 @@ fn layout(machine: &Machine) -> Option<(u64, usize, bool)> {
 }
 
 /// Waits until all are one mesh; gives the version of its layout.
-fn settle(machines: &[Machine]) -> u64 {
+pub(crate) fn settle(machines: &[Machine]) -> u64 {
     wait("all machines to be one mesh", || {
         let all: Option<Vec<_>> = machines.iter().map(layout).collect();
         let all = all?;

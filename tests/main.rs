@@ -19,6 +19,7 @@ mod embedded;
 mod layering;
 mod machines;
 mod membership;
+mod names;
 mod objects;
 mod queries;
 mod resume;
