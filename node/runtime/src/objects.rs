@@ -62,6 +62,20 @@ impl Intake {
     }
 }
 
+/// Work on so many bytes is done where it comes up: it takes less time than to
+/// have another thread do it.
+const LIGHT_BYTES: u64 = 16 << 10;
+
+/// Hashes and cuts: that keeps a core busy, and is no work for the reactor
+/// where there is much of it.
+async fn aside<T: Send + 'static>(
+    context: &Context,
+    bytes: u64,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if bytes <= LIGHT_BYTES { work() } else { context.blocking(work).await }
+}
+
 /// Stores `body` under `name`. Returns once every chunk is synced on every
 /// live owner and the name is decided. On an error the name stands for what it
 /// did before.
@@ -82,14 +96,13 @@ pub(crate) async fn put(
     let mut sending = Sending::new(context);
     let mut held = Vec::new();
     while let Some(piece) = body.try_next().await? {
-        // Hashing and cutting keep a core busy: not on the reactor.
-        let (back, cuts) = context
-            .blocking(move || {
-                let cuts = intake.push(piece)?;
-                Ok((intake, cuts))
-            })
-            .await?;
-        intake = back;
+        let bytes = piece.len() as u64;
+        let work = move || {
+            let cuts = intake.push(piece)?;
+            Ok((intake, cuts))
+        };
+        let cuts;
+        (intake, cuts) = aside(context, bytes, work).await?;
         held.extend(cuts);
         if intake.head.is_none() {
             for cut in held.drain(..) {
@@ -103,13 +116,13 @@ pub(crate) async fn put(
         }
     }
     loop {
-        let (back, cuts) = context
-            .blocking(move || {
-                let cuts = intake.cutter.finish_some()?;
-                Ok((intake, cuts))
-            })
-            .await?;
-        intake = back;
+        let bytes = intake.bytes;
+        let work = move || {
+            let cuts = intake.cutter.finish_some()?;
+            Ok((intake, cuts))
+        };
+        let cuts;
+        (intake, cuts) = aside(context, bytes, work).await?;
         if cuts.is_empty() {
             break;
         }

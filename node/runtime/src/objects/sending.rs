@@ -15,7 +15,8 @@ pub(super) struct Sending {
     on_their_way: VecDeque<(u32, oneshot::Receiver<Result<Kept>>)>,
     chunks: Vec<ChunkRef>,
     there_bytes: u64,
-    claims: Claims,
+    /// None as long as there are no chunks.
+    claims: Option<Claims>,
 }
 
 impl Sending {
@@ -25,7 +26,7 @@ impl Sending {
             on_their_way: VecDeque::new(),
             chunks: Vec::new(),
             there_bytes: 0,
-            claims: Claims::new(context),
+            claims: None,
         }
     }
 
@@ -35,7 +36,8 @@ impl Sending {
             self.take_one().await?;
         }
         let (done, result) = oneshot::channel();
-        let (context, coming) = (self.context.clone(), self.claims.begin());
+        let claims = self.claims.get_or_insert_with(|| Claims::new(&self.context));
+        let (context, coming) = (self.context.clone(), claims.begin());
         self.context.spawn("chunk put", async move {
             let kept = chunks::put(&context, cut).await;
             if let Ok(kept) = &kept {
@@ -65,7 +67,10 @@ impl Sending {
         while !self.on_their_way.is_empty() {
             self.take_one().await?;
         }
-        let lease = self.claims.lease().await?;
+        let lease = match &self.claims {
+            Some(claims) => claims.lease().await?,
+            None => Lease::new(&self.context),
+        };
         Ok((self.chunks, self.there_bytes, lease))
     }
 }
