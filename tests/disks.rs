@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -145,27 +144,33 @@ fn rot_is_found_and_mended_by_a_scrub_and_told_by_health() {
 fn a_scrub_keeps_to_its_rate_is_one_at_a_time_and_stops_when_interrupted() {
     let mesh = Mesh::of(2);
     fill(&mesh, 16);
-    let mut slow = Command::new(SHOAL)
-        .args(["scrub", "peer-2", "--rate", "1MiB"])
-        .env("SHOAL_PEER", &mesh.peers[0].gateway)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    // More than four minutes for 16 MiB: longer than anybody waits here.
+    let begin = || {
+        Command::new(SHOAL)
+            .args(["scrub", "peer-2", "--rate", "64KiB"])
+            .env("SHOAL_PEER", &mesh.peers[0].gateway)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let mut slow = begin();
     let refused = wait("the slow one to have begun", || {
+        // It may have come while the other one was at it, and been refused itself.
+        if slow.try_wait().unwrap().is_some() {
+            slow = begin();
+        }
         let other = mesh.peers[0].shoal(&["scrub", "peer-2", "--rate", "1GiB"]);
         let said = String::from_utf8_lossy(&other.stdout).into_owned();
         said.contains("being scrubbed already").then_some(other.status.code())
     });
     assert_eq!(refused, Some(3));
-    assert!(slow.try_wait().unwrap().is_none(), "16 MiB at 1 MiB a second take longer than that");
+    assert!(slow.try_wait().unwrap().is_none(), "it goes on");
     Command::new("kill").args(["-INT", &slow.id().to_string()]).status().unwrap();
     assert_eq!(slow.wait().unwrap().code(), Some(130));
-    let stopped = Instant::now();
     wait("the peer to have stopped", || {
         mesh.peers[1].shoal(&["scrub", "--rate", "1GiB"]).status.success().then_some(())
     });
-    assert!(stopped.elapsed() < Duration::from_secs(10), "it would have gone on for 16 s");
 }
 
 #[test]
