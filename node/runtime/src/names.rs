@@ -144,6 +144,14 @@ fn missing(name: &ObjectName) -> Error {
     Error::not_found(format!("there is no object '{name}'"), format!("see what there is with: shoal ls {folder}/"))
 }
 
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listed {
+    Written,
+    /// The lease on its chunks was over: nothing was changed.
+    TooLate,
+}
+
 /// Makes a name stand for `written`, if the condition holds at that moment,
 /// and the lease on its chunks is not over.
 pub(crate) async fn write(
@@ -152,7 +160,7 @@ pub(crate) async fn write(
     written: &Manifest,
     condition: &PutCondition,
     lease: Lease,
-) -> Result<()> {
+) -> Result<Listed> {
     let value = wire::encode(&NameValue::Object(written.clone()))?;
     let (condition, is_late) = (condition.clone(), Arc::new(AtomicBool::new(false)));
     let (late, clock) = (is_late.clone(), context.clone());
@@ -164,11 +172,10 @@ pub(crate) async fn write(
     };
     let outcome = turns::take(context, name, Box::new(change)).await?;
     if outcome.ending == Ending::Refused && is_late.load(Ordering::Relaxed) {
-        let ms = u64::try_from(context.config.timing.grace.as_millis() / 2).unwrap_or(u64::MAX);
-        return Err(Error::Timeout { what: format!("'{name}', whose chunks waited to be listed,"), ms });
+        return Ok(Listed::TooLate);
     }
     match outcome.ending {
-        Ending::Written | Ending::Left => Ok(()),
+        Ending::Written | Ending::Left => Ok(Listed::Written),
         Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
     }
 }

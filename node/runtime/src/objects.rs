@@ -16,9 +16,9 @@ use shoal_ports::Cutter;
 use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 
 use crate::chunks;
-use crate::collect::Lease;
+use crate::collect::{self, Lease};
 use crate::context::Context;
-use crate::names;
+use crate::names::{self, Listed};
 use crate::peer::PutCondition;
 pub(crate) use append::append;
 use sending::Sending;
@@ -61,6 +61,9 @@ impl Intake {
         self.cutter.push(piece)
     }
 }
+
+/// How often an object is tried to be listed while the layout changes under it.
+const LISTING_TRIES: u32 = 8;
 
 /// Work on so many bytes is done where it comes up: it takes less time than to
 /// have another thread do it.
@@ -143,8 +146,28 @@ pub(crate) async fn put(
         chunks,
         inline: intake.head.map(BytesMut::freeze),
     };
-    names::write(context, &name, &manifest, &condition, lease).await?;
+    list(context, &name, &manifest, &condition, lease).await?;
     Ok(Stored { manifest, there_bytes })
+}
+
+/// Makes a name stand for an object. Chunks whose lease is over are claimed again.
+async fn list(
+    context: &Arc<Context>,
+    name: &ObjectName,
+    manifest: &Manifest,
+    condition: &PutCondition,
+    mut lease: Lease,
+) -> Result<()> {
+    for _ in 0..LISTING_TRIES {
+        match names::write(context, name, manifest, condition, lease).await? {
+            Listed::Written => return Ok(()),
+            Listed::TooLate => {
+                let chunks: Vec<_> = manifest.chunks.iter().map(|chunk| chunk.id).collect();
+                lease = collect::claim(context, &chunks).await?;
+            }
+        }
+    }
+    Err(context.not_ready("members come and go, and what was put could not be listed in between"))
 }
 
 /// Makes `to` stand for the content that `from` stands for at that moment, or
@@ -175,7 +198,7 @@ pub(crate) async fn copy(
         return Err(names::conflict(from, Some(&found)));
     }
     let copy = Manifest { modified_ms: context.ports.clock.wall_ms(), ..found };
-    names::write(context, to, &copy, condition, lease).await?;
+    list(context, to, &copy, condition, lease).await?;
     Ok(copy)
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shoal_ports::TaskHandle;
-use shoal_types::{ChunkId, PeerId, Request, Response, Result};
+use shoal_types::{ChunkId, LayoutId, PeerId, Request, Response, Result};
 
 use crate::chunks;
 use crate::context::{Context, lock};
@@ -15,21 +15,29 @@ use crate::serve;
 pub(crate) struct Lease {
     since: Duration,
     grace: Duration,
+    /// A clock may stand still, as that of a machine that sleeps: whoever was
+    /// away for long finds that the others have a layout without it.
+    layout: Option<LayoutId>,
 }
 
 impl Lease {
     /// For chunks that are brought from now on.
     pub(crate) fn new(context: &Context) -> Self {
-        Self { since: context.ports.clock.now(), grace: context.config.timing.grace }
+        let layout = context.layout().map(|layout| layout.id());
+        Self { since: context.ports.clock.now(), grace: context.config.timing.grace, layout }
     }
 
     /// Whether it is time to claim what it is for again.
     pub(crate) fn is_due(self, context: &Context) -> bool {
-        context.ports.clock.now() >= self.since + self.grace / 4
+        context.ports.clock.now() >= self.since + self.grace / 4 || self.is_of_another_layout(context)
     }
 
     pub(crate) fn is_over(self, context: &Context) -> bool {
-        context.ports.clock.now() >= self.since + self.grace / 2
+        context.ports.clock.now() >= self.since + self.grace / 2 || self.is_of_another_layout(context)
+    }
+
+    fn is_of_another_layout(self, context: &Context) -> bool {
+        context.layout().map(|layout| layout.id()) != self.layout
     }
 }
 

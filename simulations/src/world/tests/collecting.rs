@@ -174,6 +174,22 @@ fn a_put_may_take_longer_than_the_grace() {
 }
 
 #[test]
+fn a_put_goes_on_while_a_member_is_let_go_of() {
+    mesh(6, |mesh| async move {
+        let (peer, body) = (mesh.peer(0), slowly(&mesh.world, 1, GRACE));
+        let put = tokio::spawn(async move {
+            peer.put(name("b/slow"), Format::Bytes, PutCondition::Always, body).await.map(|_| ())
+        });
+        mesh.pass(2 * SECOND).await;
+        mesh.world.crash(HostId(3), crate::host::Death::Kill);
+        mesh.ask(put).await.unwrap().unwrap();
+        assert_eq!(mesh.peer(0).layout().unwrap().members.len(), 3, "the put outlasts the delay of a repair");
+        mesh.pass(4 * GRACE).await;
+        assert_eq!(mesh.length(1, "b/slow").await.unwrap(), 4096 * CHUNKS);
+    });
+}
+
+#[test]
 fn a_reader_has_all_of_what_is_removed_while_it_reads() {
     mesh(4, |mesh| async move {
         mesh.put(0, "b/read", 1).await;
