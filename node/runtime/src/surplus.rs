@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use shoal_ports::Store;
 use shoal_types::{ChunkId, PeerId, Request, Response, Result};
 
 use crate::context::{Context, lock};
@@ -141,37 +142,34 @@ impl Surplus {
 
 /// Keeps a copy here, synced on `Ok`, whatever else becomes of one that is here.
 pub(crate) async fn keep(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) -> Result<()> {
-    while !context.surplus.begin(chunk) {
-        context.ports.clock.sleep(context.config.timing.tick).await;
-    }
-    let ending = context.clone();
-    let store = context.ports.store.clone();
-    context
-        .blocking(move || {
-            let kept = store.chunk_put(chunk, &bytes);
-            ending.surplus.end(chunk);
-            kept
-        })
-        .await
+    wanted(context, chunk, move |store| store.chunk_put(chunk, &bytes)).await
 }
 
 /// Whether a put can count on a copy that is here as on one that it brings:
 /// it is whole, and from now on as wanted as one that has just come. Reads it.
 ///
-/// The put says so before there is a manifest that lists the chunk. So to ask
-/// is to use it: whoever collects chunks that no manifest lists must take this
-/// question for a copy that was made at that moment.
+/// The put says so before there is a manifest that lists the chunk: so to ask
+/// is to use it, and `collect` takes the question for a copy made at that moment.
 pub(crate) async fn keep_what_is_here(context: &Arc<Context>, chunk: ChunkId) -> Result<bool> {
+    wanted(context, chunk, move |store| Ok(store.chunk_get(chunk, None)?.is_some())).await
+}
+
+/// Does something about a copy that somebody wants here: it does not go
+/// meanwhile, and is not on its way out afterwards.
+async fn wanted<T: Send + 'static>(
+    context: &Arc<Context>,
+    chunk: ChunkId,
+    work: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
+) -> Result<T> {
     while !context.surplus.begin(chunk) {
         context.ports.clock.sleep(context.config.timing.tick).await;
     }
-    let ending = context.clone();
-    let store = context.ports.store.clone();
+    let (store, ending) = (context.ports.store.clone(), context.clone());
     context
         .blocking(move || {
-            let found = store.chunk_get(chunk, None);
+            let done = work(&*store);
             ending.surplus.end(chunk);
-            Ok(found?.is_some())
+            done
         })
         .await
 }
