@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shoal_placement::{PlacementKey, layout_owners};
 use shoal_types::{
-    AppendId, Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue, ObjectName, PeerId,
-    RegisterEntry, Request, Response, ScrubProgress, TaskReport, wire,
+    AppendId, BucketSettings, Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue, ObjectName,
+    PeerId, RegisterEntry, Request, Response, ScrubProgress, TaskReport, wire,
 };
 
 use crate::memory;
@@ -95,13 +95,16 @@ pub(crate) fn kept(bytes: &[u8]) {
         drop(entry.key.to_string());
     }
     match decoded::<NameValue>(bytes) {
-        Some(NameValue::Object(manifest)) => laid_out(&manifest),
+        Some(NameValue::Object(manifest) | NameValue::Former { manifest, .. }) => laid_out(&manifest),
         Some(NameValue::Appended { manifest, appends }) => {
             laid_out(&manifest);
             let id = AppendId::from_bytes([7; 16]);
             assert!(appends.and(id).contains(id));
         }
         Some(NameValue::Removed { .. }) | None => {}
+    }
+    if let Some(settings) = decoded::<BucketSettings>(bytes) {
+        drop(settings.checked());
     }
 }
 

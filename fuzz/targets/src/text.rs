@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use shoal_net::Secret;
-use shoal_types::{AppendId, ChunkId, Format, FragmentId, JobId, MeshId, ObjectName, PeerId};
+use shoal_types::{AppendId, BucketName, ChunkId, Format, FragmentId, JobId, MeshId, ObjectName, PeerId};
 
 pub(crate) fn run(bytes: &[u8]) {
     shoal_net::fuzzing::address(bytes);
@@ -15,13 +15,14 @@ pub(crate) fn run(bytes: &[u8]) {
     id::<FragmentId>(text);
     id::<JobId>(text);
     id::<AppendId>(text);
+    let _ = BucketName::new(text).map_err(complains);
     let _ = Format::of_name(text);
     let _ = Secret::from_text(text).map_err(complains);
     match ObjectName::new(text) {
         Ok(name) => {
             assert_eq!(name.to_string(), text);
             assert_eq!(format!("{}/{}", name.bucket(), name.key()), text);
-            assert!(name.bucket().len() <= ObjectName::BUCKET_CHARS_MAX);
+            assert!(name.bucket().len() <= BucketName::CHARS_MAX);
             assert!((1..=ObjectName::KEY_BYTES_MAX).contains(&name.key().len()));
             assert!(!text.split('/').any(|segment| matches!(segment, "" | "." | "..")));
         }

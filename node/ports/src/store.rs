@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use shoal_types::{ChunkId, DiskState, RegisterEntry, RegisterKey, Result};
+use shoal_types::{ChunkId, DiskState, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result};
 
 /// What a peer keeps on its disk: chunks by hash, and the acceptor state of
 /// its registers.
@@ -44,10 +44,15 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
-    /// Object registers that have accepted something, whose name begins with
-    /// `prefix`, in byte order, after `after`, at most `limit`. What an entry
-    /// has promised may be later than it says here.
-    fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>>;
+    /// Registers of a span that have accepted something, in the order of their
+    /// keys, after `after`, at most `limit`. What an entry has promised may be
+    /// later than it says here.
+    fn register_scan(
+        &self,
+        span: &RegisterSpan,
+        after: Option<&RegisterPlace>,
+        limit: usize,
+    ) -> Result<Vec<RegisterEntry>>;
 
     /// A small named value that the peer keeps for itself (its layout, addresses).
     fn note_get(&self, name: &str) -> Result<Option<Bytes>>;

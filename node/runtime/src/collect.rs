@@ -25,8 +25,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use shoal_types::{
-    ChunkId, Error, LayoutId, NameValue, ObjectName, PeerId, ReferencesFrom, RegisterKey, Request, Response, Result,
-    wire,
+    ChunkId, Error, LayoutId, NameValue, PeerId, ReferencesFrom, RegisterKind, RegisterPlace, RegisterSpan, Request,
+    Response, Result, wire,
 };
 
 use crate::context::Context;
@@ -38,8 +38,8 @@ pub(crate) use lease::{Claims, Lease, claim};
 /// Chunks looked at in one step.
 const PAGE: usize = 1_000;
 
-/// Names looked at for one page of references.
-const NAMES_PAGE: usize = 500;
+/// Registers looked at for one page of references.
+const REGISTERS_PAGE: usize = 500;
 
 /// References in one page: eight bytes each, so that it fits a frame.
 const REFERENCES_PAGE: usize = 30_000;
@@ -172,40 +172,53 @@ pub(crate) async fn references(
         ReferencesFrom::InUse(after) => {
             let page = context.in_use.page(after, REFERENCES_PAGE);
             let last = page.last().filter(|_| page.len() == REFERENCES_PAGE).copied();
-            let next = last.map_or(ReferencesFrom::Names(None), |last| ReferencesFrom::InUse(Some(last)));
+            let next = last.map_or(FIRST, |last| ReferencesFrom::InUse(Some(last)));
             let chunks = page.into_iter().filter(concerns).map(short).collect();
             Ok(Response::References { chunks, next: Some(next) })
         }
-        ReferencesFrom::Names(after) => {
+        ReferencesFrom::Registers(kind, after) => {
             let store = context.ports.store.clone();
-            context.blocking(move || listed(&*store, after.as_ref(), &concerns)).await
+            context.blocking(move || listed(&*store, kind, after.as_ref(), &concerns)).await
         }
     }
 }
 
-/// Chunks that objects list, from a name on.
+/// Where registers begin.
+const FIRST: ReferencesFrom = ReferencesFrom::Registers(RegisterKind::Object, None);
+
+/// Chunks that registers of a kind list, from a place on. A value moves from a
+/// name's register to one of its versions, whose kind comes later: where it is
+/// not met here any more, it is met there.
 fn listed(
     store: &dyn shoal_ports::Store,
-    after: Option<&ObjectName>,
+    kind: RegisterKind,
+    after: Option<&RegisterPlace>,
     concerns: &dyn Fn(&ChunkId) -> bool,
 ) -> Result<Response> {
-    let entries = store.register_scan("", after.map(ObjectName::as_str), NAMES_PAGE)?;
-    let is_full = entries.len() == NAMES_PAGE;
+    let entries = store.register_scan(&RegisterSpan::all(kind), after, REGISTERS_PAGE)?;
+    let is_full = entries.len() == REGISTERS_PAGE;
     let (mut chunks, mut last) = (Vec::new(), None);
     for entry in entries {
-        let RegisterKey::Object(name) = entry.key else { continue };
+        let (place, value) = (entry.key.place(), entry.value.filter(|_| lists_chunks(kind)));
         // What does not read may refer to anything: then nothing goes.
-        let value: Option<NameValue> = entry.value.map(|value| wire::decode(&value)).transpose()?;
+        let value: Option<NameValue> = value.map(|value| wire::decode(&value)).transpose()?;
         if let Some(manifest) = value.as_ref().and_then(NameValue::manifest) {
             chunks.extend(manifest.chunks.iter().map(|chunk| chunk.id).filter(|chunk| concerns(chunk)).map(short));
         }
         if chunks.len() >= REFERENCES_PAGE {
-            return Ok(Response::References { chunks, next: Some(ReferencesFrom::Names(Some(name))) });
+            return Ok(Response::References { chunks, next: Some(ReferencesFrom::Registers(kind, place)) });
         }
-        last = Some(name);
+        last = place;
     }
-    let next = last.filter(|_| is_full).map(|last| ReferencesFrom::Names(Some(last)));
+    let next = match last.filter(|_| is_full) {
+        Some(last) => Some(ReferencesFrom::Registers(kind, Some(last))),
+        None => kind.next().map(|kind| ReferencesFrom::Registers(kind, None)),
+    };
     Ok(Response::References { chunks, next })
+}
+
+fn lists_chunks(kind: RegisterKind) -> bool {
+    matches!(kind, RegisterKind::Object | RegisterKind::Version)
 }
 
 /// The first bytes of a chunk's id. That two chunks share them keeps one of

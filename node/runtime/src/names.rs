@@ -1,47 +1,48 @@
 //! Object names: one register each, and the listing over them.
 
+mod listing;
 mod turns;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use futures::future::join_all;
 use shoal_register::{Decision, Ending, Outcome};
-use shoal_types::{
-    AppendId, Appends, Ballot, Error, Etag, Layout, Manifest, NameValue, ObjectEntry, ObjectName, PeerId,
-    RegisterEntry, RegisterKey, Request, Response, Result, wire,
-};
+use shoal_types::{AppendId, Appends, Error, Etag, Manifest, NameValue, ObjectName, RegisterKey, Result, wire};
 
 use crate::collect::Lease;
 use crate::context::Context;
 use crate::peer::PutCondition;
 use crate::planted::Planted;
 use crate::registers::{self, Acceptors, Begin};
+pub(crate) use listing::list;
 pub(crate) use turns::Turns;
 
-/// Asks what a name's register holds. Where not all acceptors agree, they do
+/// Asks what a register holds. Where not all acceptors agree, they do
 /// afterwards: what is read is known to a majority from then on.
-pub(crate) async fn settle(context: &Arc<Context>, name: &ObjectName) -> Result<Option<Bytes>> {
-    let outcome = propose(context, name, Begin::Asking, |_| Decision::Leave).await?;
+pub(crate) async fn settle(context: &Arc<Context>, key: &RegisterKey) -> Result<Option<Bytes>> {
+    let outcome = propose(context, key, Begin::Asking, |_| Decision::Leave).await?;
     Ok(outcome.value)
 }
 
-/// One operation on a name's register, under whatever layout is in force.
-async fn propose(
+/// One operation on a register, no layout's, under whatever layout is in force.
+pub(crate) async fn propose(
     context: &Arc<Context>,
-    name: &ObjectName,
+    key: &RegisterKey,
     begin: Begin,
     change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
+    let placed_by = key.placed_by().ok_or_else(|| Error::bug("a layout is decided by its members"))?;
     let present = || {
         let layout = context.require_layout()?;
-        let groups = layout.acceptors(name.as_str()).groups();
+        let groups = layout.acceptors(placed_by).groups();
         Ok(Acceptors { groups, layout: layout.id() })
     };
-    let key = RegisterKey::Object(name.clone());
-    registers::operate(context, key, present()?, Some(&present), begin, change).await
+    registers::operate(context, key.clone(), present()?, Some(&present), begin, change).await
+}
+
+async fn found(context: &Arc<Context>, name: &ObjectName) -> Result<Option<Bytes>> {
+    settle(context, &RegisterKey::Object(name.clone())).await
 }
 
 /// The manifest in what a register holds; `None` when the name stands for nothing.
@@ -63,7 +64,8 @@ impl Standing {
         let (manifest, appends) = match value.as_deref().map(wire::decode::<NameValue>).transpose()? {
             Some(NameValue::Object(manifest)) => (Some(manifest), Appends::default()),
             Some(NameValue::Appended { manifest, appends }) => (Some(manifest), appends),
-            Some(NameValue::Removed { .. }) | None => (None, Appends::default()),
+            // A former version stands nowhere but in a register of its own.
+            Some(NameValue::Removed { .. } | NameValue::Former { .. }) | None => (None, Appends::default()),
         };
         Ok(Self { manifest, appends, value })
     }
@@ -71,7 +73,7 @@ impl Standing {
 
 /// What a name stands for now.
 pub(crate) async fn standing(context: &Arc<Context>, name: &ObjectName) -> Result<Standing> {
-    Standing::of(settle(context, name).await?)
+    Standing::of(found(context, name).await?)
 }
 
 /// What became of an append.
@@ -125,7 +127,7 @@ pub(crate) async fn read(context: &Arc<Context>, name: &ObjectName) -> Result<Op
     {
         return manifest(Some(&value));
     }
-    manifest(settle(context, name).await?.as_ref())
+    manifest(found(context, name).await?.as_ref())
 }
 
 /// A planted bug: what was accepted here last, without asking anybody.
@@ -217,103 +219,5 @@ pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, version: O
         Ending::Written => Ok(true),
         Ending::Left => Ok(false),
         Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
-    }
-}
-
-/// Objects whose name begins with `prefix`, in byte order, after `after`: at
-/// most `limit`, and whether there may be more. Sees every write that was
-/// complete when it began; it is no snapshot.
-pub(crate) async fn list(
-    context: &Arc<Context>,
-    prefix: &str,
-    after: Option<&str>,
-    limit: u32,
-) -> Result<(Vec<ObjectEntry>, bool)> {
-    let layout = context.require_layout()?;
-    let peers = layout.everyone();
-    let asked = join_all(peers.iter().map(|peer| {
-        let request = Request::RegisterScan {
-            mesh: layout.mesh,
-            prefix: prefix.to_owned(),
-            after: after.map(str::to_owned),
-            limit: limit.max(1),
-        };
-        async move { (*peer, context.call(*peer, request).await) }
-    }));
-    let mut pages: BTreeMap<PeerId, (Vec<RegisterEntry>, bool)> = BTreeMap::new();
-    for (peer, answer) in asked.await {
-        match answer {
-            Ok(Response::Entries { entries, more }) => {
-                pages.insert(peer, (entries, more));
-            }
-            Ok(_) => return Err(context.unexpected("a scan")),
-            Err(error) => tracing::info!(%error, peer = %peer.short(), "not listed there"),
-        }
-    }
-    require_coverage(context, &layout, |peer| pages.contains_key(&peer), prefix)?;
-    // What lies beyond the end of the shortest page is not known from all.
-    let end: Option<ObjectName> = pages
-        .values()
-        .filter(|(_, more)| *more)
-        .filter_map(|(entries, _)| entries.last())
-        .filter_map(|entry| object_name(&entry.key))
-        .min()
-        .cloned();
-    let mut newest: BTreeMap<ObjectName, (Ballot, Option<Bytes>)> = BTreeMap::new();
-    for entry in pages.into_values().flat_map(|(entries, _)| entries) {
-        let Some(name) = object_name(&entry.key) else {
-            continue;
-        };
-        if end.as_ref().is_some_and(|end| name > end) {
-            continue;
-        }
-        let known = newest.entry(name.clone()).or_insert((Ballot::ZERO, None));
-        if entry.accepted > known.0 {
-            *known = (entry.accepted, entry.value);
-        }
-    }
-    let mut entries = Vec::new();
-    let mut more = end.is_some();
-    for (name, (_, value)) in newest {
-        let Some(manifest) = manifest(value.as_ref())? else {
-            continue;
-        };
-        if entries.len() >= limit.max(1) as usize {
-            more = true;
-            break;
-        }
-        entries.push(ObjectEntry { name, manifest });
-    }
-    if entries.is_empty()
-        && let (true, Some(end)) = (more, end)
-    {
-        // A page of removed names only: look behind it.
-        return Box::pin(list(context, prefix, Some(end.as_str()), limit)).await;
-    }
-    Ok((entries, more))
-}
-
-/// Every name that was written is known to a majority of its acceptors: a
-/// listing is whole if fewer peers than that are missing from it.
-fn require_coverage(context: &Context, layout: &Layout, answered: impl Fn(PeerId) -> bool, prefix: &str) -> Result<()> {
-    for group in layout.groups() {
-        let acceptors = context.config.register_owners().min(group.len());
-        let tolerated = acceptors.saturating_sub(1) / 2;
-        let missing = group.iter().filter(|member| !answered(member.id)).count();
-        if missing > tolerated {
-            return Err(Error::NoQuorum {
-                what: format!("the names under '{prefix}'"),
-                answered: (group.len() - missing) as u32,
-                needed: (group.len() - tolerated) as u32,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn object_name(key: &RegisterKey) -> Option<&ObjectName> {
-    match key {
-        RegisterKey::Object(name) => Some(name),
-        RegisterKey::Layout(..) => None,
     }
 }

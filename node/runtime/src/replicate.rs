@@ -13,7 +13,7 @@ use futures::future::select;
 use futures::{StreamExt, TryStreamExt, stream};
 use shoal_placement::{PlacementKey, is_beyond, most_owners_among};
 use shoal_types::{
-    ChunkId, Error, Layout, LayoutId, Member, ObjectName, PeerId, RegisterKey, Request, Response, Result,
+    ChunkId, Error, Layout, LayoutId, Member, PeerId, RegisterKind, RegisterSpan, Request, Response, Result,
 };
 
 use crate::context::{Context, lock};
@@ -212,35 +212,29 @@ fn is_of_a_disk(error: &Error) -> bool {
     matches!(error, Error::DiskFull { .. } | Error::DiskFailed { .. })
 }
 
-/// An identity round for every name that is known here: what was agreed among
-/// the old owners is from then on known to a majority of the new.
+/// An identity round for every register that is known here: what was agreed
+/// among the old owners is from then on known to a majority of the new.
 async fn registers(context: &Arc<Context>) -> Result<()> {
-    let mut after: Option<ObjectName> = None;
-    loop {
-        let store = context.ports.store.clone();
-        let from = after.take();
-        let page =
-            context.blocking(move || store.register_scan("", from.as_ref().map(ObjectName::as_str), PAGE)).await?;
-        let names: Vec<ObjectName> = page
-            .into_iter()
-            .filter_map(|entry| match entry.key {
-                RegisterKey::Object(name) => Some(name),
-                RegisterKey::Layout(..) => None,
-            })
-            .collect();
-        let Some(last) = names.last().cloned() else {
-            return Ok(());
-        };
-        context.progress.note(|moving| moving.names_seen += names.len() as u64);
-        let mut rounds = stream::iter(names)
-            .map(|name| async move { names::settle(context, &name).await })
-            .buffer_unordered(REGISTERS_AT_ONCE);
-        while let Some(outcome) = rounds.next().await {
-            outcome?;
-            context.progress.note(|moving| moving.names_settled += 1);
+    for kind in RegisterKind::ALL {
+        let (span, mut after) = (RegisterSpan::all(kind), None);
+        loop {
+            let (store, span, from) = (context.ports.store.clone(), span.clone(), after.take());
+            let page = context.blocking(move || store.register_scan(&span, from.as_ref(), PAGE)).await?;
+            let Some(last) = page.last().and_then(|entry| entry.key.place()) else {
+                break;
+            };
+            context.progress.note(|moving| moving.names_seen += page.len() as u64);
+            let mut rounds = stream::iter(page)
+                .map(|entry| async move { names::settle(context, &entry.key).await })
+                .buffer_unordered(REGISTERS_AT_ONCE);
+            while let Some(outcome) = rounds.next().await {
+                outcome?;
+                context.progress.note(|moving| moving.names_settled += 1);
+            }
+            after = Some(last);
         }
-        after = Some(last);
     }
+    Ok(())
 }
 
 /// Brings chunks to those who own them. What a disk refuses to give or to take

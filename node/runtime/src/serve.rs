@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use shoal_ports::{Flow, FlowReader, FlowWriter};
-use shoal_types::{ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, Request, Response, Result, wire};
+use shoal_types::{
+    ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, RegisterPlace, RegisterSpan, Request, Response,
+    Result, wire,
+};
 
 use crate::chunks;
 use crate::collect;
@@ -49,12 +52,12 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             }
             registers::accept(context, layout, key, op).await.map(Response::Register)
         }
-        Request::RegisterScan { mesh, prefix, after, limit } => {
+        Request::RegisterScan { mesh, span, after, limit } => {
             // Its names are not those of ours.
             if context.layout().is_some_and(|ours| ours.mesh != mesh) {
                 return Err(context.not_ready("it is a member of another mesh"));
             }
-            scan(context, prefix, after, limit).await
+            scan(context, span, after, limit).await
         }
         Request::ChunkHas { chunks } => {
             if chunks.len() > HAS_MAX {
@@ -106,10 +109,15 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
     }
 }
 
-async fn scan(context: &Arc<Context>, prefix: String, after: Option<String>, limit: u32) -> Result<Response> {
+async fn scan(
+    context: &Arc<Context>,
+    span: RegisterSpan,
+    after: Option<RegisterPlace>,
+    limit: u32,
+) -> Result<Response> {
     let store = context.ports.store.clone();
     let limit = limit.clamp(1, SCAN_MAX) as usize;
-    let mut entries = context.blocking(move || store.register_scan(&prefix, after.as_deref(), limit)).await?;
+    let mut entries = context.blocking(move || store.register_scan(&span, after.as_ref(), limit)).await?;
     let mut more = entries.len() == limit;
     let mut bytes = 0;
     let fits = entries

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use shoal_ports::{Disk, RegisterPut};
-use shoal_types::{Ballot, Error, RegisterEntry, RegisterKey, Result, wire};
+use shoal_types::{Ballot, Error, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result, wire};
 
 use crate::StoreConfig;
 use crate::health::Health;
@@ -87,8 +87,14 @@ impl Registers {
         self.journal.settle()
     }
 
-    pub(crate) fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {
-        let rows = self.journal.scan(&key::object(prefix), after.map(key::object).as_deref(), limit)?;
+    pub(crate) fn scan(
+        &self,
+        span: &RegisterSpan,
+        after: Option<&RegisterPlace>,
+        limit: usize,
+    ) -> Result<Vec<RegisterEntry>> {
+        let after = after.map(|place| key::place(span.kind, place));
+        let rows = self.journal.scan(&key::prefix(span), after.as_deref(), limit)?;
         rows.iter().map(|(key, value)| self.decode(key::describe(key), value)).collect()
     }
 

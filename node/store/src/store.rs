@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shoal_ports::{Disk, RegisterPut, Store, StoreUsage};
-use shoal_types::{ChunkId, DiskState, RegisterEntry, RegisterKey, Result};
+use shoal_types::{ChunkId, DiskState, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result};
 
 use crate::StoreConfig;
 use crate::chunks::Chunks;
@@ -77,8 +77,13 @@ impl Store for LocalStore {
         self.registers.settle()
     }
 
-    fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {
-        self.registers.scan(prefix, after, limit)
+    fn register_scan(
+        &self,
+        span: &RegisterSpan,
+        after: Option<&RegisterPlace>,
+        limit: usize,
+    ) -> Result<Vec<RegisterEntry>> {
+        self.registers.scan(span, after, limit)
     }
 
     fn note_get(&self, name: &str) -> Result<Option<Bytes>> {

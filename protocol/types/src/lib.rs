@@ -11,6 +11,7 @@
 //! task or randomness.
 
 mod append;
+mod bucket;
 mod condition;
 mod error;
 mod ids;
@@ -27,6 +28,7 @@ mod secret;
 pub mod wire;
 
 pub use append::Appends;
+pub use bucket::{BucketName, BucketSettings};
 pub use condition::{DiskState, LastScrub, PeerCondition, ScrubProgress};
 pub use error::{Error, ErrorClass, Result};
 pub use ids::{AppendId, ChunkId, FragmentId, JobId, MeshId, ParseIdError, PeerId, StageId, TaskId};
@@ -39,7 +41,10 @@ pub use moving::{MeshMoving, Moving};
 pub use object::{ChunkRef, Etag, Format, Manifest, NameValue, ObjectEntry, ObjectName};
 pub use peer::{Health, MemberStatus, PeerInfo, Status};
 pub use peer_map::{PeerIdHasher, PeerMap};
-pub use register::{AcceptReply, Ballot, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
+pub use register::{
+    AcceptReply, Ballot, PrepareReply, RegisterEntry, RegisterKey, RegisterKind, RegisterOp, RegisterPlace,
+    RegisterReply, RegisterSpan,
+};
 pub use role::RoleChange;
 pub use rpc::{Examined, FlowHeader, Gossip, ReferencesFrom, Request, Response};
 pub use secret::{SecretText, Secrets};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Appends, ChunkId, Error};
+use crate::{Appends, BucketName, ChunkId, Error};
 
 /// What the register of a name holds, once something was put there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,13 +22,19 @@ pub enum NameValue {
         manifest: Manifest,
         appends: Appends,
     },
+    /// Of a version's register: an object that the name stood for, and until
+    /// when (wall clock, ms since the epoch).
+    Former {
+        manifest: Manifest,
+        replaced_ms: u64,
+    },
 }
 
 impl NameValue {
     /// The object, if there is one.
     pub fn manifest(&self) -> Option<&Manifest> {
         match self {
-            Self::Object(manifest) | Self::Appended { manifest, .. } => Some(manifest),
+            Self::Object(manifest) | Self::Appended { manifest, .. } | Self::Former { manifest, .. } => Some(manifest),
             Self::Removed { .. } => None,
         }
     }
@@ -36,15 +42,13 @@ impl NameValue {
 
 /// The name of an object: `bucket/key`.
 ///
-/// The bucket is the part before the first `/`: 1–63 characters out of
-/// `a-z A-Z 0-9 . _ -`. The key is everything after: 1–1024 bytes of UTF-8,
+/// The bucket is the part before the first `/` ([`BucketName`]). The key is everything after: 1–1024 bytes of UTF-8,
 /// no control characters, no empty, `.` or `..` segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ObjectName(String);
 
 impl ObjectName {
-    pub const BUCKET_CHARS_MAX: usize = 63;
     pub const KEY_BYTES_MAX: usize = 1024;
 
     pub fn new(text: impl Into<String>) -> Result<Self, Error> {
@@ -58,11 +62,8 @@ impl ObjectName {
         let Some((bucket, key)) = text.split_once('/') else {
             return complain("it has no bucket");
         };
-        if bucket.is_empty() || bucket.chars().count() > Self::BUCKET_CHARS_MAX {
-            return complain("a bucket has 1 to 63 characters");
-        }
-        if bucket == "." || bucket == ".." || !bucket.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-            return complain("a bucket is made of letters, digits, '.', '_' and '-'");
+        if let Some(why) = BucketName::complaint(bucket) {
+            return complain(why);
         }
         if key.is_empty() || key.len() > Self::KEY_BYTES_MAX {
             return complain("a key has 1 to 1024 bytes");
@@ -82,6 +83,10 @@ impl ObjectName {
 
     pub fn bucket(&self) -> &str {
         self.0.split_once('/').map_or("", |(bucket, _)| bucket)
+    }
+
+    pub fn bucket_name(&self) -> BucketName {
+        BucketName::of_checked(self.bucket())
     }
 
     pub fn key(&self) -> &str {

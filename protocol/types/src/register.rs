@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{MeshId, ObjectName, PeerId};
+use crate::{BucketName, MeshId, ObjectName, PeerId};
 
 /// What a register holds the value of. Ordered, so that a prefix can be
 /// listed in byte order.
@@ -16,6 +16,104 @@ pub enum RegisterKey {
     Layout(MeshId, u64),
     /// An object's name; the value is its manifest, absent when removed.
     Object(ObjectName),
+    /// What a name stood for before; which that was, says the number. It has
+    /// the acceptors of the name.
+    Version(ObjectName, u64),
+    /// How objects in a bucket are kept.
+    Bucket(BucketName),
+}
+
+impl RegisterKey {
+    /// By what its acceptors are found; `None` for a layout, which has the
+    /// members for that.
+    pub fn placed_by(&self) -> Option<&str> {
+        match self {
+            Self::Layout(..) => None,
+            Self::Object(name) | Self::Version(name, _) => Some(name.as_str()),
+            Self::Bucket(bucket) => Some(bucket.as_str()),
+        }
+    }
+
+    /// Where it comes in the order of its kind; `None` for a layout.
+    pub fn place(&self) -> Option<RegisterPlace> {
+        let (name, version) = match self {
+            Self::Layout(..) => return None,
+            Self::Object(name) => (name.to_string(), 0),
+            Self::Version(name, version) => (name.to_string(), *version),
+            Self::Bucket(bucket) => (bucket.to_string(), 0),
+        };
+        Some(RegisterPlace { name, version })
+    }
+}
+
+/// The kinds of registers that are kept with the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RegisterKind {
+    Object,
+    Version,
+    Bucket,
+}
+
+impl RegisterKind {
+    /// All of them, in the order of [`RegisterKey`].
+    pub const ALL: [Self; 3] = [Self::Object, Self::Version, Self::Bucket];
+
+    /// The kind after this one.
+    pub fn next(self) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind > self)
+    }
+}
+
+/// Registers of one kind whose names begin alike, in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterSpan {
+    pub kind: RegisterKind,
+    /// In bytes; need not be a name, nor the beginning of one that is.
+    pub prefix: String,
+}
+
+impl RegisterSpan {
+    /// All of a kind.
+    pub fn all(kind: RegisterKind) -> Self {
+        Self::under(kind, "")
+    }
+
+    pub fn under(kind: RegisterKind, prefix: &str) -> Self {
+        Self { kind, prefix: prefix.into() }
+    }
+
+    /// Former versions of that name, and of no longer one.
+    pub fn versions_of(name: &ObjectName) -> Self {
+        // No name has that character: it ends the name.
+        Self::under(RegisterKind::Version, &format!("{name}\0"))
+    }
+
+    pub fn contains(&self, key: &RegisterKey) -> bool {
+        let begins = |name: &str| match self.prefix.strip_suffix('\0') {
+            Some(whole) => name == whole,
+            None => name.starts_with(&self.prefix),
+        };
+        match (self.kind, key) {
+            (RegisterKind::Object, RegisterKey::Object(name)) => begins(name.as_str()),
+            (RegisterKind::Version, RegisterKey::Version(name, _)) => begins(name.as_str()),
+            (RegisterKind::Bucket, RegisterKey::Bucket(bucket)) => begins(bucket.as_str()),
+            _ => false,
+        }
+    }
+}
+
+/// A place in the order of a kind: that of a register, or between two.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RegisterPlace {
+    pub name: String,
+    /// Of a version its number, 0 elsewhere.
+    pub version: u64,
+}
+
+impl RegisterPlace {
+    pub fn of_name(name: &str) -> Self {
+        Self { name: name.into(), version: 0 }
+    }
 }
 
 impl fmt::Display for RegisterKey {
@@ -23,6 +121,8 @@ impl fmt::Display for RegisterKey {
         match self {
             Self::Layout(mesh, version) => write!(f, "layout {version} of mesh {}", mesh.short()),
             Self::Object(name) => write!(f, "{name}"),
+            Self::Version(name, version) => write!(f, "version {version:016x} of {name}"),
+            Self::Bucket(bucket) => write!(f, "bucket {bucket}"),
         }
     }
 }

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, ObjectName, OutputId, PeerCondition,
-    PeerId, PeerInfo, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, RoleChange, Secrets, TaskSpec,
+    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerCondition, PeerId,
+    PeerInfo, RegisterEntry, RegisterKey, RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan,
+    RoleChange, Secrets, TaskSpec,
 };
 
 /// A hint: small, unanswered, sometimes lost. No truth about data or jobs
@@ -46,11 +47,11 @@ pub enum Request {
         key: RegisterKey,
         op: RegisterOp,
     },
-    /// Object registers of that mesh in byte order with `prefix`, after `after`.
+    /// Registers of that mesh in the order of their keys, after `after`.
     RegisterScan {
         mesh: MeshId,
-        prefix: String,
-        after: Option<String>,
+        span: RegisterSpan,
+        after: Option<RegisterPlace>,
         limit: u32,
     },
     /// Which of these chunks the receiver holds.
@@ -117,8 +118,8 @@ pub enum Request {
 pub enum ReferencesFrom {
     /// Chunks that jobs and readers use now, after this one.
     InUse(Option<ChunkId>),
-    /// Those of the objects that it knows, after this name.
-    Names(Option<ObjectName>),
+    /// Those that registers of this kind list which it knows, after this place.
+    Registers(RegisterKind, Option<RegisterPlace>),
 }
 
 /// The answer to a [`Request`] of the same name.

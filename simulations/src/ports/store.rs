@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
-use shoal_types::{ChunkId, DiskState, Layout, PeerId, RegisterEntry, RegisterKey, Result, wire};
+use shoal_types::{
+    ChunkId, DiskState, Layout, PeerId, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result, wire,
+};
 
 use crate::host::HostId;
 use crate::ledger::{Damage, Place};
@@ -150,8 +152,13 @@ impl Store for WitnessedStore {
         self.store.register_settle()
     }
 
-    fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {
-        self.store.register_scan(prefix, after, limit)
+    fn register_scan(
+        &self,
+        span: &RegisterSpan,
+        after: Option<&RegisterPlace>,
+        limit: usize,
+    ) -> Result<Vec<RegisterEntry>> {
+        self.store.register_scan(span, after, limit)
     }
 
     fn note_get(&self, name: &str) -> Result<Option<Bytes>> {

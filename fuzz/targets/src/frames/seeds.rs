@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Serialize;
 use shoal_types::{
-    AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format, FragmentId, Gossip,
-    InputPin, JobEvent, JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue,
-    OutputId, PeerCondition, PeerId, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey, RegisterOp,
-    RegisterReply, Request, Response, ScrubProgress, StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
+    AppendId, Appends, Ballot, BucketSettings, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format,
+    FragmentId, Gossip, InputPin, JobEvent, JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId,
+    Moving, NameValue, OutputId, PeerCondition, PeerId, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey,
+    RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan, Request, Response, ScrubProgress, StageId,
+    StageProgress, TaskId, TaskReport, TaskSpec, wire,
 };
 
 fn peer(n: u8) -> PeerId {
@@ -113,8 +114,8 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         Request::Register { layout: layout().id(), key, op: RegisterOp::Read },
         Request::RegisterScan {
             mesh: MeshId::from_bytes([1; 16]),
-            prefix: "p".into(),
-            after: Some("a".into()),
+            span: RegisterSpan::under(RegisterKind::Version, "p"),
+            after: Some(RegisterPlace { name: "p/a".into(), version: u64::MAX }),
             limit: 9,
         },
         Request::ChunkHas { chunks: vec![ChunkId::of(b"x"); 3] },
@@ -126,7 +127,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         Request::References {
             layout: layout().id(),
             beside: vec![ChunkId::of(b"x")],
-            from: ReferencesFrom::Names(None),
+            from: ReferencesFrom::Registers(RegisterKind::Bucket, None),
         },
         Request::Condition,
         Request::ChunkWanted { chunk: ChunkId::of(b"x") },
@@ -191,7 +192,12 @@ pub(crate) fn all_kept() -> Vec<Vec<u8>> {
     let mut seeds = frames([layout(), layout().settled()]);
     let appends = Appends::default().and(AppendId::from_bytes([1; 16])).and(AppendId::from_bytes([2; 16]));
     let appended = NameValue::Appended { manifest: manifest(), appends };
-    seeds.extend(frames([NameValue::Object(manifest()), NameValue::Removed { nonce: 7 }, appended]));
+    let former = NameValue::Former { manifest: manifest(), replaced_ms: u64::MAX };
+    seeds.extend(frames([NameValue::Object(manifest()), NameValue::Removed { nonce: 7 }, appended, former]));
+    seeds.extend(frames([BucketSettings { history_s: 86_400, replicas: Some(1), write_copies: None }]));
+    let version = RegisterKey::Version("b/k".parse().unwrap(), 7);
+    seeds.extend(frames([RegisterEntry { key: version, ..entry() }]));
+    seeds.extend(frames([RegisterEntry { key: RegisterKey::Bucket("b".parse().unwrap()), ..entry() }]));
     seeds.extend(frames([entry()]));
     seeds.extend(frames([1_800_000_000_000u64]));
     seeds.extend(frames([LastScrub { ended_ms: 1_800_000_000_000, copies: 7, ..LastScrub::default() }]));

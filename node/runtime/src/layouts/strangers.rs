@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use ractor::ActorRef;
-use shoal_types::{Layout, MeshId, PeerId, Request, Response, Result};
+use shoal_types::{Layout, MeshId, PeerId, RegisterKind, RegisterSpan, Request, Response, Result};
 
 use super::{LAYOUT_NOTE, LayoutMsg, State, TURN_TICKS, change};
 use crate::context::Context;
@@ -180,6 +180,13 @@ impl State {
 /// Whether nothing would be lost if this peer forgot what it keeps.
 pub(crate) async fn is_empty(context: &Context) -> Result<bool> {
     let store = context.ports.store.clone();
-    let look = move || Ok(store.chunk_list(None, 1)?.is_empty() && store.register_scan("", None, 1)?.is_empty());
+    let look = move || {
+        for kind in RegisterKind::ALL {
+            if !store.register_scan(&RegisterSpan::all(kind), None, 1)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(store.chunk_list(None, 1)?.is_empty())
+    };
     context.blocking(look).await
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::channel::oneshot;
 use shoal_register::{Decision, Ending, Outcome};
-use shoal_types::{Error, ObjectName, Result};
+use shoal_types::{Error, ObjectName, RegisterKey, Result};
 
 use super::{Begin, propose};
 use crate::context::{Context, lock};
@@ -82,8 +82,8 @@ fn next(context: &Context, name: &ObjectName) -> Option<Vec<Waiting>> {
 async fn together(context: &Arc<Context>, name: &ObjectName, changes: Vec<Waiting>) {
     let (mut changes, answers): (Vec<Change>, Vec<_>) =
         changes.into_iter().map(|waiting| (waiting.change, waiting.done)).unzip();
-    let mut tries = Tries::default();
-    let result = propose(context, name, Begin::Preparing, |found| tries.run(&mut changes, found)).await;
+    let (mut tries, key) = (Tries::default(), RegisterKey::Object(name.clone()));
+    let result = propose(context, &key, Begin::Preparing, |found| tries.run(&mut changes, found)).await;
     for (nth, done) in answers.into_iter().enumerate() {
         // Whoever asked may have given up.
         let _ = done.send(result.clone().and_then(|outcome| tries.of(nth, name, &outcome)));

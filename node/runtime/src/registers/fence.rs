@@ -23,7 +23,7 @@ impl Fence {
         }
         let ours = self.0.map_or(0, |ours| ours.version);
         let fits = match key {
-            RegisterKey::Object(_) => theirs.version == ours,
+            RegisterKey::Object(_) | RegisterKey::Version(..) | RegisterKey::Bucket(_) => theirs.version == ours,
             // Decided by the members of the version before, also by one that has
             // not heard of it yet; but what is decided is not asked again.
             RegisterKey::Layout(_, decided) => *decided > ours,

@@ -13,7 +13,7 @@ use shoal_ports::{
 };
 use shoal_types::{
     ChunkId, DiskState, Error, Format, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query, RegisterEntry, RegisterKey,
-    Response, Result, Secrets, TaskReport, TaskSpec, wire,
+    RegisterPlace, RegisterSpan, Response, Result, Secrets, TaskReport, TaskSpec, wire,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -227,7 +227,7 @@ impl shoal_ports::Store for Store {
         Ok(())
     }
 
-    fn register_scan(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<RegisterEntry>> {
+    fn register_scan(&self, _: &RegisterSpan, _: Option<&RegisterPlace>, _: usize) -> Result<Vec<RegisterEntry>> {
         Ok(vec![])
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
-use shoal_types::{ChunkId, DiskState, Error, PeerId, RegisterEntry, RegisterKey, Result};
+use shoal_types::{ChunkId, DiskState, Error, PeerId, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result};
 
 /// Bytes of chunks that are kept. A mesh of one that lives for one query
 /// stores no objects; broadcast sides and answers are the engine's.
@@ -88,13 +88,15 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn register_scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegisterEntry>> {
+    fn register_scan(
+        &self,
+        span: &RegisterSpan,
+        after: Option<&RegisterPlace>,
+        limit: usize,
+    ) -> Result<Vec<RegisterEntry>> {
         let kept = self.kept();
-        let names = kept.registers.iter().filter(|(key, _)| match key {
-            RegisterKey::Object(name) => {
-                name.as_str().starts_with(prefix) && after.is_none_or(|after| name.as_str() > after)
-            }
-            RegisterKey::Layout(..) => false,
+        let names = kept.registers.iter().filter(|(key, _)| {
+            span.contains(key) && after.is_none_or(|after| key.place().is_some_and(|place| place > *after))
         });
         Ok(names.map(|(_, entry)| entry.clone()).take(limit).collect())
     }
@@ -126,7 +128,7 @@ impl Store for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shoal_types::Ballot;
+    use shoal_types::{Ballot, RegisterKind};
 
     #[test]
     fn a_chunk_is_what_its_name_says_or_refused() {
@@ -149,7 +151,9 @@ mod tests {
         let names = ["b/2", "b/1", "a/1", "b/3"].map(|name| entry(RegisterKey::Object(name.parse().unwrap())));
         store.register_put(&names).unwrap();
         store.register_put(&[entry(RegisterKey::Layout(shoal_types::MeshId::from_bytes([0; 16]), 1))]).unwrap();
-        let found = store.register_scan("b/", Some("b/1"), 10).unwrap();
+        let found = store
+            .register_scan(&RegisterSpan::under(RegisterKind::Object, "b/"), Some(&RegisterPlace::of_name("b/1")), 10)
+            .unwrap();
         assert_eq!(found.iter().map(|e| e.key.to_string()).collect::<Vec<_>>(), ["b/2", "b/3"]);
     }
 }

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shoal_ports::Store;
-use shoal_types::{Error, MeshId, RegisterKey};
+use shoal_types::{Error, MeshId, RegisterKey, RegisterKind, RegisterPlace, RegisterSpan};
 
 use super::{chunk, config, entry};
 use crate::{LocalDisk, LocalStore, StoreConfig};
@@ -196,7 +196,8 @@ fn registers_are_scanned_in_byte_order_within_the_prefix_page_by_page() {
     entries.push(layout.into());
     store.register_put(&entries).unwrap();
     let scan = |prefix: &str, after: Option<&str>, limit: usize| -> Vec<String> {
-        let found = store.register_scan(prefix, after, limit).unwrap();
+        let (span, after) = (RegisterSpan::under(RegisterKind::Object, prefix), after.map(RegisterPlace::of_name));
+        let found = store.register_scan(&span, after.as_ref(), limit).unwrap();
         found.iter().map(|entry| entry.key.to_string()).collect()
     };
     assert_eq!(scan("", None, 100), names);
@@ -238,7 +239,7 @@ fn many_threads_may_put_the_same_and_different_things() {
         }
     });
     assert_eq!(store.usage().unwrap().chunks, 12);
-    assert_eq!(store.register_scan("b/", None, 1000).unwrap().len(), 96);
+    assert_eq!(store.register_scan(&RegisterSpan::under(RegisterKind::Object, "b/"), None, 1000).unwrap().len(), 96);
 }
 
 #[test]
@@ -305,7 +306,10 @@ fn damaged_registers_are_an_error_and_stay_as_they_are() {
         assert_eq!(std::fs::read(&file).unwrap().len(), bytes.len(), "{name}");
     }
     std::fs::write(&file, &whole).unwrap();
-    assert_eq!(open(dir.path()).register_scan("b/", None, 1000).unwrap().len(), 200);
+    assert_eq!(
+        open(dir.path()).register_scan(&RegisterSpan::under(RegisterKind::Object, "b/"), None, 1000).unwrap().len(),
+        200
+    );
 }
 
 #[test]

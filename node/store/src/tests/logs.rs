@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shoal_ports::{RegisterPut, Store};
-use shoal_types::{Ballot, Error, RegisterEntry, RegisterKey, wire};
+use shoal_types::{Ballot, Error, RegisterEntry, RegisterKey, RegisterKind, RegisterPlace, RegisterSpan, wire};
 
 use super::{config, entry};
 use crate::{LocalDisk, LocalStore, StoreConfig};
@@ -24,11 +24,12 @@ fn key(name: &str) -> RegisterKey {
 /// The counters of what is found under `b/`.
 fn counters(store: &LocalStore, limit: usize) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
-    let mut after: Option<String> = None;
+    let mut after: Option<RegisterPlace> = None;
     loop {
-        let page = store.register_scan("b/", after.as_deref(), limit).unwrap();
+        let span = RegisterSpan::under(RegisterKind::Object, "b/");
+        let page = store.register_scan(&span, after.as_ref(), limit).unwrap();
         let Some(last) = page.last() else { return all };
-        after = Some(last.key.to_string());
+        after = last.key.place();
         for entry in page {
             assert!(all.insert(entry.key.to_string(), entry.accepted.counter).is_none(), "met twice");
         }
@@ -187,7 +188,7 @@ fn others_write_and_read_while_a_log_is_settled() {
         scope.spawn(move || {
             for _ in 0..50 {
                 store.register_settle().unwrap();
-                store.register_scan("b/", None, 50).unwrap();
+                store.register_scan(&RegisterSpan::under(RegisterKind::Object, "b/"), None, 50).unwrap();
             }
         });
     });

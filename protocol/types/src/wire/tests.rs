@@ -6,8 +6,9 @@ use super::*;
 use crate::{
     AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin,
     JobId, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId, PeerCondition, PeerId,
-    PeerInfo, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, Request, Response,
-    RoleChange, ScrubProgress, SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
+    PeerInfo, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey, RegisterKind, RegisterOp, RegisterPlace,
+    RegisterReply, RegisterSpan, Request, Response, RoleChange, ScrubProgress, SecretText, Secrets, StageId, TaskId,
+    TaskReport, TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -115,8 +116,8 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::Register { layout: layout().id(), key, op: RegisterOp::Read },
         Request::RegisterScan {
             mesh: MeshId::from_bytes([1; 16]),
-            prefix: "p".into(),
-            after: Some("a".into()),
+            span: RegisterSpan::under(RegisterKind::Version, "p"),
+            after: Some(RegisterPlace { name: "p/a".into(), version: u64::MAX }),
             limit: 9,
         },
         Request::ChunkHas { chunks: vec![ChunkId::of(b"x"); 3] },
@@ -129,7 +130,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::References {
             layout: layout().id(),
             beside: vec![ChunkId::of(b"x")],
-            from: ReferencesFrom::Names(Some("b/k".parse().unwrap())),
+            from: ReferencesFrom::Registers(RegisterKind::Object, Some(RegisterPlace::of_name("b/k"))),
         },
         Request::Condition,
         Request::ChunkWanted { chunk: ChunkId::of(b"x") },

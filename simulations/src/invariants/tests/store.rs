@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{
-    Ballot, ChunkId, DiskState, Layout, Member, MeshId, PeerId, RegisterEntry, RegisterKey, Result, wire,
+    Ballot, ChunkId, DiskState, Layout, Member, MeshId, PeerId, RegisterEntry, RegisterKey, RegisterPlace,
+    RegisterSpan, Result, wire,
 };
 
 use super::{broken, world};
@@ -42,7 +43,7 @@ impl Store for Liar {
     fn register_put(&self, _: &[RegisterPut]) -> Result<()> {
         Ok(())
     }
-    fn register_scan(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<RegisterEntry>> {
+    fn register_scan(&self, _: &RegisterSpan, _: Option<&RegisterPlace>, _: usize) -> Result<Vec<RegisterEntry>> {
         Ok(Vec::new())
     }
     fn note_get(&self, _: &str) -> Result<Option<Bytes>> {
