@@ -25,3 +25,4 @@ mod queries;
 mod resume;
 mod simulation;
 mod storage;
+mod versions;

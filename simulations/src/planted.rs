@@ -76,6 +76,7 @@ impl Bug {
             Planted::ShedsUnasked => case(scenario!("shares-change"), &["durable"], 1, 12),
             Planted::CollectsAtOnce => case(scenario!("collected"), &["durable"], 1, 12),
             Planted::CollectsUnasked => case(scenario!("collected"), &["durable"], 1, 12),
+            Planted::KeepsHistoryLate => case(scenario!("history"), &["history-is-kept"], 1, 12),
             Planted::ForgetsOwnWrite => case(scenario!("many-moves"), &["linearizable"], 1001, 24),
         }
     }

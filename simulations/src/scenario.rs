@@ -114,6 +114,9 @@ pub struct Workload {
     pub think: Span,
     /// Names that they share.
     pub names: u32,
+    /// Other names that they share, in a bucket with a history: what somebody
+    /// has put there must be found as long as the run lasts.
+    pub kept: u32,
     /// Data that is put before anything goes wrong, for the jobs to read.
     pub data: Bytes,
     /// Bytes of one object of it.
@@ -196,6 +199,7 @@ impl Default for Workload {
             clients: 4,
             think: Span(Duration::from_millis(500)),
             names: 16,
+            kept: 0,
             data: Bytes(4 << 30),
             object: Bytes(256 << 20),
             chunk: Bytes(16 << 20),

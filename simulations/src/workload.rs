@@ -2,6 +2,7 @@
 
 mod content;
 mod data;
+mod former;
 mod jobs;
 mod names;
 

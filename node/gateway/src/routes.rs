@@ -1,5 +1,6 @@
 //! Which request goes where.
 
+mod buckets;
 mod copy;
 mod health;
 mod jobs;
@@ -9,6 +10,7 @@ mod read;
 mod scrub;
 mod sql;
 mod status;
+mod versions;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -28,6 +30,9 @@ pub(crate) const SQL_BYTES_MAX: usize = 1 << 20;
 
 /// The longest change of a member's part, in bytes.
 const ROLE_BYTES_MAX: usize = 4 << 10;
+
+/// The longest change of a bucket, in bytes.
+const BUCKET_BYTES_MAX: usize = 4 << 10;
 
 /// The longest `/v1/scrub` request, in bytes.
 const SCRUB_BYTES_MAX: usize = 4 << 10;
@@ -50,6 +55,12 @@ pub(crate) fn router(peer: Peer) -> Router {
             get(read::get).head(read::head).put(objects::put).post(objects::append).delete(objects::remove),
         )
         .route("/v1/manifests/{*name}", get(objects::manifest))
+        .route("/v1/versions", get(versions::list))
+        .route("/v1/buckets", get(buckets::list))
+        .route(
+            "/v1/buckets/{name}",
+            get(buckets::show).patch(buckets::change).layer(DefaultBodyLimit::max(BUCKET_BYTES_MAX)),
+        )
         .route("/v1/copy", post(copy::copy).layer(DefaultBodyLimit::max(COPY_BYTES_MAX)))
         .route("/v1/jobs", get(jobs::list))
         .route("/v1/jobs/{id}", get(jobs::show).delete(jobs::cancel))

@@ -16,6 +16,6 @@ pub use health::{ConditionView, DiskView, HealthProgressView, HealthView, LastSc
 pub use job::{EventView, JobStateView, JobView, TimedEvent};
 pub use moving::{MeshMovingView, MovingView};
 
-pub use object::{ChunkView, ManifestView, ObjectPage, ObjectView, StoredView};
+pub use object::{BucketView, ChunkView, ManifestView, ObjectPage, ObjectView, StoredView, VersionPage, VersionView};
 pub use scrub::{MemberScrubView, ScrubView};
 pub use status::{LayoutMemberView, LayoutView, MemberView, StatusView};

@@ -12,6 +12,7 @@ use shoal_ports::{Ports, TaskHandle};
 use shoal_types::{Error, Layout, LayoutId, PeerId, PeerInfo, Request, Response, Result, Secrets, wire};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
+use crate::buckets::Buckets;
 use crate::chunks::ChunkCache;
 use crate::config::PeerConfig;
 use crate::gauges::Levels;
@@ -73,6 +74,8 @@ pub(crate) struct Context {
     pub(crate) surplus: Surplus,
     /// Chunks that jobs and readers here use.
     pub(crate) in_use: InUse,
+    /// How objects of buckets are kept, as far as somebody has asked lately.
+    pub(crate) buckets: Buckets,
     /// Whose turn it is to change a name.
     pub(crate) turns: Turns,
     /// The layout under which registers are operated here.
@@ -114,6 +117,7 @@ impl Context {
             progress: Progress::default(),
             surplus: Surplus::default(),
             in_use: InUse::default(),
+            buckets: Buckets::default(),
             turns: Turns::default(),
             fence: Mutex::default(),
             scrub_turn: AtomicBool::new(false),

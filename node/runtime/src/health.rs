@@ -20,9 +20,12 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
-use shoal_types::{DiskState, Health, MeshMoving, ObjectName, PeerCondition, PeerId, Result};
+use shoal_types::{
+    DiskState, Health, MeshMoving, ObjectEntry, ObjectName, PeerCondition, PeerId, RegisterPlace, Result,
+};
 
 use crate::context::Context;
+use crate::history::{self, FormerVersion};
 use crate::{moving, names, scrub};
 use census::Census;
 
@@ -54,6 +57,8 @@ pub struct Checkup {
     pub names: u64,
     /// The bytes of all objects, a chunk of several names counted at each.
     pub object_bytes: u64,
+    /// What names stood for before, and can still be read.
+    pub versions: u64,
     /// Chunks that manifests list, each once; see `is_exact`.
     pub chunks: u64,
     /// Copies of those that are there, as many as are wanted at most.
@@ -149,6 +154,8 @@ struct Look {
 enum Step {
     /// The names after this one.
     Names(Option<String>),
+    /// What names stood for before, after this one.
+    Versions(Option<RegisterPlace>),
     Members,
 }
 
@@ -160,6 +167,7 @@ impl Look {
         async move {
             let stepped = match step {
                 Step::Names(after) => self.names(after).await.map(|(update, next)| (update, Some(next))),
+                Step::Versions(after) => self.versions(after).await.map(|(update, next)| (update, Some(next))),
                 Step::Members => self.members().await.map(|report| (report, None)),
             };
             match stepped {
@@ -173,9 +181,22 @@ impl Look {
     async fn names(&mut self, after: Option<String>) -> Result<(CheckupUpdate, Step)> {
         let (page, more) = names::list(&self.context, "", after.as_deref(), PAGE).await?;
         let last = page.last().map(|entry| entry.name.to_string());
-        census::page(&self.context, &mut self.census, page).await?;
-        let next = last.filter(|_| more).map_or(Step::Members, |last| Step::Names(Some(last)));
-        Ok((CheckupUpdate::Progress { names: self.census.names, chunks: self.census.chunks }, next))
+        census::page(&self.context, &mut self.census, page, false).await?;
+        let next = last.filter(|_| more).map_or(Step::Versions(None), |last| Step::Names(Some(last)));
+        Ok((self.progress(), next))
+    }
+
+    async fn versions(&mut self, after: Option<RegisterPlace>) -> Result<(CheckupUpdate, Step)> {
+        let (page, more) = history::list(&self.context, "", after, PAGE).await?;
+        let last = page.last().map(|version| version.place.clone());
+        let page = page.into_iter().map(|FormerVersion { name, manifest, .. }| ObjectEntry { name, manifest });
+        census::page(&self.context, &mut self.census, page.collect(), true).await?;
+        let next = last.filter(|_| more).map_or(Step::Members, |last| Step::Versions(Some(last)));
+        Ok((self.progress(), next))
+    }
+
+    fn progress(&self) -> CheckupUpdate {
+        CheckupUpdate::Progress { names: self.census.names, chunks: self.census.chunks }
     }
 
     async fn members(&self) -> Result<CheckupUpdate> {

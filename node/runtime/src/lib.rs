@@ -10,10 +10,11 @@
 //! Actors are thin: a message becomes an event for a state machine of
 //! `protocol/`, and each action that comes back is performed through the ports
 //! of `shoal-ports`. What needs no state of its own is a plain function:
-//! [`chunks`], [`names`], [`objects`], [`replicate`], [`serve`], [`surplus`], [`tables`].
+//! [`chunks`], [`history`], [`names`], [`objects`], [`replicate`], [`serve`], [`surplus`], [`tables`].
 //!
 //! [`Peer`] is the handle by which the gateway and the binary speak to all of it.
 
+mod buckets;
 mod chunks;
 mod collect;
 mod config;
@@ -23,6 +24,7 @@ mod disk;
 mod doctor;
 mod gauges;
 mod health;
+mod history;
 mod in_use;
 mod jobs;
 mod layouts;
@@ -54,9 +56,10 @@ pub use config::{Bounds, PeerConfig, Timing};
 pub use doctor::Examination;
 pub use gauges::Gauge;
 pub use health::{Checkup, CheckupUpdate, MemberCheck};
+pub use history::FormerVersion;
 pub use members::next_incarnation;
 pub use objects::Stored;
-pub use peer::{Answer, Peer, PutCondition, Update};
+pub use peer::{Answer, CopyVersion, Peer, PutCondition, Update};
 pub use planted::{Planted, UnknownBug};
 pub use role::remembered_role;
 pub use scrub::ScrubUpdate;

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::peer::PutCondition;
 use crate::planted::Planted;
 use crate::registers::{self, Acceptors, Begin};
-pub(crate) use listing::list;
+pub(crate) use listing::{list, scan};
 pub(crate) use turns::Turns;
 
 /// Asks what a register holds. Where not all acceptors agree, they do
@@ -109,7 +109,7 @@ pub(crate) async fn swap(
             Ok(_) | Err(_) => Decision::Refuse,
         }
     };
-    let outcome = turns::take(context, name, Box::new(change)).await?;
+    let outcome = turns::take(context, name, true, Box::new(change)).await?;
     match outcome.ending {
         Ending::Written => Ok(Swapped::Written),
         Ending::Left => match Standing::of(outcome.value)?.manifest {
@@ -172,7 +172,7 @@ pub(crate) async fn write(
         late.store(is_late, Ordering::Relaxed);
         if !is_late && holds(&condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
     };
-    let outcome = turns::take(context, name, Box::new(change)).await?;
+    let outcome = turns::take(context, name, true, Box::new(change)).await?;
     if outcome.ending == Ending::Refused && is_late.load(Ordering::Relaxed) {
         return Ok(Listed::TooLate);
     }
@@ -204,7 +204,13 @@ fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
 
 /// Makes a name stand for nothing; whether it stood for something. With
 /// `version`, only while it stands for that: another one is a conflict.
-pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, version: Option<&Etag>) -> Result<bool> {
+/// What it stood for goes into the history unless it is to be gone for good.
+pub(crate) async fn remove(
+    context: &Arc<Context>,
+    name: &ObjectName,
+    version: Option<&Etag>,
+    for_good: bool,
+) -> Result<bool> {
     let removed = wire::encode(&NameValue::Removed { nonce: context.random() })?;
     let version = version.cloned();
     let change = move |found: Option<&Bytes>| match (manifest(found), &version) {
@@ -214,7 +220,7 @@ pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, version: O
         (Ok(Some(_)) | Err(_), Some(_)) => Decision::Refuse,
         (Ok(Some(_)) | Err(_), None) => Decision::Write(Some(removed.clone())),
     };
-    let outcome = turns::take(context, name, Box::new(change)).await?;
+    let outcome = turns::take(context, name, !for_good, Box::new(change)).await?;
     match outcome.ending {
         Ending::Written => Ok(true),
         Ending::Left => Ok(false),

@@ -18,8 +18,9 @@ use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 use crate::chunks;
 use crate::collect::{self, Lease};
 use crate::context::Context;
+use crate::history;
 use crate::names::{self, Listed};
-use crate::peer::PutCondition;
+use crate::peer::{CopyVersion, PutCondition};
 pub(crate) use append::append;
 use sending::Sending;
 pub(crate) use turns::AppendTurns;
@@ -171,7 +172,7 @@ async fn list(
 }
 
 /// Makes `to` stand for the content that `from` stands for at that moment, or
-/// for that of `version` if it still does. No chunk moves, whatever the size:
+/// for that of a `version` of it. No chunk moves, whatever the size:
 /// chunks are named by their content, and both names list the same ones. The
 /// copy keeps how the content was cut (its format), and is as old as the
 /// copying: two copies are never one value, so that of two at a time, both
@@ -180,21 +181,24 @@ async fn list(
 /// # Errors
 /// [`Error::NotFound`] when there is no `from`, [`Error::Conflict`] when it is
 /// another version or the condition on `to` does not hold, [`Error::Invalid`]
-/// when both are one name.
+/// when both are one name, and no former version is to come back.
 pub(crate) async fn copy(
     context: &Arc<Context>,
     from: &ObjectName,
     to: &ObjectName,
-    version: Option<&Etag>,
+    version: &CopyVersion,
     condition: &PutCondition,
 ) -> Result<Manifest> {
-    if from == to {
+    if from == to && !matches!(version, CopyVersion::Of(_)) {
         return Err(Error::invalid(format!("'{from}' would be copied onto itself"), "give the copy another name"));
     }
     // From here on what it lists is listed.
     let lease = Lease::new(context);
-    let found = names::require(context, from).await?;
-    if version.is_some_and(|version| found.etag != *version) {
+    let found = match version {
+        CopyVersion::Of(version) => history::find(context, from, version).await?,
+        CopyVersion::Now | CopyVersion::NowIf(_) => names::require(context, from).await?,
+    };
+    if matches!(version, CopyVersion::NowIf(version) if found.etag != *version) {
         return Err(names::conflict(from, Some(&found)));
     }
     let copy = Manifest { modified_ms: context.ports.clock.wall_ms(), ..found };

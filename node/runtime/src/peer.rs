@@ -8,8 +8,9 @@ use futures::stream::BoxStream;
 use ractor::{Actor, ActorRef, call};
 use shoal_ports::{Inbound, Ports};
 use shoal_types::{
-    AppendId, ChunkId, Error, Etag, Format, JobEvent, JobId, JobSummary, Layout, Manifest, MeshMoving, Moving,
-    ObjectEntry, ObjectName, PeerId, Query, Request, Response, Result, RoleChange, Secrets, Status,
+    AppendId, BucketChange, BucketName, BucketSettings, ChunkId, Error, Etag, Format, JobEvent, JobId, JobSummary,
+    Layout, Manifest, MeshMoving, Moving, ObjectEntry, ObjectName, PeerId, Query, RegisterPlace, Request, Response,
+    Result, RoleChange, Secrets, Status,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -18,11 +19,12 @@ use crate::context::{Actors, Context};
 use crate::doctor::{self, Examination};
 use crate::gauges::{self, Gauge};
 use crate::health::{self, CheckupUpdate};
+use crate::history::FormerVersion;
 use crate::members::MembersMsg;
 use crate::objects::Stored;
 use crate::scrub::{self, ScrubUpdate};
 use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
-use crate::{jobs, moving, names, objects, secrets, status};
+use crate::{buckets, history, jobs, moving, names, objects, secrets, status};
 
 /// What a put demands of the name before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,17 @@ pub enum PutCondition {
     Always,
     IfAbsent,
     IfMatch(Etag),
+}
+
+/// Which version of an object is copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopyVersion {
+    /// What its name stands for.
+    Now,
+    /// That, if it has this ETag.
+    NowIf(Etag),
+    /// The one whose ETag begins so, of now or of before.
+    Of(String),
 }
 
 /// What arrives while a query runs: events, the answer's frames, then the summary.
@@ -128,8 +141,8 @@ impl Peer {
         AppendId::from_bytes(id)
     }
 
-    /// Gives the content of `from` the name `to` as well; no data moves. With
-    /// `version`, only while `from` stands for that.
+    /// Gives the content of `from` the name `to` as well; no data moves. With a
+    /// version only while `from` stands for that, or one that it stood for.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no `from`, [`Error::Conflict`] when it
@@ -138,10 +151,10 @@ impl Peer {
         &self,
         from: ObjectName,
         to: ObjectName,
-        version: Option<Etag>,
+        version: CopyVersion,
         condition: PutCondition,
     ) -> Result<Manifest> {
-        objects::copy(&self.context, &from, &to, version.as_ref(), &condition).await
+        objects::copy(&self.context, &from, &to, &version, &condition).await
     }
 
     pub async fn stat(&self, name: ObjectName) -> Result<Manifest> {
@@ -167,7 +180,7 @@ impl Peer {
 
     /// Removes a name; whether it was there.
     pub async fn remove(&self, name: ObjectName) -> Result<bool> {
-        names::remove(&self.context, &name, None).await
+        names::remove(&self.context, &name, None, false).await
     }
 
     /// Removes a name only while it stands for that version; whether it stood
@@ -176,7 +189,75 @@ impl Peer {
     /// # Errors
     /// [`Error::Conflict`] when it stands for another.
     pub async fn remove_version(&self, name: ObjectName, version: Etag) -> Result<bool> {
-        names::remove(&self.context, &name, Some(&version)).await
+        names::remove(&self.context, &name, Some(&version), false).await
+    }
+
+    /// Removes a name and all that it stood for before; how many versions that
+    /// were. What others put there meanwhile may stay.
+    pub async fn purge(&self, name: ObjectName) -> Result<u64> {
+        let was_there = names::remove(&self.context, &name, None, true).await?;
+        Ok(u64::from(was_there) + history::forget(&self.context, &name, None).await?)
+    }
+
+    /// Removes former versions of a name, those whose ETag begins with
+    /// `version`; how many. What it stands for stays.
+    pub async fn purge_version(&self, name: ObjectName, version: String) -> Result<u64> {
+        history::forget(&self.context, &name, Some(&version)).await
+    }
+
+    /// The version of a name whose ETag begins with `version`: what it stands
+    /// for now or else the latest that it stood for, as long as the history of
+    /// its bucket goes back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, [`Error::Invalid`] when the ETags
+    /// of several begin so.
+    pub async fn stat_version(&self, name: ObjectName, version: String) -> Result<Manifest> {
+        history::find(&self.context, &name, &version).await
+    }
+
+    /// The bytes of a version, as [`Peer::stat_version`] finds it.
+    pub async fn get_version(
+        &self,
+        name: ObjectName,
+        version: String,
+        range: Option<(u64, u64)>,
+    ) -> Result<(Manifest, BoxStream<'static, Result<Bytes>>)> {
+        let manifest = history::find(&self.context, &name, &version).await?;
+        let bytes = objects::read(&self.context, &manifest, range);
+        Ok((manifest, bytes))
+    }
+
+    /// Former versions of objects whose name begins with `prefix`, by name and
+    /// in no order of time, after `after`; and whether there may be more. One
+    /// that its name still stands for may be among them.
+    pub async fn versions(
+        &self,
+        prefix: String,
+        after: Option<RegisterPlace>,
+        limit: u32,
+    ) -> Result<(Vec<FormerVersion>, bool)> {
+        history::list(&self.context, &prefix, after, limit).await
+    }
+
+    /// How objects of a bucket are kept.
+    pub async fn bucket(&self, bucket: BucketName) -> Result<BucketSettings> {
+        buckets::settings(&self.context, &bucket).await
+    }
+
+    /// Buckets that somebody has said that of, by name.
+    pub async fn buckets(&self) -> Result<Vec<(BucketName, BucketSettings)>> {
+        buckets::list(&self.context).await
+    }
+
+    /// Changes how objects of a bucket are kept, and gives what holds then.
+    /// Every put that begins after it has returned is kept so, at whichever
+    /// peer: that takes it some seconds.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what cannot be kept; then nothing is changed.
+    pub async fn change_bucket(&self, bucket: BucketName, change: BucketChange) -> Result<BucketSettings> {
+        buckets::change(&self.context, &bucket, change).await
     }
 
     /// Takes a query; this peer coordinates it.

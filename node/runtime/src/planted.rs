@@ -86,6 +86,9 @@ planted! {
     /// A write that finds its own value, left by its own attempt of unknown
     /// outcome, takes it for another's and says that it failed.
     ForgetsOwnWrite = "forgets-own-write",
+    /// What a name stood for is put into the history after it stands for
+    /// something else.
+    KeepsHistoryLate = "keeps-history-late",
 }
 
 impl fmt::Display for Planted {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use crate::collect;
 use crate::context::{Actors, Context};
 use crate::disk;
+use crate::history;
 use crate::layouts::{self, LayoutMsg, Layouts};
 use crate::members::{self, Members, MembersMsg};
 use crate::registers::{self, Registers};
@@ -55,7 +56,7 @@ pub(crate) struct State {
     children: Vec<(&'static str, ActorCell)>,
     /// What goes on in the background: bringing what the peer holds to its
     /// owners, looking whether it and its disk are whole, and changing the secret.
-    background: [TaskHandle; 6],
+    background: [TaskHandle; 7],
     reason: Stopped,
 }
 
@@ -103,6 +104,7 @@ impl Actor for Supervisor {
             context.spawn("replicate", replicate::run(context.clone())),
             context.spawn("surplus", surplus::run(context.clone())),
             context.spawn("collect", collect::run(context.clone())),
+            context.spawn("history", history::expiry::run(context.clone())),
             context.spawn("scrub", scrub::run(context.clone())),
             context.spawn("disk", disk::watch(context.clone())),
             context.spawn("secrets", secrets::run(context.clone())),

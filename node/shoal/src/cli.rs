@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    append, bench, cat, completions, cp, demo, dev, doctor, du, find, generate, get, health, invite, job, leave, ls,
-    mv, put, rm, scrub, secret, sim, sql, stat, status, up, weight, zone,
+    append, bench, bucket, cat, completions, cp, demo, dev, doctor, du, find, generate, get, health, invite, job,
+    leave, ls, mv, put, rm, scrub, secret, sim, sql, stat, status, up, weight, zone,
 };
 use crate::failure::Failure;
 
@@ -61,6 +61,7 @@ pub(crate) enum Command {
     Find(find::FindArgs),
     Du(du::DuArgs),
     Rm(rm::RmArgs),
+    Bucket(bucket::BucketArgs),
     Job(job::JobArgs),
     Bench(bench::BenchArgs),
     Sim(sim::SimArgs),
@@ -95,6 +96,7 @@ impl Command {
             Self::Find(args) => args.run().await,
             Self::Du(args) => args.run().await,
             Self::Rm(args) => args.run().await,
+            Self::Bucket(args) => args.run().await,
             Self::Job(args) => args.run().await,
             Self::Bench(args) => args.run().await,
             Self::Sim(args) => args.run().await,

@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod bench;
+pub(crate) mod bucket;
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod cp;

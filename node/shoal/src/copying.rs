@@ -11,7 +11,7 @@ use std::path::Path;
 use clap::Args;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shoal_gateway::{Client, ClientError};
-use shoal_runtime::PutCondition;
+use shoal_runtime::{CopyVersion, PutCondition};
 use shoal_types::{Error, Etag, ObjectName};
 
 use crate::batch::Tally;
@@ -71,14 +71,22 @@ struct Pair {
 }
 
 impl Copying {
-    pub(crate) async fn run(self, effect: Effect) -> Result<(), Failure> {
+    /// Of a single object it may be a `former` version, which its ETag begins with.
+    pub(crate) async fn run(self, effect: Effect, former: Option<String>) -> Result<(), Failure> {
         let client = self.target.client()?;
-        interruptible(self.work(&client, effect), async || {}).await
+        let version = match (&self.source_etag, former) {
+            (None, None) => CopyVersion::Now,
+            (Some(etag), None) => CopyVersion::NowIf(Etag(etag.trim_matches('"').to_owned())),
+            (None, Some(former)) => CopyVersion::Of(former),
+            (Some(_), Some(_)) => {
+                return Err(Failure::usage("--version and --source-etag exclude each other", "give one of them"));
+            }
+        };
+        interruptible(self.work(&client, effect, version), async || {}).await
     }
 
-    async fn work(&self, client: &Client, effect: Effect) -> Result<(), Failure> {
+    async fn work(&self, client: &Client, effect: Effect, version: CopyVersion) -> Result<(), Failure> {
         let condition = if self.if_absent { PutCondition::IfAbsent } else { PutCondition::Always };
-        let version = self.source_etag.as_deref().map(|etag| Etag(etag.trim_matches('"').to_owned()));
         let mut selections = Vec::new();
         for source in &self.sources {
             let selection = Selection::of(client, source, self.recursive).await;
@@ -87,15 +95,15 @@ impl Copying {
         let mut tally = Tally::new();
         if let [Selection::One(from)] = &selections[..] {
             let pair = Pair { from: from.clone(), to: renamed(&self.target_name, &selections[0], from.as_str())? };
-            tally.add(carry_out(client, effect, &pair, version.as_ref(), &condition).await?);
+            tally.add(carry_out(client, effect, &pair, &version, &condition).await?);
         } else {
-            if version.is_some() {
-                return Err(Failure::usage("--source-etag goes with a single object", "copy the objects one by one"));
+            if version != CopyVersion::Now {
+                return Err(Failure::usage("a version is that of a single object", "copy the objects one by one"));
             }
             let pairs = plan(client, &selections, &self.target_prefix()?).await?;
             let progress = transfer::counting(pairs.len() as u64);
             let change = async |pair: Pair| {
-                let outcome = carry_out(client, effect, &pair, None, &condition).await;
+                let outcome = carry_out(client, effect, &pair, &version, &condition).await;
                 progress.inc(1);
                 outcome.map_err(|failure| failure.about(&pair.from))
             };
@@ -176,7 +184,7 @@ async fn carry_out(
     client: &Client,
     effect: Effect,
     Pair { from, to }: &Pair,
-    version: Option<&Etag>,
+    version: &CopyVersion,
     condition: &PutCondition,
 ) -> Result<u64, Failure> {
     let copied = match client.copy(from, to, version, condition).await {

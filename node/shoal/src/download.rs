@@ -11,24 +11,31 @@ use shoal_types::{Error, ObjectName};
 use crate::failure::Failure;
 use crate::{stdout, transfer};
 
-/// Fetches an object into a file, which appears once it is whole; gives its length.
+/// That a version was asked for, and several objects.
+pub(crate) fn one_version() -> Failure {
+    Failure::usage("--version goes with a single object", "fetch the versions one by one")
+}
+
+/// Fetches an object, or a version of it, into a file, which appears once it
+/// is whole; gives its length.
 pub(crate) async fn to_file(
     client: &Client,
     name: &ObjectName,
+    version: Option<&str>,
     file: &Path,
     shared: Option<ProgressBar>,
 ) -> Result<u64, Failure> {
     // A file that cannot be written is told before any byte is fetched.
     let mut temporary = transfer::temporary_beside(file)?;
     let fail = |error: io::Error| Failure::file("write", file, &error);
-    let bytes = fetch(client, name, shared, |piece| temporary.write_all(piece).map_err(fail)).await?;
+    let bytes = fetch(client, name, version, shared, |piece| temporary.write_all(piece).map_err(fail)).await?;
     temporary.persist(file).map_err(|error| fail(error.error))?;
     Ok(bytes)
 }
 
-/// Writes an object to stdout as it comes.
-pub(crate) async fn to_stdout(client: &Client, name: &ObjectName) -> Result<u64, Failure> {
-    fetch(client, name, Some(ProgressBar::hidden()), |piece| {
+/// Writes an object, or a version of it, to stdout as it comes.
+pub(crate) async fn to_stdout(client: &Client, name: &ObjectName, version: Option<&str>) -> Result<u64, Failure> {
+    fetch(client, name, version, Some(ProgressBar::hidden()), |piece| {
         let mut out = io::stdout().lock();
         stdout::told(out.write_all(piece).and_then(|()| out.flush()))
     })
@@ -40,10 +47,11 @@ pub(crate) async fn to_stdout(client: &Client, name: &ObjectName) -> Result<u64,
 async fn fetch(
     client: &Client,
     name: &ObjectName,
+    version: Option<&str>,
     shared: Option<ProgressBar>,
     mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
-    let mut download = client.get(name).await?;
+    let mut download = client.get_version(name, version).await?;
     let progress = shared.clone().unwrap_or_else(|| transfer::progress(download.bytes));
     let (mut hash, mut bytes) = (blake3::Hasher::new(), 0);
     while let Some(piece) = download.next().await? {

@@ -2,8 +2,9 @@
 
 use clap::Args;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use serde::Serialize;
 use shoal_gateway::Client;
-use shoal_gateway::view::ObjectView;
+use shoal_gateway::view::{ObjectView, VersionView};
 
 use crate::failure::Failure;
 use crate::{stdout, units};
@@ -37,13 +38,30 @@ pub(crate) struct Style {
 impl Style {
     /// Prints objects as they come: names, one a line, unless something else is asked for.
     pub(crate) async fn print(&self, objects: impl Stream<Item = Result<ObjectView, Failure>>) -> Result<(), Failure> {
-        let mut objects = std::pin::pin!(objects);
+        let line = |object: &ObjectView| if self.long { long(object) } else { object.name.clone() };
+        self.print_each(objects, line).await
+    }
+
+    /// Prints the versions of names as they come.
+    pub(crate) async fn print_versions(
+        &self,
+        names: impl Stream<Item = Result<Vec<VersionView>, Failure>>,
+    ) -> Result<(), Failure> {
+        let versions = names.map_ok(|versions| stream::iter(versions).map(Ok)).try_flatten();
+        self.print_each(versions, version_line).await
+    }
+
+    async fn print_each<T: Serialize>(
+        &self,
+        all: impl Stream<Item = Result<T, Failure>>,
+        line: impl Fn(&T) -> String,
+    ) -> Result<(), Failure> {
+        let mut all = std::pin::pin!(all);
         let mut first = true;
-        while let Some(object) = objects.try_next().await? {
-            match (self.json, self.long) {
-                (true, _) => stdout::line(format_args!("{}{}", if first { "[" } else { "," }, json(&object)?))?,
-                (_, true) => stdout::line(long(&object))?,
-                _ => stdout::line(&object.name)?,
+        while let Some(one) = all.try_next().await? {
+            match self.json {
+                true => stdout::line(format_args!("{}{}", if first { "[" } else { "," }, json(&one)?))?,
+                false => stdout::line(line(&one))?,
             }
             first = false;
         }
@@ -55,7 +73,7 @@ impl Style {
     }
 }
 
-fn json(object: &ObjectView) -> Result<String, Failure> {
+fn json(object: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(object).map_err(|error| Failure::request(format!("cannot write JSON: {error}"), ""))
 }
 
@@ -65,6 +83,21 @@ fn long(object: &ObjectView) -> String {
         units::bytes(object.bytes),
         units::time(object.modified_ms),
         object.format.as_str(),
+        object.name
+    )
+}
+
+/// ETags are told by so many characters.
+const ETAG_CHARS: usize = 16;
+
+fn version_line(version: &VersionView) -> String {
+    let object = &version.object;
+    let until = version.replaced_ms.map_or_else(|| "now".into(), units::time);
+    format!(
+        "{}  until {until:<19}  {:>10}  {:.ETAG_CHARS$}  {}",
+        units::time(object.modified_ms),
+        units::bytes(object.bytes),
+        object.etag,
         object.name
     )
 }

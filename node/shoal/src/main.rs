@@ -31,6 +31,7 @@ mod text;
 mod tpch;
 mod transfer;
 mod units;
+mod versions;
 mod when;
 
 use std::process::ExitCode;

@@ -16,6 +16,11 @@ fn parse_at(text: &str, now_ms: u64) -> Result<u64, String> {
     })
 }
 
+/// `12h` in seconds.
+pub(crate) fn span_s(text: &str) -> Option<u64> {
+    age_ms(text.trim()).map(|ms| ms / 1_000)
+}
+
 /// `12h` in ms.
 fn age_ms(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;

@@ -107,6 +107,27 @@ impl BucketSettings {
     }
 }
 
+/// What is to be otherwise in the settings of a bucket; `None` stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BucketChange {
+    pub history_s: Option<u64>,
+    /// 0 for as many as everywhere in the mesh.
+    pub replicas: Option<u8>,
+    /// 0 for all that can be made.
+    pub write_copies: Option<u8>,
+}
+
+impl BucketChange {
+    pub fn applied_to(self, before: BucketSettings) -> BucketSettings {
+        let of = |change: Option<u8>, before| change.map_or(before, |copies| (copies > 0).then_some(copies));
+        BucketSettings {
+            history_s: self.history_s.unwrap_or(before.history_s),
+            replicas: of(self.replicas, before.replicas),
+            write_copies: of(self.write_copies, before.write_copies),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +150,13 @@ mod tests {
         }
         assert!(of(Some(1), Some(1)).checked().is_ok());
         assert!(BucketSettings { history_s: u64::MAX, ..of(None, None) }.checked().is_err());
+    }
+
+    #[test]
+    fn a_change_leaves_what_it_does_not_name() {
+        let before = BucketSettings { history_s: 60, replicas: Some(2), write_copies: Some(1) };
+        assert_eq!(BucketChange::default().applied_to(before), before);
+        let change = BucketChange { replicas: Some(0), ..BucketChange::default() };
+        assert_eq!(change.applied_to(before), BucketSettings { replicas: None, ..before });
     }
 }

@@ -28,7 +28,7 @@ mod secret;
 pub mod wire;
 
 pub use append::Appends;
-pub use bucket::{BucketName, BucketSettings};
+pub use bucket::{BucketChange, BucketName, BucketSettings};
 pub use condition::{DiskState, LastScrub, PeerCondition, ScrubProgress};
 pub use error::{Error, ErrorClass, Result};
 pub use ids::{AppendId, ChunkId, FragmentId, JobId, MeshId, ParseIdError, PeerId, StageId, TaskId};

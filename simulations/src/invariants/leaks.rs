@@ -5,13 +5,14 @@ use crate::host::HostId;
 use crate::world::World;
 
 /// Tasks that live as long as their peer; the last is the world's own.
-const PERMANENT: [&str; 11] = [
+const PERMANENT: [&str; 12] = [
     "router",
     "replicate",
     "scrub",
     "disk",
     "surplus",
     "collect",
+    "history",
     "secrets",
     "layout tick",
     "members tick",

@@ -16,6 +16,8 @@ pub(crate) struct History {
     /// By the number of a content.
     etags: BTreeMap<u64, String>,
     counts: Counts,
+    /// Whether the bucket that is to have a history has it.
+    is_kept: bool,
 }
 
 /// What was done to one name.
@@ -153,6 +155,15 @@ impl History {
 
     pub(crate) fn etag(&self, content: u64) -> Option<String> {
         self.etags.get(&content).cloned()
+    }
+
+    /// The bucket that is to have a history has it.
+    pub(crate) fn keep(&mut self) {
+        self.is_kept = true;
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     pub(crate) fn all(&self) -> &[Operation] {

@@ -23,6 +23,7 @@ const OBJECT_BYTES_MAX: u64 = 24 << 10;
 impl World {
     /// Has the scenario's clients at work until `end`.
     pub(crate) fn run_clients(&self, workload: &Workload, end: Duration) {
+        self.give_history(workload, end);
         for client in 0..workload.clients {
             let (world, workload) = (self.clone(), workload.clone());
             let mut random = self.random(&[602, u64::from(client)]);
@@ -44,7 +45,11 @@ impl World {
         let Some((host, peer)) = self.any_peer(random) else {
             return;
         };
-        let name = format!("names/{}", random.below(u64::from(workload.names.max(1))));
+        let name = match self.kept_name(workload, random) {
+            Some(kept) => kept,
+            None => format!("names/{}", random.below(u64::from(workload.names.max(1)))),
+        };
+        let looked_up = self.former_content(&name, random);
         let kind = self.choose(&name, content, random);
         let longest = if random.below(4) == 0 { OBJECT_BYTES_MAX } else { 200 };
         let length = 8 + random.below(longest) as usize;
@@ -56,11 +61,15 @@ impl World {
             state.ledger.history.begin(operation)
         };
         let (done, over) = futures::channel::oneshot::channel::<()>();
-        let (world, heard) = (self.clone(), Heard { world: self.clone(), id });
+        let (world, heard, looked_at) = (self.clone(), Heard { world: self.clone(), id }, name.clone());
         self.at_host(host, async move {
             let outcome = world.carry_out(&peer, &name, kind, length).await;
             world.ended(host, id, outcome);
-            drop((heard, done));
+            drop(heard);
+            if let Some(content) = looked_up {
+                world.look_up(host, &peer, &looked_at, content).await;
+            }
+            drop(done);
         });
         // Dropped, by an end or by a death, it is over.
         futures::future::select(over, self.sleep(PATIENCE)).await;

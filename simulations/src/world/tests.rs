@@ -1,4 +1,6 @@
+mod asking;
 mod collecting;
+mod history;
 mod meeting;
 
 use std::time::Duration;

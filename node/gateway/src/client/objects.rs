@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use reqwest::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
-use reqwest::{Body, Method, RequestBuilder, Response};
+use reqwest::{Body, Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
-use shoal_runtime::PutCondition;
-use shoal_types::{AppendId, Error, Etag, Format, ObjectName};
+use shoal_runtime::{CopyVersion, PutCondition};
+use shoal_types::{AppendId, BucketChange, BucketName, Error, Etag, Format, ObjectName};
 
 use super::{Client, ClientError, Result};
 use crate::condition::strong_tag;
 use crate::routes::CopyRequest;
-use crate::view::{ManifestView, ObjectPage, ObjectView, StoredView};
+use crate::view::{BucketView, ManifestView, ObjectPage, ObjectView, StoredView, VersionPage, VersionView};
 use crate::{APPEND_ID_HEADER, FORMAT_HEADER};
 
 /// A page of names.
@@ -80,7 +80,14 @@ impl Client {
 
     /// The bytes of an object.
     pub async fn get(&self, name: &ObjectName) -> Result<Download> {
-        let response = self.send(self.request(Method::GET, self.object_url("objects", name))).await?;
+        self.get_version(name, None).await
+    }
+
+    /// The bytes of the version whose ETag begins with `version`, or else of
+    /// what the name stands for.
+    pub async fn get_version(&self, name: &ObjectName, version: Option<&str>) -> Result<Download> {
+        let url = versioned(self.object_url("objects", name), version);
+        let response = self.send(self.request(Method::GET, url)).await?;
         let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).and_then(strong_tag);
         let Some(etag) = etag.map(|etag| Etag(etag.to_owned())) else {
             return Err(self.strange("its answer is not a peer's: it has no ETag".into()));
@@ -90,7 +97,57 @@ impl Client {
 
     /// What is known of an object, its chunks included.
     pub async fn stat(&self, name: &ObjectName) -> Result<ManifestView> {
-        self.fetch(Method::GET, self.object_url("manifests", name)).await
+        self.stat_version(name, None).await
+    }
+
+    /// The same of the version whose ETag begins with `version`, or else of
+    /// what the name stands for.
+    pub async fn stat_version(&self, name: &ObjectName, version: Option<&str>) -> Result<ManifestView> {
+        self.fetch(Method::GET, versioned(self.object_url("manifests", name), version)).await
+    }
+
+    /// A page of what names that begin with `prefix` stood for before, after
+    /// the one of the page before; in no order of time.
+    pub async fn versions(&self, prefix: &str, after: Option<&VersionView>) -> Result<VersionPage> {
+        let mut url = self.url(&["versions"]);
+        url.query_pairs_mut().append_pair("prefix", prefix);
+        if let Some(after) = after {
+            let number = after.number.unwrap_or_default().to_string();
+            url.query_pairs_mut().append_pair("after", &after.object.name).append_pair("after_number", &number);
+        }
+        self.fetch(Method::GET, url).await
+    }
+
+    /// Removes an object and all that its name stood for before; `NotFound`
+    /// when there is nothing of it.
+    pub async fn purge(&self, name: &ObjectName) -> Result<()> {
+        let mut url = self.object_url("objects", name);
+        url.query_pairs_mut().append_pair("purge", "true");
+        self.send(self.request(Method::DELETE, url).timeout(super::ANSWER_TIME_MAX)).await.map(drop)
+    }
+
+    /// Removes the former versions whose ETag begins with `version`;
+    /// `NotFound` when there is none.
+    pub async fn purge_version(&self, name: &ObjectName, version: &str) -> Result<()> {
+        let url = versioned(self.object_url("objects", name), Some(version));
+        self.send(self.request(Method::DELETE, url).timeout(super::ANSWER_TIME_MAX)).await.map(drop)
+    }
+
+    /// Buckets that somebody has given settings, by name.
+    pub async fn buckets(&self) -> Result<Vec<BucketView>> {
+        self.fetch(Method::GET, self.url(&["buckets"])).await
+    }
+
+    /// How the objects of a bucket are kept.
+    pub async fn bucket(&self, bucket: &BucketName) -> Result<BucketView> {
+        self.fetch(Method::GET, self.url(&["buckets", bucket.as_str()])).await
+    }
+
+    /// Changes that; every put that begins afterwards follows. Takes some seconds.
+    pub async fn change_bucket(&self, bucket: &BucketName, change: &BucketChange) -> Result<BucketView> {
+        let request = self.request(Method::PATCH, self.url(&["buckets", bucket.as_str()])).json(change);
+        let response = self.send(request.timeout(super::ANSWER_TIME_MAX)).await?;
+        self.parse(response).await
     }
 
     /// Removes an object; `NotFound` when there is none.
@@ -108,15 +165,20 @@ impl Client {
     }
 
     /// Gives the content of `from` the name `to` as well, under the condition
-    /// on `to`; with `version`, only while `from` has that ETag. No data moves.
+    /// on `to`; of the version of `from` that is meant. No data moves.
     pub async fn copy(
         &self,
         from: &ObjectName,
         to: &ObjectName,
-        version: Option<&Etag>,
+        version: &CopyVersion,
         condition: &PutCondition,
     ) -> Result<ObjectView> {
-        let body = CopyRequest { from: from.clone(), to: to.clone(), version: version.cloned() };
+        let (version, former) = match version {
+            CopyVersion::Now => (None, None),
+            CopyVersion::NowIf(etag) => (Some(etag.clone()), None),
+            CopyVersion::Of(version) => (None, Some(version.clone())),
+        };
+        let body = CopyRequest { from: from.clone(), to: to.clone(), version, former };
         let request = conditional(self.request(Method::POST, self.url(&["copy"])).json(&body), condition);
         let response = self.send(request.timeout(super::ANSWER_TIME_MAX)).await?;
         self.parse(response).await
@@ -128,6 +190,13 @@ impl Client {
         url.query_pairs_mut().append_pair("prefix", prefix).extend_pairs(after.map(|after| ("after", after)));
         self.fetch(Method::GET, url).await
     }
+}
+
+fn versioned(mut url: Url, version: Option<&str>) -> Url {
+    if let Some(version) = version {
+        url.query_pairs_mut().append_pair("version", version);
+    }
+    url
 }
 
 fn conditional(request: RequestBuilder, condition: &PutCondition) -> RequestBuilder {

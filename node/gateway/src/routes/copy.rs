@@ -3,7 +3,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use shoal_runtime::Peer;
+use shoal_runtime::{CopyVersion, Peer};
 use shoal_types::{Error, Etag, ObjectName};
 
 use crate::condition;
@@ -18,6 +18,9 @@ pub(crate) struct CopyRequest {
     /// Only while `from` has this ETag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<Etag>,
+    /// The version of `from` whose ETag begins so, of now or of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) former: Option<String>,
 }
 
 /// `POST /v1/copy`: 201 once the content of one name has another name too. The
@@ -27,9 +30,17 @@ pub(crate) async fn copy(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(StatusCode, Json<ObjectView>), Failure> {
-    let CopyRequest { from, to, version } = serde_json::from_slice(&body).map_err(|error| {
+    let CopyRequest { from, to, version, former } = serde_json::from_slice(&body).map_err(|error| {
         Error::invalid(format!("the body is no copy: {error}"), r#"send {"from": "b/x", "to": "b/y"}, as JSON"#)
     })?;
+    let version = match (version, former) {
+        (None, None) => CopyVersion::Now,
+        (Some(etag), None) => CopyVersion::NowIf(etag),
+        (None, Some(former)) => CopyVersion::Of(former),
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("a copy of two versions", "send 'version', or 'former'").into());
+        }
+    };
     let manifest = peer.copy(from, to.clone(), version, condition::of_put(&headers)?).await?;
     Ok((StatusCode::CREATED, Json(ObjectView::new(&to, &manifest))))
 }

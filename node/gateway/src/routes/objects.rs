@@ -15,6 +15,7 @@ use shoal_runtime::{Peer, Stored};
 use shoal_types::{Error, Format, ObjectName, ParseIdError, Result};
 use tokio::sync::Mutex;
 
+use super::read::{ReadQuery, Source};
 use crate::reply::Failure;
 use crate::view::{ManifestView, ObjectPage, ObjectView, StoredView};
 use crate::{APPEND_ID_HEADER, FORMAT_HEADER, condition};
@@ -47,14 +48,15 @@ pub(crate) async fn list(
     Ok(Json(ObjectPage { objects: entries.iter().map(ObjectView::from).collect(), more }))
 }
 
-/// `GET /v1/manifests/NAME`.
+/// `GET /v1/manifests/NAME?version=`.
 pub(crate) async fn manifest(
     State(peer): State<Peer>,
     Path(name): Path<String>,
+    query: Result<Query<ReadQuery>, QueryRejection>,
 ) -> Result<Json<ManifestView>, Failure> {
-    let name = ObjectName::new(name)?;
-    let manifest = peer.stat(name.clone()).await?;
-    Ok(Json(ManifestView::new(&name, &manifest)))
+    let source = Source::new(peer, name, query)?;
+    let manifest = source.stat().await?;
+    Ok(Json(ManifestView::new(source.name(), &manifest)))
 }
 
 /// `PUT /v1/objects/NAME`: 201 once the object is durable.
@@ -135,17 +137,34 @@ fn described(status: StatusCode, etag: &str, written: &impl Serialize) -> Result
     Ok((status, [(header::ETAG, etag)], Json(written)).into_response())
 }
 
-/// `DELETE /v1/objects/NAME`: 204, or 404 when there was none; with `If-Match`
-/// 412 when it is another version.
+/// The query of a removal.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RemoveQuery {
+    /// With all versions that there were before.
+    #[serde(default)]
+    purge: bool,
+    /// Only the former versions whose ETag begins so.
+    version: Option<String>,
+}
+
+/// `DELETE /v1/objects/NAME?purge=&version=`: 204, or 404 when there was none;
+/// with `If-Match` 412 when it is another version.
 pub(crate) async fn remove(
     State(peer): State<Peer>,
     Path(name): Path<String>,
+    query: Result<Query<RemoveQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Failure> {
     let name = ObjectName::new(name)?;
-    let was_there = match condition::of_delete(&headers)? {
-        None => peer.remove(name.clone()).await?,
-        Some(version) => peer.remove_version(name.clone(), version).await?,
+    let Query(query) = query.map_err(|error| Error::invalid(error.body_text(), "?purge=true, or ?version=ETAG"))?;
+    let was_there = match (condition::of_delete(&headers)?, query.version) {
+        (None, Some(version)) => peer.purge_version(name.clone(), version).await? > 0,
+        (None, None) if query.purge => peer.purge(name.clone()).await? > 0,
+        (None, None) => peer.remove(name.clone()).await?,
+        (Some(version), None) if !query.purge => peer.remove_version(name.clone(), version).await?,
+        (Some(_), _) => {
+            return Err(Error::invalid("a condition on what is removed for good", "leave out If-Match").into());
+        }
     };
     if was_there {
         Ok(StatusCode::NO_CONTENT)

@@ -1,11 +1,13 @@
 //! `GET` and `HEAD /v1/objects/NAME`.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use serde::Deserialize;
 use shoal_runtime::Peer;
 use shoal_types::{Error, Format, Manifest, ObjectName, Result};
 
@@ -18,9 +20,52 @@ use crate::{FORMAT_HEADER, MD5_HEADER, MODIFIED_HEADER};
 /// between looking at its length and reading it.
 const REPLACED_RETRIES_MAX: u32 = 4;
 
+/// The query of a read.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReadQuery {
+    /// What the ETag of the version begins with; the present one when left out.
+    version: Option<String>,
+}
+
+/// An object, or a version of it.
+pub(crate) struct Source {
+    peer: Peer,
+    name: ObjectName,
+    version: Option<String>,
+}
+
+impl Source {
+    pub(crate) fn new(peer: Peer, name: String, query: Result<Query<ReadQuery>, QueryRejection>) -> Result<Self> {
+        let Query(query) = query.map_err(|error| Error::invalid(error.body_text(), "?version=ETAG"))?;
+        Ok(Self { peer, name: ObjectName::new(name)?, version: query.version })
+    }
+
+    pub(crate) async fn stat(&self) -> Result<Manifest> {
+        match &self.version {
+            None => self.peer.stat(self.name.clone()).await,
+            Some(version) => self.peer.stat_version(self.name.clone(), version.clone()).await,
+        }
+    }
+
+    async fn get(&self, range: Option<(u64, u64)>) -> Result<(Manifest, BoxStream<'static, Result<Bytes>>)> {
+        match &self.version {
+            None => self.peer.get(self.name.clone(), range).await,
+            Some(version) => self.peer.get_version(self.name.clone(), version.clone(), range).await,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &ObjectName {
+        &self.name
+    }
+}
+
 /// The headers alone.
-pub(crate) async fn head(State(peer): State<Peer>, Path(name): Path<String>) -> Result<Response, Failure> {
-    let manifest = peer.stat(ObjectName::new(name)?).await?;
+pub(crate) async fn head(
+    State(peer): State<Peer>,
+    Path(name): Path<String>,
+    query: Result<Query<ReadQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let manifest = Source::new(peer, name, query)?.stat().await?;
     let mut response = Body::empty().into_response();
     describe(&mut response, &manifest, manifest.bytes)?;
     Ok(response)
@@ -30,28 +75,29 @@ pub(crate) async fn head(State(peer): State<Peer>, Path(name): Path<String>) -> 
 pub(crate) async fn get(
     State(peer): State<Peer>,
     Path(name): Path<String>,
+    query: Result<Query<ReadQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let name = ObjectName::new(name)?;
+    let source = Source::new(peer, name, query)?;
     let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).and_then(Wanted::parse);
     if let Some(wanted) = wanted {
-        return get_part(&peer, &name, wanted, &headers).await;
+        return get_part(&source, wanted, &headers).await;
     }
     if headers.contains_key(header::IF_NONE_MATCH) {
-        let manifest = peer.stat(name.clone()).await?;
+        let manifest = source.stat().await?;
         if is_known(&headers, &manifest.etag) {
             return not_modified(&manifest);
         }
     }
-    let (manifest, bytes) = peer.get(name, None).await?;
+    let (manifest, bytes) = source.get(None).await?;
     let mut response = Body::from_stream(bytes).into_response();
     describe(&mut response, &manifest, manifest.bytes)?;
     Ok(response)
 }
 
-async fn get_part(peer: &Peer, name: &ObjectName, wanted: Wanted, headers: &HeaderMap) -> Result<Response, Failure> {
+async fn get_part(source: &Source, wanted: Wanted, headers: &HeaderMap) -> Result<Response, Failure> {
     for _ in 0..REPLACED_RETRIES_MAX {
-        let seen = peer.stat(name.clone()).await?;
+        let seen = source.stat().await?;
         if is_known(headers, &seen.etag) {
             return not_modified(&seen);
         }
@@ -61,14 +107,15 @@ async fn get_part(peer: &Peer, name: &ObjectName, wanted: Wanted, headers: &Head
         let part = match (whole, wanted.of(seen.bytes)) {
             (true, _) => None,
             (false, Some(part)) => Some(part),
-            (false, None) => return unsatisfiable(&seen, name),
+            (false, None) => return unsatisfiable(&seen, &source.name),
         };
-        let (manifest, bytes) = peer.get(name.clone(), part.map(|part| (part.offset, part.length))).await?;
+        let (manifest, bytes) = source.get(part.map(|part| (part.offset, part.length))).await?;
         if manifest.etag == seen.etag {
             return answer(&manifest, part, bytes);
         }
     }
-    Err(Error::Timeout { what: format!("reading '{name}', which is being replaced again and again,"), ms: 0 }.into())
+    let what = format!("reading '{}', which is being replaced again and again,", source.name);
+    Err(Error::Timeout { what, ms: 0 }.into())
 }
 
 fn answer(

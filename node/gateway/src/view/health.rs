@@ -26,6 +26,9 @@ pub struct HealthView {
     pub replicas: u64,
     pub names: u64,
     pub object_bytes: u64,
+    /// What names stood for before, and can still be read.
+    #[serde(default)]
+    pub versions: u64,
     /// Chunks that names refer to; `exact` is false where one of several names
     /// may be counted twice.
     pub chunks: u64,
@@ -114,6 +117,7 @@ impl From<&Checkup> for HealthView {
             replicas: checkup.wanted,
             names: checkup.names,
             object_bytes: checkup.object_bytes,
+            versions: checkup.versions,
             chunks: checkup.chunks,
             exact: checkup.is_exact,
             copies: checkup.copies,

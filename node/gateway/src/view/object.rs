@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
-use shoal_types::{Format, Manifest, ObjectEntry, ObjectName};
+use shoal_runtime::FormerVersion;
+use shoal_types::{BucketName, BucketSettings, Format, Manifest, ObjectEntry, ObjectName};
 
 /// An object, as a line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,66 @@ pub struct ObjectPage {
     pub objects: Vec<ObjectView>,
     /// Whether names follow: ask again with `after` set to the last one here.
     pub more: bool,
+}
+
+/// What a name stood for before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionView {
+    #[serde(flatten)]
+    pub object: ObjectView,
+    /// Until when the name stood for it, in ms since the epoch; absent for what
+    /// it stands for now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_ms: Option<u64>,
+    /// Where it comes among the versions of its name in a page, which is in no
+    /// order of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+}
+
+impl From<&FormerVersion> for VersionView {
+    fn from(version: &FormerVersion) -> Self {
+        Self {
+            object: ObjectView::new(&version.name, &version.manifest),
+            replaced_ms: Some(version.replaced_ms),
+            number: Some(version.place.version),
+        }
+    }
+}
+
+/// A page of former versions, by name and in no order of time. One that its
+/// name still stands for may be among them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionPage {
+    pub versions: Vec<VersionView>,
+    /// Whether others follow: ask again with `after` and `after_number` set to
+    /// the name and number of the last one here.
+    pub more: bool,
+}
+
+/// How the objects of a bucket are kept. What is absent is as everywhere in the mesh.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketView {
+    pub name: String,
+    /// For how many seconds what a name stood for can still be read; 0 for not at all.
+    pub history_s: u64,
+    /// Copies of each chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u8>,
+    /// How many of them are synced before a put is acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_copies: Option<u8>,
+}
+
+impl BucketView {
+    pub fn new(name: &BucketName, settings: &BucketSettings) -> Self {
+        Self {
+            name: name.to_string(),
+            history_s: settings.history_s,
+            replicas: settings.replicas,
+            write_copies: settings.write_copies,
+        }
+    }
 }
 
 /// An object with its chunks.

@@ -33,6 +33,8 @@ pub(super) type Copies = (u64, u64);
 pub(super) struct Census {
     pub(super) names: u64,
     pub(super) object_bytes: u64,
+    /// What names stood for before.
+    pub(super) versions: u64,
     pub(super) chunks: u64,
     pub(super) copies: u64,
     /// Copies that are nowhere, by the owner that is to have them.
@@ -75,10 +77,14 @@ impl Census {
     }
 
     /// The page's objects are counted, after their chunks were.
-    fn objects(&mut self, page: Vec<ObjectEntry>) {
+    fn objects(&mut self, page: Vec<ObjectEntry>, are_former: bool) {
         for ObjectEntry { name, manifest } in page {
-            self.names += 1;
-            self.object_bytes = self.object_bytes.saturating_add(manifest.bytes);
+            if are_former {
+                self.versions += 1;
+            } else {
+                self.names += 1;
+                self.object_bytes = self.object_bytes.saturating_add(manifest.bytes);
+            }
             if manifest.chunks.iter().any(|chunk| self.lost.contains(&chunk.id)) {
                 self.objects_lost += 1;
                 if self.lost_names.len() < LOST_NAMES_MAX {
@@ -89,7 +95,7 @@ impl Census {
     }
 }
 
-/// Counts the copies of what a page of names refers to.
+/// Counts the copies of what a page of names refers to, or stood for before.
 ///
 /// # Errors
 /// [`shoal_types::Error::NotReady`] where there is no layout any more. A
@@ -98,13 +104,14 @@ pub(super) async fn page(
     context: &Arc<Context>,
     census: &mut Census,
     page: Vec<ObjectEntry>,
+    are_former: bool,
 ) -> shoal_types::Result<()> {
     let layout = context.require_layout()?;
     let new: Vec<(ChunkId, u32)> = census.new_chunks(&page).into_iter().collect();
     for some in new.chunks(CHUNKS_AT_ONCE) {
         chunks(context, &layout, census, some).await;
     }
-    census.objects(page);
+    census.objects(page, are_former);
     Ok(())
 }
 
@@ -183,7 +190,7 @@ mod tests {
             let holders = holds(chunk).into_iter().map(peer).collect();
             census.count(chunk, bytes, &owners, 3, &holders);
         }
-        census.objects(page);
+        census.objects(page, false);
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub(super) async fn report(context: &Arc<Context>, is_quick: bool, census: &Cens
         wanted: u64::from(context.config.replicas).min(holders),
         names: census.names,
         object_bytes: census.object_bytes,
+        versions: census.versions,
         chunks: census.chunks,
         copies: census.copies,
         copies_missing: census.missing_at.values().map(|(copies, _)| copies).sum(),

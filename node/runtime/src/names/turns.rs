@@ -5,6 +5,11 @@
 //! meanwhile waits, and is the next one, all of it: each change is applied to
 //! what the one before it left, and the last value is written. They are in
 //! that order for everybody, and nobody sees what is in between.
+//!
+//! In a bucket with a history everything that a name stood for can be read
+//! later. There each change is made by itself (`alone`).
+
+mod alone;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -16,6 +21,7 @@ use shoal_register::{Decision, Ending, Outcome};
 use shoal_types::{Error, ObjectName, RegisterKey, Result};
 
 use super::{Begin, propose};
+use crate::buckets;
 use crate::context::{Context, lock};
 
 /// Changes of one name that go together.
@@ -32,13 +38,15 @@ pub(crate) struct Turns(Mutex<BTreeMap<ObjectName, VecDeque<Waiting>>>);
 
 struct Waiting {
     change: Change,
+    /// Whether what it replaces goes into the history, where there is one.
+    is_kept: bool,
     done: oneshot::Sender<Result<Outcome>>,
 }
 
 /// Changes a name when it is its turn. Costs nothing when nobody else does.
-pub(super) async fn take(context: &Arc<Context>, name: &ObjectName, change: Change) -> Result<Outcome> {
+pub(super) async fn take(context: &Arc<Context>, name: &ObjectName, is_kept: bool, change: Change) -> Result<Outcome> {
     let (done, outcome) = oneshot::channel();
-    let waiting = Waiting { change, done };
+    let waiting = Waiting { change, is_kept, done };
     let is_first = match lock(&context.turns.0).entry(name.clone()) {
         Entry::Vacant(free) => {
             free.insert(VecDeque::from([waiting]));
@@ -56,7 +64,15 @@ pub(super) async fn take(context: &Arc<Context>, name: &ObjectName, change: Chan
         let (context, name) = (context.clone(), name.clone());
         context.clone().spawn("name's turns", async move {
             while let Some(changes) = next(&context, &name) {
-                together(&context, &name, changes).await;
+                match buckets::settings(&context, &name.bucket_name()).await {
+                    Ok(settings) if settings.history_s > 0 => alone::each(&context, &name, changes).await,
+                    Ok(_) => together(&context, &name, changes).await,
+                    Err(error) => {
+                        for Waiting { done, .. } in changes {
+                            let _ = done.send(Err(error.clone()));
+                        }
+                    }
+                }
             }
         });
     }

@@ -9,15 +9,23 @@ use crate::target::Target;
 
 /// Write objects to stdout, one after the other, as they come.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    disable_version_flag = true,
+    after_help = "Examples:
   shoal cat logs/today.txt | grep ERROR
   shoal cat trips/header.csv 'trips/2026-*.csv' > all.csv
+  shoal cat app/config.json --version 3f2a91c04b7d     what it was before
 
-It ends at the first one that fails, so that what follows is never taken for the whole.")]
+It ends at the first one that fails, so that what follows is never taken for the whole."
+)]
 pub(crate) struct CatArgs {
     /// Objects, or patterns; what a pattern stands for comes in byte order of the names.
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
+
+    /// The version whose ETag begins so, as `shoal ls --versions` shows it; of a single object.
+    #[arg(long, value_name = "ETAG")]
+    version: Option<String>,
 
     #[command(flatten)]
     target: Target,
@@ -26,16 +34,24 @@ pub(crate) struct CatArgs {
 impl CatArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.target.client()?;
+        let version = self.version.as_deref();
+        if version.is_some() && self.names.len() > 1 {
+            return Err(download::one_version());
+        }
         let work = async {
             for text in &self.names {
-                let selection = Selection::of(&client, text, false).await?;
+                let selection = match version {
+                    // A name, whatever characters it has: it may stand for nothing now.
+                    Some(_) => Selection::One(text.parse()?),
+                    None => Selection::of(&client, text, false).await?,
+                };
                 let mut names = match &selection {
                     Selection::One(name) => stream::iter([Ok(name.clone())]).boxed(),
                     several => several.objects(&client).and_then(async |object| Ok(object.name.parse()?)).boxed(),
                 };
                 let mut count = 0;
                 while let Some(name) = names.try_next().await? {
-                    download::to_stdout(&client, &name).await.map_err(|failure| failure.about(&name))?;
+                    download::to_stdout(&client, &name, version).await.map_err(|failure| failure.about(&name))?;
                     count += 1;
                 }
                 if count == 0 {

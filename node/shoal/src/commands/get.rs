@@ -16,15 +16,19 @@ use crate::transfer;
 
 /// Fetch objects. What arrives is checked against the object's hash.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    disable_version_flag = true,
+    after_help = "Examples:
   shoal get trips/2026/january.parquet                    to ./january.parquet
   shoal get trips/2026/january.parquet /data/jan.parquet
   shoal get logs/today.txt - | grep ERROR
   shoal get trips/2026/ /data/trips                       everything below the prefix
   shoal get -r trips/2026 /data/trips                     the same
   shoal get 'trips/2026/*.csv' /data/trips                all that match
+  shoal get app/config.json --version 3f2a91c04b7d        what it was before: shoal ls --versions
 
-Of several, one that fails is told and the others are fetched; the exit code is then 1.")]
+Of several, one that fails is told and the others are fetched; the exit code is then 1."
+)]
 pub(crate) struct GetArgs {
     /// An object, a prefix that ends in a slash, or a pattern.
     #[arg(value_name = "NAME")]
@@ -38,6 +42,10 @@ pub(crate) struct GetArgs {
     #[arg(short, long)]
     recursive: bool,
 
+    /// The version whose ETag begins so, as `shoal ls --versions` shows it; of a single object.
+    #[arg(long, value_name = "ETAG")]
+    version: Option<String>,
+
     /// Objects on their way at once.
     #[arg(short, long, value_name = "N", default_value_t = transfer::JOBS, value_parser = transfer::jobs)]
     jobs: usize,
@@ -50,14 +58,16 @@ impl GetArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.target.client()?;
         let work = async {
+            let version = self.version.as_deref();
             let is_folder = self.recursive || self.name.ends_with('/');
             match (Selection::of(&client, &self.name, is_folder).await?, self.file) {
                 (Selection::One(name), Some(file)) if file.as_os_str() == "-" => {
-                    download::to_stdout(&client, &name).await.map(drop)
+                    download::to_stdout(&client, &name, version).await.map(drop)
                 }
                 (Selection::One(name), file) => {
-                    download::to_file(&client, &name, &place(&name, file), None).await.map(drop)
+                    download::to_file(&client, &name, version, &place(&name, file), None).await.map(drop)
                 }
+                _ if version.is_some() => Err(download::one_version()),
                 (several, dir) => get_all(&client, &several, dir.as_deref(), self.jobs).await,
             }
         };
@@ -87,7 +97,7 @@ async fn get_all(client: &Client, several: &Selection, dir: Option<&Path>, jobs:
         let fetched = async {
             let file = dir.file(several.relative(&object.name))?;
             let name = ObjectName::new(object.name.as_str())?;
-            download::to_file(client, &name, &file, Some(progress.clone())).await
+            download::to_file(client, &name, None, &file, Some(progress.clone())).await
         };
         fetched.await.map_err(|failure| failure.about(&object.name))
     };

@@ -22,6 +22,6 @@ pub(crate) struct MvArgs {
 
 impl MvArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        self.copying.run(Effect::Move).await
+        self.copying.run(Effect::Move, None).await
     }
 }

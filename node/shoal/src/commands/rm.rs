@@ -17,14 +17,22 @@ const JOBS: usize = 16;
 
 /// Remove objects.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    disable_version_flag = true,
+    after_help = "Examples:
   shoal rm trips/2026/january.parquet
   shoal rm 'trips/2025-*.csv' --dry-run          what it would remove
   shoal rm 'trips/2025-*.csv'
   shoal rm -r trips/2025/
+  shoal rm --purge app/secrets.json              with all that it was before
+  shoal rm --version 3f2a91c04b7d app/config.json
+
+In a bucket with a history (shoal bucket) what was removed can be read for a while longer; --purge
+takes that away, too.
 
 What -r or a pattern removes is printed, name by name. One that fails is told and the others are
-removed; the exit code is then 1.")]
+removed; the exit code is then 1."
+)]
 pub(crate) struct RmArgs {
     /// Objects, or patterns.
     #[arg(value_name = "NAME", required = true)]
@@ -33,6 +41,14 @@ pub(crate) struct RmArgs {
     /// Everything below each NAME, which is a bucket or a path: never `trips/2025-old/x` for `trips/2025`.
     #[arg(short, long)]
     recursive: bool,
+
+    /// With all former versions, for good.
+    #[arg(long, conflicts_with_all = ["recursive", "dry_run"])]
+    purge: bool,
+
+    /// Only the former version whose ETag begins so; what the name stands for stays.
+    #[arg(long, value_name = "ETAG", conflicts_with_all = ["purge", "recursive", "dry_run"])]
+    version: Option<String>,
 
     /// Remove nothing, and print what would be.
     #[arg(long)]
@@ -55,6 +71,9 @@ impl RmArgs {
                 "remove bucket by bucket: shoal rm -r BUCKET/",
             ));
         }
+        if self.purge || self.version.is_some() {
+            return interruptible(self.for_good(&client), async || {}).await;
+        }
         let work = async {
             let (mut named, mut several) = (Vec::new(), Vec::new());
             for text in &self.names {
@@ -73,6 +92,20 @@ impl RmArgs {
             }
         };
         interruptible(work, async || {}).await
+    }
+
+    /// Removes what cannot be read afterwards in any way. The names are taken
+    /// as they are: they may stand for nothing now.
+    async fn for_good(&self, client: &Client) -> Result<(), Failure> {
+        for text in &self.names {
+            let name = ObjectName::new(text.as_str())?;
+            let removed = match &self.version {
+                Some(version) => client.purge_version(&name, version).await,
+                None => client.purge(&name).await,
+            };
+            removed.map_err(|error| Failure::from(error).about(&name))?;
+        }
+        Ok(())
     }
 
     async fn remove(&self, client: &Client, named: Vec<ObjectName>, several: &[Selection]) -> Result<(), Failure> {

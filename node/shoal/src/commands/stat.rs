@@ -7,12 +7,20 @@ use crate::{stdout, units};
 
 /// Show what is known of an object.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    disable_version_flag = true,
+    after_help = "Examples:
   shoal stat trips/2026/january.parquet
-  shoal stat trips/2026/january.parquet --json")]
+  shoal stat trips/2026/january.parquet --json
+  shoal stat app/config.json --version 3f2a91c04b7d"
+)]
 pub(crate) struct StatArgs {
     #[arg(value_name = "NAME")]
     name: ObjectName,
+
+    /// The version whose ETag begins so, as `shoal ls --versions` shows it.
+    #[arg(long, value_name = "ETAG")]
+    version: Option<String>,
 
     /// As JSON, with the list of chunks.
     #[arg(long)]
@@ -24,7 +32,7 @@ pub(crate) struct StatArgs {
 
 impl StatArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let manifest = self.target.client()?.stat(&self.name).await?;
+        let manifest = self.target.client()?.stat_version(&self.name, self.version.as_deref()).await?;
         if self.json {
             return stdout::json(&manifest);
         }

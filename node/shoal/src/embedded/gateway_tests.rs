@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
 use shoal_engine::read_frames;
 use shoal_gateway::view::JobStateView;
 use shoal_gateway::{Client, ClientError, Gateway, Serving, SqlUpdate};
-use shoal_runtime::PutCondition;
+use shoal_runtime::{CopyVersion, PutCondition};
 use shoal_types::{Error, Etag, Format, ObjectName, Query, Result};
 
 use super::Embedded;
@@ -90,7 +90,7 @@ async fn a_copy_has_the_chunks_of_the_original_and_a_changed_original_is_not_rem
     let content = vec![7; 100_000];
     let etag = Etag(served.put("b/x", PutCondition::Always, &content).await.unwrap());
     let [x, y]: [ObjectName; 2] = ["b/x", "b/y"].map(|name| name.parse().unwrap());
-    let copied = served.client.copy(&x, &y, Some(&etag), &PutCondition::IfAbsent).await.unwrap();
+    let copied = served.client.copy(&x, &y, &CopyVersion::NowIf(etag.clone()), &PutCondition::IfAbsent).await.unwrap();
     assert_eq!((copied.name.as_str(), &copied.etag), ("b/y", &etag.0));
     let chunks = async |name| served.client.stat(name).await.unwrap().chunk_list;
     assert_eq!(chunks(&x).await, chunks(&y).await);
@@ -99,16 +99,16 @@ async fn a_copy_has_the_chunks_of_the_original_and_a_changed_original_is_not_rem
     let refused = |outcome: Result<_, ClientError>| {
         assert!(matches!(outcome, Err(ClientError::Shoal(Error::Conflict { .. }))), "{outcome:?}");
     };
-    refused(served.client.copy(&x, &y, None, &PutCondition::IfAbsent).await.map(drop));
+    refused(served.client.copy(&x, &y, &CopyVersion::Now, &PutCondition::IfAbsent).await.map(drop));
     served.put("b/x", PutCondition::Always, b"newer").await.unwrap();
-    refused(served.client.copy(&x, &y, Some(&etag), &PutCondition::Always).await.map(drop));
+    refused(served.client.copy(&x, &y, &CopyVersion::NowIf(etag.clone()), &PutCondition::Always).await.map(drop));
     refused(served.client.remove_version(&x, &etag).await);
     assert_eq!(served.get("b/x").await.unwrap(), b"newer");
 
     served.client.remove_version(&y, &etag).await.unwrap();
     let gone = served.client.remove_version(&y, &etag).await;
     assert!(matches!(gone, Err(ClientError::Shoal(Error::NotFound { .. }))), "{gone:?}");
-    let itself = served.client.copy(&x, &x, None, &PutCondition::Always).await;
+    let itself = served.client.copy(&x, &x, &CopyVersion::Now, &PutCondition::Always).await;
     assert!(matches!(itself, Err(ClientError::Shoal(Error::Invalid { .. }))), "{itself:?}");
 }
 

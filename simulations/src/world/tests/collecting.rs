@@ -1,123 +1,11 @@
 //! What nothing lists any more goes, and nothing else does.
 
-use std::future::Future;
-use std::sync::Arc;
+use futures::TryStreamExt;
+use shoal_runtime::{CopyVersion, PutCondition};
+use shoal_types::Format;
 
-use bytes::Bytes;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt, stream};
-use shoal_runtime::{Peer, PutCondition};
-use shoal_types::{Format, ObjectName, Result};
-
+use super::asking::{CHUNKS, GRACE, SECOND, content, mesh, name, slowly};
 use super::*;
-use crate::executor::Idle;
-
-const SECOND: Duration = Duration::from_secs(1);
-const GRACE: Duration = Duration::from_secs(20);
-
-/// So many chunks.
-const CHUNKS: usize = 5;
-
-struct Mesh {
-    world: World,
-    idle: Arc<Idle>,
-}
-
-/// Runs a test on four peers with three copies of each chunk.
-fn mesh<F: Future<Output = ()>>(seed: u64, test: impl FnOnce(Mesh) -> F) {
-    executor::run(async move |idle| {
-        let mut config = config();
-        config.timing.grace = GRACE;
-        let world = World::build(seed, config, NetworkConfig::default(), specs(4));
-        world.form().unwrap();
-        for host in world.hosts() {
-            world.start(host);
-        }
-        let mesh = Mesh { world: world.clone(), idle: idle.clone() };
-        mesh.pass(5 * SECOND).await;
-        test(mesh).await;
-        world.clear();
-        idle.reached().await;
-    })
-    .unwrap();
-}
-
-fn name(name: &str) -> ObjectName {
-    name.parse().unwrap()
-}
-
-/// Another chunk for each `n`.
-fn piece(byte: u8, n: usize) -> Bytes {
-    let mut piece = vec![byte; 4096];
-    piece[0] = n as u8;
-    Bytes::from(piece)
-}
-
-fn content(byte: u8) -> Bytes {
-    (0..CHUNKS).map(|n| piece(byte, n)).collect::<Vec<_>>().concat().into()
-}
-
-/// As it comes, piece by piece, so long apart.
-fn slowly(world: &World, byte: u8, apart: Duration) -> BoxStream<'static, Result<Bytes>> {
-    let world = world.clone();
-    stream::iter(0..CHUNKS)
-        .then(move |n| {
-            let world = world.clone();
-            async move {
-                world.sleep(apart).await;
-                Ok(piece(byte, n))
-            }
-        })
-        .boxed()
-}
-
-impl Mesh {
-    async fn pass(&self, time: Duration) {
-        self.world.run_until(&self.idle, self.world.now() + time).await;
-        assert!(self.world.state().broken.is_empty(), "{:?}", self.world.state().broken[0].0);
-    }
-
-    fn peer(&self, host: u32) -> Peer {
-        self.world.state().hosts[host as usize].running.as_ref().unwrap().peer.clone().unwrap()
-    }
-
-    async fn ask<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
-        let mut answer = tokio::spawn(task);
-        loop {
-            self.pass(SECOND / 100).await;
-            if let Some(done) = futures::FutureExt::now_or_never(&mut answer) {
-                return done.unwrap();
-            }
-        }
-    }
-
-    async fn put(&self, host: u32, object: &str, byte: u8) {
-        let (peer, object) = (self.peer(host), name(object));
-        let body = stream::iter([Ok(content(byte))]).boxed();
-        self.ask(async move { peer.put(object, Format::Bytes, PutCondition::Always, body).await }).await.unwrap();
-    }
-
-    async fn remove(&self, host: u32, object: &str) {
-        let (peer, object) = (self.peer(host), name(object));
-        assert!(self.ask(async move { peer.remove(object).await }).await.unwrap());
-    }
-
-    async fn length(&self, host: u32, object: &str) -> Result<usize> {
-        let (peer, object) = (self.peer(host), name(object));
-        self.ask(async move {
-            let (_, body) = peer.get(object, None).await?;
-            body.try_fold(0, async |sum, piece| Ok(sum + piece.len())).await
-        })
-        .await
-    }
-
-    /// Copies of chunks on all disks.
-    fn copies(&self) -> usize {
-        let hosts = self.world.hosts();
-        let state = self.world.state();
-        hosts.into_iter().map(|host| state.ledger.copies.on(host)).sum()
-    }
-}
 
 #[test]
 fn chunks_of_what_was_removed_or_replaced_go_after_the_grace_and_others_stay() {
@@ -149,9 +37,11 @@ fn a_copy_keeps_the_chunks_of_a_source_that_goes() {
         mesh.put(0, "b/source", 1).await;
         let copies = mesh.copies();
         let peer = mesh.peer(1);
-        mesh.ask(async move { peer.copy(name("b/source"), name("b/copy"), None, PutCondition::Always).await })
-            .await
-            .unwrap();
+        mesh.ask(
+            async move { peer.copy(name("b/source"), name("b/copy"), CopyVersion::Now, PutCondition::Always).await },
+        )
+        .await
+        .unwrap();
         mesh.remove(2, "b/source").await;
         mesh.pass(4 * GRACE).await;
         assert_eq!((mesh.copies(), mesh.length(3, "b/copy").await.unwrap()), (copies, content(0).len()));

@@ -147,6 +147,10 @@ fn a_mesh_without_data_becomes_part_of_the_other_whichever_that_is() {
             for host in 0..6 {
                 assert_eq!(meeting.peer(host).unwrap().layout().unwrap().mesh, mesh);
                 assert!(meeting.holds(host, "b/kept").await);
+            }
+            // Whoever saw the other mesh last says so for a moment longer.
+            meeting.pass(10 * SECOND).await;
+            for host in 0..6 {
                 assert_eq!(meeting.notices(host).await, Vec::<String>::new());
             }
         });

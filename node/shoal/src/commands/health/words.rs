@@ -41,7 +41,12 @@ fn copies(health: &HealthView) -> String {
 pub(super) fn details(health: &HealthView) -> Vec<String> {
     let mut lines = Vec::new();
     if !health.quick {
-        lines.push(format!("names    {} objects, {}", units::count(health.names), units::bytes(health.object_bytes)));
+        let former = match health.versions {
+            0 => String::new(),
+            versions => format!(", {} former versions", units::count(versions)),
+        };
+        let (names, bytes) = (units::count(health.names), units::bytes(health.object_bytes));
+        lines.push(format!("names    {names} objects, {bytes}{former}"));
         let at_most = if health.exact { "" } else { "at most " };
         let wanted = health.copies.saturating_add(health.copies_missing);
         let (chunks, there) = (units::count(health.chunks), units::count(health.copies));
@@ -134,6 +139,7 @@ mod tests {
             replicas: 2,
             names: 4,
             object_bytes: 5 << 20,
+            versions: 0,
             chunks: 6,
             exact: true,
             copies: 12,

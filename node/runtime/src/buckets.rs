@@ -1,0 +1,143 @@
+//! How the objects of a bucket are kept: a register for each bucket of which
+//! somebody has said so.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use shoal_register::{Decision, Ending};
+use shoal_types::{
+    BucketChange, BucketName, BucketSettings, Error, RegisterKey, RegisterKind, RegisterPlace, RegisterSpan, Result,
+    wire,
+};
+
+use crate::context::{Context, lock};
+use crate::names;
+use crate::registers::Begin;
+
+/// For so long settings that were read are believed: a put then need not ask.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Who changes settings waits so long until all follow them: clocks do not
+/// run alike.
+const FOLLOWED: Duration = Duration::from_secs(6);
+
+/// Buckets whose settings are remembered.
+const REMEMBERED_MAX: usize = 4_096;
+
+/// Buckets in a page of them.
+const PAGE: u32 = 500;
+
+/// Settings that were read lately, each with when the reading began.
+#[derive(Default)]
+pub(crate) struct Buckets(Mutex<BTreeMap<BucketName, (Duration, BucketSettings)>>);
+
+impl Buckets {
+    fn find(&self, bucket: &BucketName, now: Duration) -> Option<BucketSettings> {
+        let known = lock(&self.0);
+        let (since, settings) = known.get(bucket)?;
+        (*since + FRESH > now).then_some(*settings)
+    }
+
+    fn remember(&self, bucket: &BucketName, since: Duration, settings: BucketSettings) {
+        let mut known = lock(&self.0);
+        if known.len() >= REMEMBERED_MAX {
+            known.retain(|_, (read, _)| *read + FRESH > since);
+        }
+        // One more than fits is asked for each time.
+        if known.len() < REMEMBERED_MAX {
+            known.insert(bucket.clone(), (since, settings));
+        }
+    }
+}
+
+fn decoded(value: Option<&Bytes>) -> Result<BucketSettings> {
+    value.map_or_else(|| Ok(BucketSettings::default()), |value| wire::decode(value))
+}
+
+/// How objects of a bucket are kept; not older than [`FRESH`]. Costs a read of
+/// a register now and then.
+pub(crate) async fn settings(context: &Arc<Context>, bucket: &BucketName) -> Result<BucketSettings> {
+    let now = context.ports.clock.now();
+    if let Some(known) = context.buckets.find(bucket, now) {
+        return Ok(known);
+    }
+    let value = names::settle(context, &RegisterKey::Bucket(bucket.clone())).await?;
+    let settings = decoded(value.as_ref())?;
+    context.buckets.remember(bucket, now, settings);
+    Ok(settings)
+}
+
+/// Changes how objects of a bucket are kept, and gives what holds then. Every
+/// put that begins after it has returned is kept so, at whichever peer: that
+/// takes it some seconds.
+///
+/// # Errors
+/// [`Error::Invalid`] for what cannot be kept; then nothing is changed.
+pub(crate) async fn change(
+    context: &Arc<Context>,
+    bucket: &BucketName,
+    change: BucketChange,
+) -> Result<BucketSettings> {
+    let mut refused = None;
+    let key = RegisterKey::Bucket(bucket.clone());
+    let outcome = names::propose(context, &key, Begin::Preparing, |found| {
+        let changed = decoded(found).and_then(|settings| change.applied_to(settings).checked());
+        match changed.and_then(|settings| wire::encode(&settings)) {
+            Ok(value) if found == Some(&value) => Decision::Leave,
+            Ok(value) => Decision::Write(Some(value)),
+            Err(error) => {
+                refused = Some(error);
+                Decision::Refuse
+            }
+        }
+    });
+    let outcome = outcome.await?;
+    if outcome.ending == Ending::Refused {
+        return Err(refused.unwrap_or_else(|| Error::bug("settings refused for nothing")));
+    }
+    context.ports.clock.sleep(FOLLOWED).await;
+    decoded(outcome.value.as_ref())
+}
+
+/// Buckets with settings of their own.
+pub(crate) async fn list(context: &Arc<Context>) -> Result<Vec<(BucketName, BucketSettings)>> {
+    let (mut all, mut after) = (Vec::new(), None::<RegisterPlace>);
+    loop {
+        let page = names::scan(context, &RegisterSpan::all(RegisterKind::Bucket), after.as_ref(), PAGE).await?;
+        for (key, value) in page.entries {
+            if let (RegisterKey::Bucket(bucket), settings) = (key, decoded(value.as_ref())?)
+                && settings != BucketSettings::default()
+            {
+                all.push((bucket, settings));
+            }
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_believed_for_a_while_and_memory_is_bounded() {
+        let (buckets, at) = (Buckets::default(), Duration::from_secs);
+        let name = |n: usize| BucketName::new(format!("b{n}")).unwrap();
+        let kept = BucketSettings { history_s: 60, ..BucketSettings::default() };
+        buckets.remember(&name(0), at(10), kept);
+        assert_eq!(buckets.find(&name(0), at(14)), Some(kept));
+        assert_eq!((buckets.find(&name(0), at(15)), buckets.find(&name(1), at(10))), (None, None));
+        for n in 0..REMEMBERED_MAX + 10 {
+            buckets.remember(&name(n), at(20), kept);
+        }
+        assert_eq!(lock(&buckets.0).len(), REMEMBERED_MAX);
+        assert_eq!(buckets.find(&name(REMEMBERED_MAX + 5), at(20)), None);
+        buckets.remember(&name(REMEMBERED_MAX + 5), at(30), kept);
+        assert_eq!(lock(&buckets.0).len(), 1, "what is old makes room");
+    }
+}

@@ -1,0 +1,179 @@
+//! What names stood for before, in buckets that have a history.
+//!
+//! Whoever is about to replace or remove what a name stands for first writes
+//! it into a register of its own, `Version(name, number)`, and then swaps the
+//! name only if it still stands for exactly that (`names/turns`). So there is
+//! no moment at which an object that was acknowledged is listed by neither,
+//! and nobody has to go on after a death: the worst is a version in the
+//! history that the name still stands for, which is then not shown.
+//!
+//! The number is a hash of all that the name's register held: whoever replaces
+//! the same thing writes the same register. A version goes its bucket's time
+//! after it was replaced (`expiry`); the chunks that nobody else lists go after
+//! that as all do (`collect`).
+
+pub(crate) mod expiry;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use shoal_register::{Decision, Ending};
+use shoal_types::{
+    Error, Manifest, NameValue, ObjectName, RegisterKey, RegisterKind, RegisterPlace, RegisterSpan, Result, wire,
+};
+
+use crate::context::Context;
+use crate::names;
+use crate::registers::Begin;
+
+/// Versions in a page.
+const PAGE: u32 = 500;
+
+/// What a name stood for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerVersion {
+    pub name: ObjectName,
+    pub manifest: Manifest,
+    /// Until when, in ms since the epoch, by the clock of who replaced it.
+    pub replaced_ms: u64,
+    /// Where it comes in a listing: ask for what is after it with this.
+    pub place: RegisterPlace,
+}
+
+impl FormerVersion {
+    fn of(key: RegisterKey, value: Option<&Bytes>) -> Result<Option<Self>> {
+        let (Some(place), RegisterKey::Version(name, _)) = (key.place(), key) else { return Ok(None) };
+        Ok(former(value)?.map(|(manifest, replaced_ms)| Self { name, manifest, replaced_ms, place }))
+    }
+
+    fn key(&self) -> RegisterKey {
+        RegisterKey::Version(self.name.clone(), self.place.version)
+    }
+}
+
+/// The version in what a register holds; `None` once it is gone.
+fn former(value: Option<&Bytes>) -> Result<Option<(Manifest, u64)>> {
+    Ok(match value.map(|value| wire::decode(value)).transpose()? {
+        Some(NameValue::Former { manifest, replaced_ms }) => Some((manifest, replaced_ms)),
+        Some(NameValue::Object(_) | NameValue::Appended { .. } | NameValue::Removed { .. }) | None => None,
+    })
+}
+
+/// Puts what a name stands for (`value`, all that its register holds) into its
+/// history: it is about to stand for something else.
+pub(crate) async fn keep(context: &Arc<Context>, name: &ObjectName, value: &Bytes) -> Result<()> {
+    let manifest = match wire::decode(value)? {
+        NameValue::Object(manifest) | NameValue::Appended { manifest, .. } => manifest,
+        NameValue::Removed { .. } | NameValue::Former { .. } => return Ok(()),
+    };
+    let replaced_ms = context.ports.clock.wall_ms().max(manifest.modified_ms);
+    let kept = wire::encode(&NameValue::Former { manifest, replaced_ms })?;
+    let number = blake3::hash(value).as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    names::propose(context, &RegisterKey::Version(name.clone(), number), Begin::Preparing, |found| {
+        // One that was about to replace it long ago, and did not, may have written it.
+        match former(found) {
+            Ok(Some((_, before_ms))) if before_ms >= replaced_ms => Decision::Leave,
+            Ok(_) | Err(_) => Decision::Write(Some(kept.clone())),
+        }
+    })
+    .await
+    .map(drop)
+}
+
+/// Former versions of objects whose name begins with `prefix`, by name and in
+/// no order of time, after `after`: at most `limit`, and whether there may be
+/// more. One that its name still stands for may be among them.
+pub(crate) async fn list(
+    context: &Arc<Context>,
+    prefix: &str,
+    after: Option<RegisterPlace>,
+    limit: u32,
+) -> Result<(Vec<FormerVersion>, bool)> {
+    in_span(context, &RegisterSpan::under(RegisterKind::Version, prefix), after, limit).await
+}
+
+async fn in_span(
+    context: &Arc<Context>,
+    span: &RegisterSpan,
+    mut after: Option<RegisterPlace>,
+    limit: u32,
+) -> Result<(Vec<FormerVersion>, bool)> {
+    let limit = limit.max(1);
+    loop {
+        let page = names::scan(context, span, after.as_ref(), limit).await?;
+        let mut versions = Vec::new();
+        for (key, value) in page.entries {
+            versions.extend(FormerVersion::of(key, value.as_ref())?);
+        }
+        let more = page.next.is_some() || versions.len() > limit as usize;
+        versions.truncate(limit as usize);
+        // A page of versions only that are gone: look behind it.
+        if !versions.is_empty() || page.next.is_none() {
+            return Ok((versions, more));
+        }
+        after = page.next;
+    }
+}
+
+/// The former versions of one name, the latest first.
+async fn of(context: &Arc<Context>, name: &ObjectName) -> Result<Vec<FormerVersion>> {
+    let (span, mut after, mut all) = (RegisterSpan::versions_of(name), None, Vec::new());
+    loop {
+        let (page, more) = in_span(context, &span, after, PAGE).await?;
+        after = page.last().map(|version| version.place.clone());
+        all.extend(page);
+        if !more || after.is_none() {
+            break;
+        }
+    }
+    all.sort_by_key(|version| std::cmp::Reverse((version.replaced_ms, version.manifest.modified_ms)));
+    Ok(all)
+}
+
+/// The version of a name whose ETag begins with `wanted`: what it stands for
+/// now, or else the latest that it stood for.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none, [`Error::Invalid`] when the ETags of
+/// several begin so.
+pub(crate) async fn find(context: &Arc<Context>, name: &ObjectName, wanted: &str) -> Result<Manifest> {
+    let now = names::read(context, name).await?;
+    let all = now.into_iter().chain(of(context, name).await?.into_iter().map(|version| version.manifest));
+    let mut fitting = all.filter(|manifest| !wanted.is_empty() && manifest.etag.0.starts_with(wanted));
+    let hint = format!("see which there are with: shoal ls --versions {name}");
+    let Some(found) = fitting.next() else {
+        return Err(Error::not_found(format!("'{name}' has no version '{wanted}'"), hint));
+    };
+    if fitting.any(|other| other.etag != found.etag) {
+        return Err(Error::invalid(format!("the ETags of several versions of '{name}' begin with '{wanted}'"), hint));
+    }
+    Ok(found)
+}
+
+/// Removes former versions of a name: all, or those whose ETag begins with
+/// `wanted`; how many. What the name stands for stays.
+pub(crate) async fn forget(context: &Arc<Context>, name: &ObjectName, wanted: Option<&str>) -> Result<u64> {
+    let mut count = 0;
+    for version in of(context, name).await? {
+        if wanted.is_none_or(|wanted| version.manifest.etag.0.starts_with(wanted)) {
+            count += u64::from(remove(context, &version, |_| true).await?);
+        }
+    }
+    Ok(count)
+}
+
+/// Removes a version if what there is of it now `is_to_go`, given until when
+/// its name stood for it; whether it was there and went.
+async fn remove(
+    context: &Arc<Context>,
+    version: &FormerVersion,
+    is_to_go: impl Fn(u64) -> bool + Send + Sync,
+) -> Result<bool> {
+    let removed = wire::encode(&NameValue::Removed { nonce: context.random() })?;
+    let key = version.key();
+    let outcome = names::propose(context, &key, Begin::Preparing, |found| match former(found) {
+        Ok(Some((_, replaced_ms))) if is_to_go(replaced_ms) => Decision::Write(Some(removed.clone())),
+        Ok(_) | Err(_) => Decision::Leave,
+    });
+    Ok(outcome.await?.ending == Ending::Written)
+}

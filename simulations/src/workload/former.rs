@@ -1,0 +1,92 @@
+//! What names of a bucket with a history stood for: it must be found.
+
+use std::time::Duration;
+
+use shoal_runtime::Peer;
+use shoal_types::{BucketChange, BucketName, Error, ObjectName};
+
+use crate::host::HostId;
+use crate::ledger::{OperationKind, Outcome};
+use crate::random::Random;
+use crate::scenario::Workload;
+use crate::world::World;
+
+/// The bucket with a history.
+const BUCKET: &str = "kept";
+
+/// Longer than any run.
+const HISTORY_S: u64 = 30 * 24 * 3_600;
+
+/// Of so many operations one is on a name with a history, and goes with a look back.
+const ONE_OF: u64 = 4;
+
+impl World {
+    /// Gives the bucket its history, if the scenario has names in it. They are
+    /// used once that is so.
+    pub(super) fn give_history(&self, workload: &Workload, end: Duration) {
+        if workload.kept == 0 {
+            return;
+        }
+        let (world, mut random) = (self.clone(), self.random(&[604]));
+        tokio::spawn(async move {
+            let change = BucketChange { history_s: Some(HISTORY_S), ..BucketChange::default() };
+            while world.now() < end {
+                if let (Some((host, peer)), Ok(bucket)) = (world.any_peer(&mut random), BucketName::new(BUCKET)) {
+                    let (done, heard) = futures::channel::oneshot::channel();
+                    world.at_host(host, async move {
+                        let _ = done.send(peer.change_bucket(bucket, change).await.is_ok());
+                    });
+                    if heard.await == Ok(true) {
+                        world.state().ledger.history.keep();
+                        return;
+                    }
+                }
+                world.sleep(Duration::from_millis(500)).await;
+            }
+        });
+    }
+
+    /// Now and then a name in that bucket.
+    pub(super) fn kept_name(&self, workload: &Workload, random: &mut Random) -> Option<String> {
+        let is_ready = workload.kept > 0 && self.state().ledger.history.is_kept();
+        let is_one = is_ready && random.below(ONE_OF) == 0;
+        is_one.then(|| format!("{BUCKET}/{}", random.below(u64::from(workload.kept))))
+    }
+
+    /// Something that was put under that name, if it is one with a history.
+    pub(super) fn former_content(&self, name: &str, random: &mut Random) -> Option<u64> {
+        if !name.starts_with(BUCKET) {
+            return None;
+        }
+        let state = self.state();
+        let done = |kind: OperationKind, outcome: &Outcome| match (kind, outcome) {
+            (
+                OperationKind::Put { content }
+                | OperationKind::PutIfAbsent { content }
+                | OperationKind::PutIfMatch { content, .. },
+                Outcome::Done { .. },
+            ) => Some(content),
+            _ => None,
+        };
+        let all = state.ledger.history.all().iter().filter(|operation| operation.name == name);
+        let put: Vec<u64> = all.filter_map(|operation| done(operation.kind, &operation.outcome)).collect();
+        let chosen = (!put.is_empty()).then(|| random.below(put.len() as u64) as usize)?;
+        put.get(chosen).copied()
+    }
+
+    /// Asks for it: that there is none is wrong. Not judged where a disk was
+    /// lost or lies: then it may have been forgotten.
+    pub(super) async fn look_up(&self, host: HostId, peer: &Peer, name: &str, content: u64) {
+        let Some(etag) = self.state().ledger.history.etag(content) else { return };
+        let Ok(object) = ObjectName::new(name) else { return };
+        let found = peer.stat_version(object, etag).await;
+        let is_judged = {
+            let copies = &self.state().ledger.copies;
+            copies.are_reliable() && copies.lost_disks().is_empty()
+        };
+        if matches!(found, Err(Error::NotFound { .. })) && is_judged {
+            let what = format!("'{name}' stood for {content:x}, which is not in its history");
+            self.violate("history-is-kept", &[host], what);
+        }
+    }
+}

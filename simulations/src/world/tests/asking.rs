@@ -1,0 +1,120 @@
+//! Peers of a small mesh that a test asks, one request after the other.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use shoal_runtime::{Peer, PutCondition};
+use shoal_types::{Format, ObjectName, Result};
+
+use super::*;
+use crate::executor::Idle;
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(20);
+
+/// So many chunks.
+pub(super) const CHUNKS: usize = 5;
+
+pub(super) struct Mesh {
+    pub(super) world: World,
+    idle: Arc<Idle>,
+}
+
+/// Runs a test on four peers with three copies of each chunk.
+pub(super) fn mesh<F: Future<Output = ()>>(seed: u64, test: impl FnOnce(Mesh) -> F) {
+    executor::run(async move |idle| {
+        let mut config = config();
+        config.timing.grace = GRACE;
+        let world = World::build(seed, config, NetworkConfig::default(), specs(4));
+        world.form().unwrap();
+        for host in world.hosts() {
+            world.start(host);
+        }
+        let mesh = Mesh { world: world.clone(), idle: idle.clone() };
+        mesh.pass(5 * SECOND).await;
+        test(mesh).await;
+        world.clear();
+        idle.reached().await;
+    })
+    .unwrap();
+}
+
+pub(super) fn name(name: &str) -> ObjectName {
+    name.parse().unwrap()
+}
+
+/// Another chunk for each `n`.
+pub(super) fn piece(byte: u8, n: usize) -> Bytes {
+    let mut piece = vec![byte; 4096];
+    piece[0] = n as u8;
+    Bytes::from(piece)
+}
+
+pub(super) fn content(byte: u8) -> Bytes {
+    (0..CHUNKS).map(|n| piece(byte, n)).collect::<Vec<_>>().concat().into()
+}
+
+/// As it comes, piece by piece, so long apart.
+pub(super) fn slowly(world: &World, byte: u8, apart: Duration) -> BoxStream<'static, Result<Bytes>> {
+    let world = world.clone();
+    stream::iter(0..CHUNKS)
+        .then(move |n| {
+            let world = world.clone();
+            async move {
+                world.sleep(apart).await;
+                Ok(piece(byte, n))
+            }
+        })
+        .boxed()
+}
+
+impl Mesh {
+    pub(super) async fn pass(&self, time: Duration) {
+        self.world.run_until(&self.idle, self.world.now() + time).await;
+        assert!(self.world.state().broken.is_empty(), "{:?}", self.world.state().broken[0].0);
+    }
+
+    pub(super) fn peer(&self, host: u32) -> Peer {
+        self.world.state().hosts[host as usize].running.as_ref().unwrap().peer.clone().unwrap()
+    }
+
+    pub(super) async fn ask<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
+        let mut answer = tokio::spawn(task);
+        loop {
+            self.pass(SECOND / 100).await;
+            if let Some(done) = futures::FutureExt::now_or_never(&mut answer) {
+                return done.unwrap();
+            }
+        }
+    }
+
+    pub(super) async fn put(&self, host: u32, object: &str, byte: u8) {
+        let (peer, object) = (self.peer(host), name(object));
+        let body = stream::iter([Ok(content(byte))]).boxed();
+        self.ask(async move { peer.put(object, Format::Bytes, PutCondition::Always, body).await }).await.unwrap();
+    }
+
+    pub(super) async fn remove(&self, host: u32, object: &str) {
+        let (peer, object) = (self.peer(host), name(object));
+        assert!(self.ask(async move { peer.remove(object).await }).await.unwrap());
+    }
+
+    pub(super) async fn length(&self, host: u32, object: &str) -> Result<usize> {
+        let (peer, object) = (self.peer(host), name(object));
+        self.ask(async move {
+            let (_, body) = peer.get(object, None).await?;
+            body.try_fold(0, async |sum, piece| Ok(sum + piece.len())).await
+        })
+        .await
+    }
+
+    /// Copies of chunks on all disks.
+    pub(super) fn copies(&self) -> usize {
+        let hosts = self.world.hosts();
+        let state = self.world.state();
+        hosts.into_iter().map(|host| state.ledger.copies.on(host)).sum()
+    }
+}

@@ -1,0 +1,135 @@
+//! What a name stood for can be read for as long as its bucket says.
+
+use shoal_runtime::{CopyVersion, Peer, PutCondition};
+use shoal_types::{BucketChange, Error, Etag, Result};
+
+use super::asking::{GRACE, Mesh, SECOND, content, mesh, name};
+use super::*;
+
+const OBJECT: &str = "kept/object";
+
+fn etag(byte: u8) -> String {
+    blake3::hash(&content(byte)).to_hex().to_string()
+}
+
+impl Mesh {
+    async fn remember(&self, history: Duration) {
+        let peer = self.peer(0);
+        let change = BucketChange { history_s: Some(history.as_secs()), ..BucketChange::default() };
+        self.ask(async move { peer.change_bucket("kept".parse().unwrap(), change).await }).await.unwrap();
+    }
+
+    /// The length of a version.
+    async fn version(&self, host: u32, byte: u8) -> Result<usize> {
+        let peer = self.peer(host);
+        self.ask(async move {
+            let (_, body) = peer.get_version(name(OBJECT), etag(byte), None).await?;
+            futures::TryStreamExt::try_fold(body, 0, async |sum, piece| Ok(sum + piece.len())).await
+        })
+        .await
+    }
+
+    async fn told(&self, byte: u8) -> bool {
+        match self.version(1, byte).await {
+            Ok(length) => length == content(byte).len(),
+            Err(Error::NotFound { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn on<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        host: u32,
+        ask: impl FnOnce(Peer) -> F,
+    ) -> T {
+        self.ask(ask(self.peer(host))).await
+    }
+}
+
+#[test]
+fn what_was_replaced_and_removed_is_read_for_as_long_as_the_history_goes_back_and_then_goes_with_its_chunks() {
+    mesh(11, |mesh| async move {
+        mesh.remember(6 * GRACE).await;
+        for byte in 1..=3 {
+            mesh.put(u32::from(byte), OBJECT, byte).await;
+            mesh.pass(SECOND).await;
+        }
+        mesh.remove(0, OBJECT).await;
+        assert!(matches!(mesh.length(1, OBJECT).await, Err(Error::NotFound { .. })));
+        mesh.pass(3 * GRACE).await;
+        for byte in 1..=3 {
+            assert!(mesh.told(byte).await, "version {byte}");
+        }
+        let copies = mesh.copies();
+        // One comes back, and is none of the history any more.
+        let condition = PutCondition::IfAbsent;
+        mesh.on(
+            2,
+            |peer| async move { peer.copy(name(OBJECT), name(OBJECT), CopyVersion::Of(etag(2)), condition).await },
+        )
+        .await
+        .unwrap();
+        assert_eq!(mesh.length(3, OBJECT).await.unwrap(), content(2).len());
+        mesh.pass(8 * GRACE).await;
+        for (byte, is_there) in [(1, false), (2, true), (3, false)] {
+            assert_eq!(mesh.told(byte).await, is_there, "version {byte}");
+        }
+        assert_eq!(mesh.copies() * 3, copies, "the chunks of two went");
+        assert_eq!(mesh.length(3, OBJECT).await.unwrap(), content(2).len());
+    });
+}
+
+#[test]
+fn a_history_that_is_taken_away_goes_and_before_there_was_one_nothing_was_kept() {
+    mesh(12, |mesh| async move {
+        mesh.put(0, OBJECT, 1).await;
+        mesh.put(0, OBJECT, 2).await;
+        assert!(!mesh.told(1).await);
+        mesh.remember(1_000 * GRACE).await;
+        mesh.put(3, OBJECT, 3).await;
+        assert!(mesh.told(2).await, "what there was is the first of the history");
+        mesh.remember(Duration::ZERO).await;
+        mesh.pass(GRACE).await;
+        assert!(!mesh.told(2).await && mesh.told(3).await);
+    });
+}
+
+#[test]
+fn a_purge_takes_the_history_with_it() {
+    mesh(13, |mesh| async move {
+        mesh.remember(1_000 * GRACE).await;
+        for byte in 1..=3 {
+            mesh.put(0, OBJECT, byte).await;
+        }
+        mesh.put(0, "kept/object-2", 4).await;
+        mesh.put(0, "kept/object-2", 5).await;
+        let one = mesh.on(1, |peer| async move { peer.purge_version(name(OBJECT), etag(1)).await }).await;
+        assert_eq!(one.unwrap(), 1);
+        assert!(!mesh.told(1).await && mesh.told(2).await);
+        assert_eq!(mesh.on(2, |peer| async move { peer.purge(name(OBJECT)).await }).await.unwrap(), 2);
+        for byte in 1..=3 {
+            assert!(!mesh.told(byte).await);
+        }
+        let (left, _) = mesh.on(3, |peer| async move { peer.versions(String::new(), None, 10).await }).await.unwrap();
+        let names: Vec<&str> = left.iter().map(|version| version.name.as_str()).collect();
+        assert_eq!(names, ["kept/object-2"], "of another name nothing goes");
+    });
+}
+
+#[test]
+fn of_several_versions_that_an_etag_may_mean_none_is_guessed() {
+    mesh(14, |mesh| async move {
+        mesh.remember(1_000 * GRACE).await;
+        for byte in 1..=20 {
+            mesh.put(0, OBJECT, byte).await;
+        }
+        let find = async |wanted: String| {
+            mesh.on(1, |peer| async move { peer.stat_version(name(OBJECT), wanted).await }).await
+        };
+        let digits: Vec<String> = (1..=20).map(|byte| etag(byte)[..1].to_owned()).collect();
+        let twice = digits.iter().find(|one| digits.iter().filter(|other| other == one).count() > 1).unwrap();
+        assert!(matches!(find(twice.clone()).await, Err(Error::Invalid { .. })));
+        assert_eq!(find(etag(7)[..12].to_owned()).await.unwrap().etag, Etag(etag(7)));
+        assert!(matches!(find(String::new()).await, Err(Error::NotFound { .. })));
+    });
+}
