@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use shoal_types::{ChunkId, DiskState, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result};
+use shoal_types::{ChunkId, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result};
 
 /// What a peer keeps on its disk: chunks by hash, and the acceptor state of
 /// its registers.
@@ -12,6 +12,12 @@ pub trait Store: Send + Sync {
     /// not hash to `id` are refused with `BadFrame`. Having it already is fine;
     /// a copy that is not whole any more is replaced.
     fn chunk_put(&self, id: ChunkId, bytes: &[u8]) -> Result<()>;
+
+    /// As [`Store::chunk_put`], of bytes that were hashed in this process: a
+    /// store need not do so again.
+    fn chunk_keep(&self, chunk: &HashedChunk) -> Result<()> {
+        self.chunk_put(chunk.id(), chunk.bytes())
+    }
 
     /// A chunk's length if it is here.
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>>;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shoal_ports::{Disk, RegisterPut, Store, StoreUsage};
-use shoal_types::{ChunkId, DiskState, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result};
+use shoal_types::{ChunkId, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result};
 
 use crate::StoreConfig;
 use crate::chunks::Chunks;
@@ -43,6 +43,10 @@ impl LocalStore {
 impl Store for LocalStore {
     fn chunk_put(&self, id: ChunkId, bytes: &[u8]) -> Result<()> {
         self.chunks.put(id, bytes)
+    }
+
+    fn chunk_keep(&self, chunk: &HashedChunk) -> Result<()> {
+        self.chunks.keep(chunk.id(), chunk.bytes())
     }
 
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {

@@ -14,6 +14,7 @@ mod append;
 mod bucket;
 mod condition;
 mod error;
+mod hashed;
 mod ids;
 mod job;
 mod layout;
@@ -25,12 +26,14 @@ mod register;
 mod role;
 mod rpc;
 mod secret;
+mod slice;
 pub mod wire;
 
 pub use append::Appends;
 pub use bucket::{BucketChange, BucketName, BucketSettings};
 pub use condition::{DiskState, LastScrub, PeerCondition, ScrubProgress};
 pub use error::{Error, ErrorClass, Result};
+pub use hashed::HashedChunk;
 pub use ids::{AppendId, ChunkId, FragmentId, JobId, MeshId, ParseIdError, PeerId, StageId, TaskId};
 pub use job::{
     Fingerprint, InputPin, JobEvent, JobPlan, JobState, JobSummary, OutputId, Query, StageInput, StagePlan,
@@ -48,3 +51,4 @@ pub use register::{
 pub use role::RoleChange;
 pub use rpc::{Examined, FlowHeader, Gossip, ReferencesFrom, Request, Response};
 pub use secret::{SecretText, Secrets};
+pub use slice::SliceProof;

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{
-    ChunkId, DiskState, Layout, PeerId, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result, wire,
+    ChunkId, DiskState, HashedChunk, Layout, PeerId, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result,
+    wire,
 };
 
 use crate::host::HostId;
@@ -104,6 +105,12 @@ impl Store for WitnessedStore {
     fn chunk_put(&self, id: ChunkId, bytes: &[u8]) -> Result<()> {
         self.store.chunk_put(id, bytes)?;
         self.world.state().ledger.copies.synced(self.host, id);
+        Ok(())
+    }
+
+    fn chunk_keep(&self, chunk: &HashedChunk) -> Result<()> {
+        self.store.chunk_keep(chunk)?;
+        self.world.state().ledger.copies.synced(self.host, chunk.id());
         Ok(())
     }
 
