@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shoal_placement::{PlacementKey, layout_owners};
 use shoal_types::{
-    AppendId, BucketSettings, Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue, ObjectName,
-    PeerId, RegisterEntry, Request, Response, ScrubProgress, TaskReport, wire,
+    AppendId, BucketSettings, ChunkId, Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue,
+    ObjectName, PeerId, RegisterEntry, Request, Response, ScrubProgress, SliceProof, TaskReport, wire,
 };
 
 use crate::memory;
@@ -74,6 +74,12 @@ pub(crate) fn flow_header(bytes: &[u8]) {
 pub(crate) fn flow_answer(bytes: &[u8]) {
     decoded::<Result<(), Error>>(bytes);
     decoded::<Result<u32, Error>>(bytes);
+    if let Some(Ok(proof)) = decoded::<Result<SliceProof, Error>>(bytes) {
+        // Whatever it says, a part of nothing is none of this chunk's.
+        let part = vec![0; proof.end.saturating_sub(proof.start).min(1 << 20) as usize];
+        assert!(!proof.is_of(ChunkId::of(b"another"), &part));
+        let _ = proof.within((proof.start, proof.end));
+    }
     if let Some(Ok(scrub)) = decoded::<Result<ScrubProgress, Error>>(bytes) {
         let _ = scrub.bytes_per_second();
     }

@@ -1,6 +1,9 @@
 //! Chunks between peers: R copies of each, verified whenever they are read.
 
 mod cache;
+mod fetching;
+mod patience;
+mod ranges;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,19 +12,21 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use shoal_ports::{Flow, FlowReader};
-use shoal_types::{ChunkId, Error, FlowHeader, PeerId, Request, Response, Result, wire};
+use shoal_types::{ChunkId, Error, FlowHeader, HashedChunk, PeerId, Request, Response, Result, wire};
 
 use crate::context::Context;
+use crate::foreground::Awaited;
 use crate::planted::Planted;
+use crate::replicate::yielding::Move;
 use crate::serve;
 use crate::surplus;
 pub(crate) use cache::ChunkCache;
+use fetching::{Fetched, fetch, fetch_range};
+pub(crate) use patience::Patience;
+pub(crate) use ranges::Ranges;
 
 /// The longest chunk that any peer takes.
 pub(crate) const CHUNK_BYTES_MAX: u32 = 64 << 20;
-
-/// How often the owners of a chunk are asked while one of them is busy.
-const BUSY_TRIES: u32 = 100;
 
 /// Of a chunk of so many bytes an owner is asked whether it has it before it
 /// is sent: below, the question costs as much as the chunk.
@@ -45,8 +50,8 @@ pub(crate) struct Kept {
 /// (a full disk) and nobody can stand in for it; and when fewer than two
 /// copies (one in a mesh of one) could be made at all.
 pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<Kept> {
-    let hashed = bytes.clone();
-    let chunk = context.blocking(move || Ok(ChunkId::of(&hashed))).await?;
+    let hashed = context.blocking(move || Ok(HashedChunk::of(bytes))).await?;
+    let chunk = hashed.id();
     let layout = context.require_layout()?;
     let replicas = match context.has_planted(Planted::AckBeforeReplicas) {
         true => 1,
@@ -66,8 +71,8 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<Kept> {
             break;
         }
         let sent = join_all(missing.into_iter().map(|owner| {
-            let bytes = bytes.clone();
-            async move { (owner, bring(context, owner, chunk, bytes).await) }
+            let hashed = hashed.clone();
+            async move { (owner, bring(context, owner, hashed).await) }
         }));
         for (owner, result) in sent.await {
             match result {
@@ -102,15 +107,20 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<Kept> {
 }
 
 /// Brings a chunk to an owner; whether it was there before.
-async fn bring(context: &Arc<Context>, owner: PeerId, chunk: ChunkId, bytes: Bytes) -> Result<bool> {
-    if bytes.len() >= ASKED_BYTES_MIN {
+async fn bring(context: &Arc<Context>, owner: PeerId, hashed: HashedChunk) -> Result<bool> {
+    let chunk = hashed.id();
+    if hashed.bytes().len() >= ASKED_BYTES_MIN {
         // Whoever does not answer, or does not know the question, is sent it.
         match context.call(owner, Request::ChunkWanted { chunk }).await {
             Ok(Response::Has(has)) if has == [true] => return Ok(true),
             Ok(_) | Err(_) => {}
         }
     }
-    send(context, owner, chunk, bytes).await.map(|()| false)
+    let kept = match owner == context.me {
+        true => surplus::keep_hashed(context, hashed).await,
+        false => send(context, owner, chunk, hashed.into_bytes(), Cause::Put).await,
+    };
+    kept.map(|()| false)
 }
 
 /// Whether a put can count on the copy of a chunk here.
@@ -120,16 +130,25 @@ pub(crate) async fn wanted(context: &Arc<Context>, chunk: ChunkId) -> Result<boo
     surplus::keep_what_is_here(context, chunk).await
 }
 
-/// Brings a chunk to one peer, this one perhaps; it is synced there on `Ok`.
-pub(crate) async fn send(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: Bytes) -> Result<()> {
-    if to == context.me {
-        return surplus::keep(context, chunk, bytes).await;
-    }
-    let mut tries = 0;
+/// Why a chunk is brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Somebody waits for it.
+    Put,
+    /// A copy is missing.
+    Repair,
+}
+
+/// Brings a chunk to another peer; it is synced there on `Ok`.
+pub(crate) async fn send(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: Bytes, cause: Cause) -> Result<()> {
+    let (mut tries, mut cause) = (0, cause);
     loop {
         tries += 1;
-        let sent =
-            context.timeout("sending a chunk", context.config.timing.chunk, send_once(context, to, chunk, &bytes));
+        let sent = context.timeout(
+            "sending a chunk",
+            context.config.timing.chunk,
+            send_once(context, to, chunk, &bytes, cause),
+        );
         match sent.await {
             Err(Error::Busy { retry_after_ms, .. }) if tries < TRIES => {
                 context.ports.clock.sleep(Duration::from_millis(retry_after_ms.clamp(10, 2_000))).await;
@@ -137,14 +156,19 @@ pub(crate) async fn send(context: &Arc<Context>, to: PeerId, chunk: ChunkId, byt
             Err(Error::Unreachable { .. } | Error::Timeout { .. }) if tries < TRIES && context.is_live(to) => {
                 context.ports.clock.sleep(context.config.timing.tick).await;
             }
+            // A peer of an earlier version does not know what repair is.
+            Err(Error::BadFrame { .. }) if cause == Cause::Repair => cause = Cause::Put,
             result => return result,
         }
     }
 }
 
-async fn send_once(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: &Bytes) -> Result<()> {
+async fn send_once(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: &Bytes, cause: Cause) -> Result<()> {
     let length = u32::try_from(bytes.len()).map_err(|_| Error::bug("a chunk of more than 4 GiB"))?;
-    let header = wire::encode(&FlowHeader::ChunkPut { chunk, bytes: length })?;
+    let header = wire::encode(&match cause {
+        Cause::Put => FlowHeader::ChunkPut { chunk, bytes: length },
+        Cause::Repair => FlowHeader::ChunkRepair { chunk, bytes: length },
+    })?;
     let Flow { mut writer, mut reader } = context.ports.transport.open(to, header).await?;
     serve::send_frames(&mut writer, bytes.clone()).await?;
     writer.finish().await?;
@@ -153,6 +177,20 @@ async fn send_once(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: &B
 
 /// Takes a chunk that another peer brings.
 pub(crate) async fn receive(context: &Arc<Context>, chunk: ChunkId, length: u32, flow: Flow) -> Result<()> {
+    let _awaited = Awaited::begin(context);
+    take(context, chunk, length, flow).await
+}
+
+/// Takes a copy that was missing, when there is room for it beside what
+/// somebody waits for.
+pub(crate) async fn receive_repair(context: &Arc<Context>, chunk: ChunkId, length: u32, flow: Flow) -> Result<()> {
+    let moving = Move::take(context).await;
+    let taken = take(context, chunk, length, flow).await;
+    moving.rest().await;
+    taken
+}
+
+async fn take(context: &Arc<Context>, chunk: ChunkId, length: u32, flow: Flow) -> Result<()> {
     let Flow { mut writer, mut reader } = flow;
     let kept = async {
         if length > CHUNK_BYTES_MAX {
@@ -179,17 +217,22 @@ pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "cannot read it here"),
     }
-    let whole = match context.cache.get(chunk) {
-        Some(whole) => whole,
-        None => {
-            let whole = fetch(context, chunk).await?;
-            context.cache.put(chunk, whole.clone());
-            whole
+    let whole = match (context.cache.get(chunk), range) {
+        (Some(whole), _) => whole,
+        // Of what belongs here all is wanted, to be put back.
+        (None, Some(range)) if !owns(context, chunk) && context.ranges.is_alone(chunk) => {
+            match fetch_range(context, chunk, range).await? {
+                Fetched::Range(bytes) => return Ok((bytes, false)),
+                Fetched::Whole(whole) => whole,
+            }
         }
+        (None, _) => fetch(context, chunk).await?,
     };
+    context.cache.put(whole.clone());
     if !context.has_planted(Planted::RepairTrusts) {
-        mend(context, chunk, whole.clone());
+        mend(context, whole.clone());
     }
+    let whole = whole.into_bytes();
     let bytes = match range {
         None => whole,
         Some((start, end)) => {
@@ -200,68 +243,17 @@ pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(
     Ok((bytes, false))
 }
 
-/// A whole chunk from whoever has it: its owners first, then everyone.
-async fn fetch(context: &Arc<Context>, chunk: ChunkId) -> Result<Bytes> {
-    let layout = context.require_layout()?;
-    let owners = layout.owners(chunk).all();
-    let is_candidate = |peer: &PeerId| *peer != context.me && context.is_live(*peer);
-    for _ in 0..BUSY_TRIES {
-        let mut busy_ms = None;
-        for owner in owners.iter().filter(|peer| is_candidate(peer)) {
-            match fetch_from(context, *owner, chunk).await {
-                Ok(bytes) => return Ok(bytes),
-                Err(Error::Busy { retry_after_ms, .. }) => busy_ms = Some(retry_after_ms),
-                Err(error) => {
-                    tracing::info!(%error, chunk = %chunk.short(), from = %owner.short(), "not from there");
-                }
-            }
-        }
-        // One that has it and too much to do is worth waiting for.
-        let Some(ms) = busy_ms else {
-            break;
-        };
-        context.ports.clock.sleep(Duration::from_millis(ms.clamp(10, 2_000))).await;
-    }
-    // Somebody may hold a copy in an owner's place, or from an older layout.
-    let others: Vec<PeerId> = context
-        .members
-        .look(|table| table.live().map(|(peer, _)| peer).filter(|peer| !owners.contains(peer)).collect());
-    for peer in others.iter().filter(|peer| is_candidate(peer)) {
-        let has = context.call(*peer, Request::ChunkHas { chunks: vec![chunk] }).await;
-        if matches!(has, Ok(Response::Has(has)) if has == [true])
-            && let Ok(bytes) = fetch_from(context, *peer, chunk).await
-        {
-            return Ok(bytes);
-        }
-    }
-    Err(Error::ChunkLost { chunk })
-}
-
-async fn fetch_from(context: &Arc<Context>, from: PeerId, chunk: ChunkId) -> Result<Bytes> {
-    let work = async {
-        let header = wire::encode(&FlowHeader::ChunkGet { chunk, range: None })?;
-        let Flow { writer, mut reader } = context.ports.transport.open(from, header).await?;
-        writer.finish().await?;
-        let length = first_frame::<u32>(&mut reader, from).await?;
-        if length > CHUNK_BYTES_MAX {
-            return Err(Error::BadFrame { what: format!("a chunk of {length} bytes") });
-        }
-        let bytes = read_exactly(&mut reader, length).await?;
-        let checked = bytes.clone();
-        if context.blocking(move || Ok(ChunkId::of(&checked))).await? != chunk {
-            return Err(Error::BadFrame { what: "a chunk that is not what its name says".into() });
-        }
-        Ok(bytes)
-    };
-    context.timeout("fetching a chunk", context.config.timing.chunk, work).await
+/// Whether a chunk belongs here.
+fn owns(context: &Context, chunk: ChunkId) -> bool {
+    context.layout().is_some_and(|layout| layout.is_owner(context.me, chunk))
 }
 
 /// Puts a verified chunk back here if this peer is one of its owners.
-fn mend(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) {
-    let owned = context.layout().is_some_and(|layout| layout.is_owner(context.me, chunk));
-    if owned {
+fn mend(context: &Arc<Context>, whole: HashedChunk) {
+    let chunk = whole.id();
+    if owns(context, chunk) {
         let store = context.ports.store.clone();
-        context.ports.spawner.blocking(Box::new(move || match store.chunk_put(chunk, &bytes) {
+        context.ports.spawner.blocking(Box::new(move || match store.chunk_keep(&whole) {
             Ok(()) => tracing::info!(chunk = %chunk.short(), "mended from another copy"),
             Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "cannot be mended"),
         }));
@@ -272,10 +264,9 @@ fn mend(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) {
 /// peer is one of the chunk's owners; else it is enough that another has it.
 pub(crate) async fn restore(context: &Arc<Context>, chunk: ChunkId) -> Result<()> {
     let whole = fetch(context, chunk).await?;
-    let is_owned = context.layout().is_some_and(|layout| layout.is_owner(context.me, chunk));
-    if is_owned && !context.has_planted(Planted::RepairTrusts) {
+    if owns(context, chunk) && !context.has_planted(Planted::RepairTrusts) {
         let store = context.ports.store.clone();
-        context.blocking(move || store.chunk_put(chunk, &whole)).await?;
+        context.blocking(move || store.chunk_keep(&whole)).await?;
         tracing::info!(chunk = %chunk.short(), "mended from another copy");
     }
     Ok(())

@@ -13,8 +13,9 @@ use shoal_types::{Error, Layout, LayoutId, PeerId, PeerInfo, Request, Response, 
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::buckets::Buckets;
-use crate::chunks::ChunkCache;
+use crate::chunks::{ChunkCache, Patience, Ranges};
 use crate::config::PeerConfig;
+use crate::foreground::Foreground;
 use crate::gauges::Levels;
 use crate::in_use::InUse;
 use crate::jobs::Jobs;
@@ -27,6 +28,7 @@ use crate::objects::AppendTurns;
 use crate::placed::Placed;
 use crate::published::Published;
 use crate::registers::{Fence, RegistersMsg};
+use crate::replicate::yielding;
 use crate::serve;
 use crate::supervisor::SupervisorMsg;
 use crate::surplus::Surplus;
@@ -64,6 +66,10 @@ pub(crate) struct Context {
     pub(crate) layout: Published<Option<Arc<Placed>>>,
     pub(crate) jobs: Jobs,
     pub(crate) cache: ChunkCache,
+    pub(crate) patience: Patience,
+    pub(crate) ranges: Ranges,
+    pub(crate) foreground: Foreground,
+    pub(crate) repair_turns: yielding::Turns,
     pub(crate) inbound_chunks: Semaphore,
     pub(crate) levels: Levels,
     /// Whom this peer could not bring anything to while it brought all else
@@ -111,6 +117,10 @@ impl Context {
             layout: Published::new(None),
             jobs: Jobs::new(bounds.finished_jobs),
             cache: ChunkCache::new(bounds.chunk_cache_bytes),
+            patience: Patience::new(),
+            ranges: Ranges::default(),
+            foreground: Foreground::default(),
+            repair_turns: yielding::Turns::default(),
             inbound_chunks: Semaphore::new(bounds.inbound_chunks),
             levels: Levels::default(),
             synced: Mutex::new(None),

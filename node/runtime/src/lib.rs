@@ -22,6 +22,7 @@ mod context;
 mod coordinator;
 mod disk;
 mod doctor;
+mod foreground;
 mod gauges;
 mod health;
 mod history;

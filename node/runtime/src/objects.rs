@@ -2,26 +2,27 @@
 
 mod addition;
 mod append;
+mod intake;
 mod joining;
 mod sending;
 mod turns;
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
-use md5::{Digest, Md5};
-use shoal_ports::Cutter;
 use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 
 use crate::chunks;
 use crate::collect::{self, Lease};
 use crate::context::Context;
+use crate::foreground::Awaited;
 use crate::history;
 use crate::names::{self, Listed};
 use crate::peer::{CopyVersion, PutCondition};
 pub(crate) use append::append;
+use intake::Intake;
 use sending::Sending;
 pub(crate) use turns::AppendTurns;
 
@@ -38,47 +39,8 @@ pub struct Stored {
     pub there_bytes: u64,
 }
 
-/// What is known of an object while its bytes come in.
-struct Intake {
-    cutter: Box<dyn Cutter>,
-    blake3: blake3::Hasher,
-    md5: Md5,
-    bytes: u64,
-    /// The whole content while it may still fit into the manifest.
-    head: Option<BytesMut>,
-}
-
-impl Intake {
-    fn push(&mut self, piece: Bytes) -> Result<Vec<Bytes>> {
-        self.blake3.update(&piece);
-        self.md5.update(&piece);
-        self.bytes += piece.len() as u64;
-        if let Some(head) = &mut self.head {
-            head.extend_from_slice(&piece);
-            if head.len() > Manifest::INLINE_BYTES_MAX {
-                self.head = None;
-            }
-        }
-        self.cutter.push(piece)
-    }
-}
-
 /// How often an object is tried to be listed while the layout changes under it.
 const LISTING_TRIES: u32 = 8;
-
-/// Work on so many bytes is done where it comes up: it takes less time than to
-/// have another thread do it.
-const LIGHT_BYTES: u64 = 16 << 10;
-
-/// Hashes and cuts: that keeps a core busy, and is no work for the reactor
-/// where there is much of it.
-async fn aside<T: Send + 'static>(
-    context: &Context,
-    bytes: u64,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    if bytes <= LIGHT_BYTES { work() } else { context.blocking(work).await }
-}
 
 /// Stores `body` under `name`. Returns once every chunk is synced on every
 /// live owner and the name is decided. On an error the name stands for what it
@@ -88,64 +50,42 @@ pub(crate) async fn put(
     name: ObjectName,
     format: Format,
     condition: PutCondition,
-    mut body: BoxStream<'static, Result<Bytes>>,
+    body: BoxStream<'static, Result<Bytes>>,
 ) -> Result<Stored> {
-    let mut intake = Intake {
-        cutter: context.ports.compute.cutter(name.as_str(), format),
-        blake3: blake3::Hasher::new(),
-        md5: Md5::new(),
-        bytes: 0,
-        head: Some(BytesMut::new()),
-    };
+    let mut intake = Intake::new(context, &name, format, body);
     let mut sending = Sending::new(context);
-    let mut held = Vec::new();
-    while let Some(piece) = body.try_next().await? {
-        let bytes = piece.len() as u64;
-        let work = move || {
-            let cuts = intake.push(piece)?;
-            Ok((intake, cuts))
-        };
-        let cuts;
-        (intake, cuts) = aside(context, bytes, work).await?;
-        held.extend(cuts);
-        if intake.head.is_none() {
-            for cut in held.drain(..) {
-                sending.push(cut).await?;
-            }
-        }
-    }
-    if intake.head.is_none() {
-        for cut in held.drain(..) {
-            sending.push(cut).await?;
-        }
-    }
+    // What fits into the manifest is cut all the same, to be checked, and rides there whole.
+    let mut small = Vec::new();
     loop {
-        let bytes = intake.bytes;
-        let work = move || {
-            let cuts = intake.cutter.finish_some()?;
-            Ok((intake, cuts))
-        };
-        let cuts;
-        (intake, cuts) = aside(context, bytes, work).await?;
-        if cuts.is_empty() {
-            break;
-        }
-        // What fits into the manifest is cut all the same, to be checked, and rides there whole.
-        if intake.head.is_none() {
-            for cut in cuts {
+        let cuts = intake.next().await?;
+        let is_last = cuts.is_empty();
+        small.extend(cuts);
+        if intake.bytes() > Manifest::INLINE_BYTES_MAX as u64 {
+            for cut in small.drain(..) {
                 sending.push(cut).await?;
             }
+        }
+        if is_last {
+            break;
         }
     }
     let (chunks, there_bytes, lease) = sending.finish().await?;
+    let taken_in = intake.finish().await?;
+    let inline = (taken_in.bytes <= Manifest::INLINE_BYTES_MAX as u64).then(|| Bytes::from(small.concat()));
+    let etag = match (taken_in.blake3, &inline, chunks.as_slice()) {
+        (_, Some(content), _) => Etag(blake3::hash(content).to_hex().to_string()),
+        (Some(hash), ..) => Etag(hash.to_hex().to_string()),
+        (None, None, [only]) => Etag(only.id.to_string()),
+        (None, None, _) => return Err(Error::bug("several chunks, and no hash of the whole")),
+    };
     let manifest = Manifest {
-        bytes: intake.bytes,
-        etag: Etag(intake.blake3.finalize().to_hex().to_string()),
-        md5: data_encoding::HEXLOWER.encode(&intake.md5.finalize()),
+        bytes: taken_in.bytes,
+        etag,
+        md5: data_encoding::HEXLOWER.encode(&taken_in.md5),
         format,
         modified_ms: context.ports.clock.wall_ms(),
         chunks,
-        inline: intake.head.map(BytesMut::freeze),
+        inline,
     };
     list(context, &name, &manifest, &condition, lease).await?;
     Ok(Stored { manifest, there_bytes })
@@ -233,6 +173,7 @@ pub(crate) fn read(
     }
     // What is read to its end is there to its end, whatever becomes of the name.
     let hold = context.in_use.hold(pieces.iter().map(|(chunk, _)| *chunk).collect());
+    let awaited = Awaited::begin(context);
     let context = context.clone();
     stream::iter(pieces)
         .map(move |(chunk, range)| {
@@ -241,7 +182,7 @@ pub(crate) fn read(
         })
         .buffered(READ_AHEAD)
         .inspect(move |_| {
-            let _ = &hold;
+            let _ = (&hold, &awaited);
         })
         .boxed()
 }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::PeerConfig;
 use crate::context::{Actors, Context};
 use crate::doctor::{self, Examination};
+use crate::foreground::Awaited;
 use crate::gauges::{self, Gauge};
 use crate::health::{self, CheckupUpdate};
 use crate::history::FormerVersion;
@@ -111,6 +112,7 @@ impl Peer {
         condition: PutCondition,
         body: BoxStream<'static, Result<Bytes>>,
     ) -> Result<Stored> {
+        let _awaited = Awaited::begin(&self.context);
         objects::put(&self.context, name, format, condition, body).await
     }
 
@@ -129,6 +131,7 @@ impl Peer {
         version: Option<Etag>,
         body: BoxStream<'static, Result<Bytes>>,
     ) -> Result<Manifest> {
+        let _awaited = Awaited::begin(&self.context);
         objects::append(&self.context, name, format, id, version, body).await
     }
 
@@ -154,10 +157,12 @@ impl Peer {
         version: CopyVersion,
         condition: PutCondition,
     ) -> Result<Manifest> {
+        let _awaited = Awaited::begin(&self.context);
         objects::copy(&self.context, &from, &to, &version, &condition).await
     }
 
     pub async fn stat(&self, name: ObjectName) -> Result<Manifest> {
+        let _awaited = Awaited::begin(&self.context);
         names::require(&self.context, &name).await
     }
 
@@ -167,6 +172,7 @@ impl Peer {
         name: ObjectName,
         range: Option<(u64, u64)>,
     ) -> Result<(Manifest, BoxStream<'static, Result<Bytes>>)> {
+        let _awaited = Awaited::begin(&self.context);
         let manifest = names::require(&self.context, &name).await?;
         let bytes = objects::read(&self.context, &manifest, range);
         Ok((manifest, bytes))
@@ -175,11 +181,13 @@ impl Peer {
     /// Objects whose name begins with `prefix`, in byte order, after `after`;
     /// and whether there may be more.
     pub async fn list(&self, prefix: String, after: Option<String>, limit: u32) -> Result<(Vec<ObjectEntry>, bool)> {
+        let _awaited = Awaited::begin(&self.context);
         names::list(&self.context, &prefix, after.as_deref(), limit).await
     }
 
     /// Removes a name; whether it was there.
     pub async fn remove(&self, name: ObjectName) -> Result<bool> {
+        let _awaited = Awaited::begin(&self.context);
         names::remove(&self.context, &name, None, false).await
     }
 
@@ -189,6 +197,7 @@ impl Peer {
     /// # Errors
     /// [`Error::Conflict`] when it stands for another.
     pub async fn remove_version(&self, name: ObjectName, version: Etag) -> Result<bool> {
+        let _awaited = Awaited::begin(&self.context);
         names::remove(&self.context, &name, Some(&version), false).await
     }
 

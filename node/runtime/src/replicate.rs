@@ -5,22 +5,26 @@
 //! are let go; when a peer comes or goes; and every so often, so that nothing
 //! stays short of copies.
 
+pub(crate) mod yielding;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::select;
 use futures::{StreamExt, TryStreamExt, stream};
-use shoal_placement::{PlacementKey, is_beyond, most_owners_among};
+use shoal_placement::{Owners, PlacementKey, is_beyond, most_owners_among};
 use shoal_types::{
     ChunkId, Error, Layout, LayoutId, Member, PeerId, RegisterKind, RegisterSpan, Request, Response, Result,
 };
 
+use crate::chunks::Cause;
 use crate::context::{Context, lock};
 use crate::members::{MemberEntry, MemberTable};
 use crate::placed::Placed;
 use crate::planted::Planted;
 use crate::{chunks, names, serve};
+use yielding::Move;
 
 /// Registers settled at once.
 const REGISTERS_AT_ONCE: usize = 16;
@@ -197,8 +201,8 @@ async fn pass(context: &Arc<Context>, layout: &Placed, away: &BTreeSet<PeerId>, 
     if layout.is_joint() {
         registers(context).await?;
     }
-    // First what this peer is the first living owner of; then, should another
-    // have failed to, everything that it holds.
+    // First what this peer is the bringer of; then, should another have failed
+    // to, everything that it holds.
     let mut refused = None;
     for mine in [true, false] {
         let refusal = chunks(context, layout, away, before, mine).await?;
@@ -235,6 +239,15 @@ async fn registers(context: &Arc<Context>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Who brings a chunk to those of its `living` owners who lack it: the first
+/// who is there of those who should have had it before. The first of the living
+/// ones may be one who has just become an owner; all others would find that it
+/// lacks the chunk, and each bring it.
+fn bringer(owners: &Owners, living: &[PeerId], away: &BTreeSet<PeerId>) -> Option<PeerId> {
+    let holders = owners.previous.as_ref().unwrap_or(&owners.current);
+    holders.iter().find(|peer| !away.contains(peer)).or(living.first()).copied()
 }
 
 /// Brings chunks to those who own them. What a disk refuses to give or to take
@@ -277,10 +290,15 @@ async fn chunks(
                 continue;
             }
             let owners = living_owners(chunk, &|peer| !away.contains(&peer));
-            let is_first = owners.first() == Some(&context.me);
-            // Each counts once, though its first owner looks at it twice.
-            looked_at += u64::from(is_first == mine);
-            if mine && !is_first {
+            let is_at_rest = away.is_empty() && !layout.is_joint();
+            let bringer = match is_at_rest {
+                true => owners.first().copied(),
+                false => bringer(&layout.owners(chunk), &owners, away),
+            };
+            let is_mine = bringer == Some(context.me);
+            // Each counts once, though its bringer looks at it twice.
+            looked_at += u64::from(is_mine == mine);
+            if mine && !is_mine {
                 continue;
             }
             if before.is_some_and(|done| living_owners(chunk, &|peer| !done.away.contains(&peer)) == owners) {
@@ -328,11 +346,13 @@ async fn chunks(
                 }
                 let store = context.ports.store.clone();
                 // One that is found to be broken another holder brings, to us as well.
+                let moving = Move::bring(context).await;
                 let found = context.blocking(move || store.chunk_get(chunk, None)).await?;
                 let is_here = found.is_some();
                 if let Some(bytes) = found {
                     tracing::info!(chunk = %chunk.short(), to = %owner.short(), "brings a copy");
-                    let sent = chunks::send(context, owner, chunk, bytes).await;
+                    let sent = chunks::send(context, owner, chunk, bytes, Cause::Repair).await;
+                    moving.rest().await;
                     if mine && sent.as_ref().is_err_and(is_of_a_disk) {
                         // It is found missing again when all chunks are looked at.
                         context.progress.note(|moving| moving.settle(length, false));
@@ -397,5 +417,62 @@ async fn has_synced(context: &Arc<Context>, peer: PeerId, layout: LayoutId, away
         Response::Synced(Some(missed)) if missed.iter().all(|peer| away.contains(peer)) => Ok(()),
         Response::Synced(_) => Err(Error::NotReady { peer, why: "it is still bringing over what it holds".into() }),
         _ => Err(context.unexpected("whether it has brought everything over")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_placement::Group;
+
+    use super::*;
+
+    const REPLICAS: usize = 3;
+
+    fn member(n: u8) -> Member {
+        let id = PeerId::from_bytes([n; 32]);
+        Member { id, name: n.to_string(), zone: format!("zone-{}", n % 4), weight: 100, revision: 0 }
+    }
+
+    /// Of many chunks who brings them, by whether that one had a copy before.
+    fn bringers(before: &[Member], now: &[Member], dead: &[PeerId]) -> (BTreeMap<PeerId, usize>, usize) {
+        let (before, now) = (Group::new(before), Group::new(now));
+        let away = dead.iter().copied().collect();
+        let (mut brought, mut strangers) = (BTreeMap::new(), 0);
+        for key in 0..4_000u64 {
+            let key = PlacementKey::of_chunk(ChunkId::of(&key.to_le_bytes()));
+            let (had, current) = (before.owners(key, REPLICAS), now.owners(key, REPLICAS));
+            let living = now.owners_where(key, REPLICAS, |peer| !dead.contains(&peer));
+            if living.iter().all(|owner| had.contains(owner)) {
+                continue;
+            }
+            let previous = (had != current).then(|| had.clone());
+            let bringer = bringer(&Owners { current, previous }, &living, &away).unwrap();
+            assert!(!dead.contains(&bringer));
+            strangers += usize::from(!had.contains(&bringer));
+            *brought.entry(bringer).or_default() += 1;
+        }
+        (brought, strangers)
+    }
+
+    fn check_even(brought: &BTreeMap<PeerId, usize>, count: usize) {
+        assert_eq!(brought.len(), count, "{brought:?}");
+        let (least, most) = (brought.values().min().unwrap(), brought.values().max().unwrap());
+        assert!(most < &(least * 3), "{brought:?}");
+    }
+
+    #[test]
+    fn what_a_dead_peer_had_is_brought_by_all_others_alike_who_have_it() {
+        let members: Vec<Member> = (0..12).map(member).collect();
+        let (brought, strangers) = bringers(&members, &members, &[members[5].id]);
+        assert_eq!(strangers, 0);
+        check_even(&brought, 11);
+    }
+
+    #[test]
+    fn a_newcomer_brings_nothing_to_itself_and_is_brought_to_by_all_alike() {
+        let members: Vec<Member> = (0..13).map(member).collect();
+        let (brought, strangers) = bringers(&members[..12], &members, &[]);
+        assert_eq!(strangers, 0);
+        check_even(&brought, 12);
     }
 }

@@ -6,14 +6,15 @@ use bytes::Bytes;
 use futures::StreamExt;
 use shoal_ports::{Flow, FlowReader, FlowWriter};
 use shoal_types::{
-    ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, RegisterPlace, RegisterSpan, Request, Response,
-    Result, wire,
+    ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, RegisterKey, RegisterPlace, RegisterSpan, Request,
+    Response, Result, SliceProof, wire,
 };
 
 use crate::chunks;
 use crate::collect;
 use crate::context::{Context, lock};
 use crate::doctor;
+use crate::foreground::Awaited;
 use crate::health;
 use crate::layouts::{self, LayoutMsg};
 use crate::moving;
@@ -50,6 +51,8 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
                 let (mesh, version) = (layout.mesh, layout.version);
                 let _ = context.actors()?.layouts.cast(LayoutMsg::Hint { from, mesh, version });
             }
+            // Layouts are nobody's but the mesh's own.
+            let _awaited = (!matches!(key, RegisterKey::Layout(..))).then(|| Awaited::begin(context));
             registers::accept(context, layout, key, op).await.map(Response::Register)
         }
         Request::RegisterScan { mesh, span, after, limit } => {
@@ -139,8 +142,13 @@ async fn scan(
 pub(crate) async fn flow(context: Arc<Context>, from: PeerId, header: Bytes, flow: Flow) {
     let served = match wire::decode::<FlowHeader>(&header) {
         Ok(FlowHeader::ChunkPut { chunk, bytes }) => chunks::receive(&context, chunk, bytes, flow).await,
+        Ok(FlowHeader::ChunkRepair { chunk, bytes }) => chunks::receive_repair(&context, chunk, bytes, flow).await,
         Ok(FlowHeader::ChunkGet { chunk, range }) => match asked(flow).await {
             Ok(writer) => chunk_get(&context, chunk, range, writer).await,
+            Err(error) => Err(error),
+        },
+        Ok(FlowHeader::ChunkSlice { chunk, range }) => match asked(flow).await {
+            Ok(writer) => chunk_slice(&context, chunk, range, writer).await,
             Err(error) => Err(error),
         },
         Ok(FlowHeader::FragmentGet { job, fragment }) => match asked(flow).await {
@@ -205,10 +213,37 @@ async fn chunk_get(
     range: Option<(u32, u32)>,
     writer: Box<dyn FlowWriter>,
 ) -> Result<()> {
+    let _awaited = Awaited::begin(context);
     let store = context.ports.store.clone();
     match context.blocking(move || store.chunk_get(chunk, range)).await {
         Ok(Some(bytes)) => send_all(writer, bytes).await,
         Ok(None) => refuse(writer, Error::ChunkLost { chunk }).await,
+        Err(error) => refuse(writer, error).await,
+    }
+}
+
+/// Sends a slice of a chunk with what shows that it is one. The store keeps
+/// what it has checked for the next range of it.
+async fn chunk_slice(
+    context: &Arc<Context>,
+    chunk: ChunkId,
+    range: (u32, u32),
+    mut writer: Box<dyn FlowWriter>,
+) -> Result<()> {
+    let _awaited = Awaited::begin(context);
+    let store = context.ports.store.clone();
+    let prove = move || {
+        let whole = store.chunk_get(chunk, Some((0, u32::MAX)))?.ok_or(Error::ChunkLost { chunk })?;
+        let proof = SliceProof::of(&whole, range);
+        let slice = whole.slice(proof.start as usize..proof.end as usize);
+        Ok((proof, slice))
+    };
+    match context.blocking(prove).await {
+        Ok((proof, slice)) => {
+            writer.send(wire::encode(&Ok::<_, Error>(proof))?).await?;
+            send_frames(&mut writer, slice).await?;
+            writer.finish().await
+        }
         Err(error) => refuse(writer, error).await,
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shoal_ports::Store;
-use shoal_types::{ChunkId, PeerId, Request, Response, Result};
+use shoal_types::{ChunkId, HashedChunk, PeerId, Request, Response, Result};
 
 use crate::context::{Context, lock};
 use crate::placed::Placed;
@@ -143,6 +143,11 @@ impl Surplus {
 /// Keeps a copy here, synced on `Ok`, whatever else becomes of one that is here.
 pub(crate) async fn keep(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) -> Result<()> {
     wanted(context, chunk, move |store| store.chunk_put(chunk, &bytes)).await
+}
+
+/// As [`keep`], of what was hashed here.
+pub(crate) async fn keep_hashed(context: &Arc<Context>, chunk: HashedChunk) -> Result<()> {
+    wanted(context, chunk.id(), move |store| store.chunk_keep(&chunk)).await
 }
 
 /// Whether a put can count on a copy that is here as on one that it brings:

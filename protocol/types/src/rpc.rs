@@ -182,4 +182,10 @@ pub enum FlowHeader {
     /// frames: a `Result<ScrubProgress, Error>` each second or so, the last of
     /// which says that it is. Closing the flow stops the scrub.
     Scrub { bytes_per_second: u64 },
+    /// As `ChunkPut`, of a copy that was missing: nobody waits for it, and the
+    /// receiver may take its time.
+    ChunkRepair { chunk: ChunkId, bytes: u32 },
+    /// The receiver's frames: a `Result<SliceProof, Error>`, then the bytes of
+    /// that slice, which has the range (start, end) in it.
+    ChunkSlice { chunk: ChunkId, range: (u32, u32) },
 }

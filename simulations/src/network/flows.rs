@@ -186,7 +186,11 @@ impl World {
         let epoch = self.link(from, to).await.map_err(|why| Error::Unreachable { peer, why })?;
         let scaled = matches!(
             wire::decode::<FlowHeader>(&header),
-            Ok(FlowHeader::ChunkPut { .. } | FlowHeader::ChunkGet { .. } | FlowHeader::OutputGet { .. })
+            Ok(FlowHeader::ChunkPut { .. }
+                | FlowHeader::ChunkRepair { .. }
+                | FlowHeader::ChunkGet { .. }
+                | FlowHeader::ChunkSlice { .. }
+                | FlowHeader::OutputGet { .. })
         );
         let flow = {
             let mut state = self.state();

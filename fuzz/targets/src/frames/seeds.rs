@@ -8,8 +8,8 @@ use shoal_types::{
     AppendId, Appends, Ballot, BucketSettings, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format,
     FragmentId, Gossip, InputPin, JobEvent, JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId,
     Moving, NameValue, OutputId, PeerCondition, PeerId, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey,
-    RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan, Request, Response, ScrubProgress, StageId,
-    StageProgress, TaskId, TaskReport, TaskSpec, wire,
+    RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan, Request, Response, ScrubProgress, SliceProof,
+    StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
 };
 
 fn peer(n: u8) -> PeerId {
@@ -174,6 +174,8 @@ pub(crate) fn flow_headers() -> Vec<Vec<u8>> {
         FlowHeader::TaskRun(spec),
         FlowHeader::OutputGet { output: output(), bucket: 1 },
         FlowHeader::Scrub { bytes_per_second: 1 << 20 },
+        FlowHeader::ChunkRepair { chunk: ChunkId::of(b"x"), bytes: 1 },
+        FlowHeader::ChunkSlice { chunk: ChunkId::of(b"x"), range: (1, 2) },
     ])
 }
 
@@ -184,6 +186,7 @@ pub(crate) fn flow_answers() -> Vec<Vec<u8>> {
     let scrub = ScrubProgress { copies: 1, copies_held: 2, is_done: true, ..ScrubProgress::default() };
     seeds.extend(frames([Ok::<_, Error>(scrub)]));
     seeds.extend(frames([Ok::<(), Error>(()), Err(Error::Cancelled)]));
+    seeds.extend(frames([Ok::<_, Error>(SliceProof::of(&vec![7; 5 << 16], (1 << 16, 2 << 16)))]));
     seeds
 }
 

@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use bytes::Bytes;
-use shoal_types::ChunkId;
+use shoal_types::{ChunkId, HashedChunk};
 
 use crate::context::lock;
 
@@ -17,7 +16,7 @@ pub(crate) struct ChunkCache {
 struct Inner {
     bytes: u64,
     turn: u64,
-    chunks: BTreeMap<ChunkId, (u64, Bytes)>,
+    chunks: BTreeMap<ChunkId, (u64, HashedChunk)>,
     turns: BTreeMap<u64, ChunkId>,
 }
 
@@ -31,31 +30,32 @@ impl ChunkCache {
         usize::try_from(lock(&self.inner).bytes).unwrap_or(usize::MAX)
     }
 
-    pub(crate) fn get(&self, chunk: ChunkId) -> Option<Bytes> {
+    pub(crate) fn get(&self, chunk: ChunkId) -> Option<HashedChunk> {
         let inner = &mut *lock(&self.inner);
-        let (turn, bytes) = inner.chunks.get_mut(&chunk)?;
+        let (turn, whole) = inner.chunks.get_mut(&chunk)?;
         inner.turns.remove(turn);
         inner.turn += 1;
         *turn = inner.turn;
         inner.turns.insert(inner.turn, chunk);
-        Some(bytes.clone())
+        Some(whole.clone())
     }
 
-    pub(crate) fn put(&self, chunk: ChunkId, bytes: Bytes) {
+    pub(crate) fn put(&self, whole: HashedChunk) {
         let inner = &mut *lock(&self.inner);
-        if bytes.len() as u64 > self.bytes_max || inner.chunks.contains_key(&chunk) {
+        let (chunk, bytes) = (whole.id(), whole.bytes().len() as u64);
+        if bytes > self.bytes_max || inner.chunks.contains_key(&chunk) {
             return;
         }
         inner.turn += 1;
-        inner.bytes += bytes.len() as u64;
+        inner.bytes += bytes;
         inner.turns.insert(inner.turn, chunk);
-        inner.chunks.insert(chunk, (inner.turn, bytes));
+        inner.chunks.insert(chunk, (inner.turn, whole));
         while inner.bytes > self.bytes_max {
             let Some((_, oldest)) = inner.turns.pop_first() else {
                 break;
             };
             if let Some((_, dropped)) = inner.chunks.remove(&oldest) {
-                inner.bytes -= dropped.len() as u64;
+                inner.bytes -= dropped.bytes().len() as u64;
             }
         }
     }
@@ -63,21 +63,22 @@ impl ChunkCache {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
     fn the_least_recently_used_goes_first_and_the_bound_holds() {
         let cache = ChunkCache::new(100);
-        let chunk = |n: u8| (ChunkId::of(&[n]), Bytes::from(vec![n; 40]));
+        let chunk = |n: u8| HashedChunk::of(Bytes::from(vec![n; 40]));
         for n in 0..2 {
-            let (id, bytes) = chunk(n);
-            cache.put(id, bytes);
+            cache.put(chunk(n));
         }
-        assert!(cache.get(chunk(0).0).is_some());
-        cache.put(chunk(2).0, chunk(2).1);
-        assert!(cache.get(chunk(1).0).is_none());
-        assert!(cache.get(chunk(0).0).is_some());
-        assert!(cache.get(chunk(2).0).is_some());
+        assert!(cache.get(chunk(0).id()).is_some());
+        cache.put(chunk(2));
+        assert!(cache.get(chunk(1).id()).is_none());
+        assert!(cache.get(chunk(0).id()).is_some());
+        assert!(cache.get(chunk(2).id()).is_some());
         assert!(lock(&cache.inner).bytes <= 100);
     }
 }

@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use md5::{Digest, Md5};
 use shoal_types::{ChunkRef, Format, ObjectName, Result};
 
+use super::intake::{Intake, TakenIn};
 use super::sending::Sending;
 use crate::collect::Lease;
 use crate::context::Context;
@@ -32,48 +31,28 @@ impl Addition {
         context: &Arc<Context>,
         name: &ObjectName,
         format: Format,
-        mut body: BoxStream<'static, Result<Bytes>>,
+        body: BoxStream<'static, Result<Bytes>>,
     ) -> Result<Self> {
-        let mut cutter = context.ports.compute.cutter(name.as_str(), format);
-        let (mut blake3, mut md5, mut bytes) = (blake3::Hasher::new(), Md5::new(), 0);
+        let mut intake = Intake::new(context, name, format, body);
         let mut parts = Parts { head: None, rest: Sending::new(context) };
-        while let Some(piece) = body.try_next().await? {
-            bytes += piece.len() as u64;
-            let cuts;
-            // Hashing and cutting keep a core busy: not on the reactor.
-            (cutter, blake3, md5, cuts) = context
-                .blocking(move || {
-                    blake3.update(&piece);
-                    md5.update(&piece);
-                    let cuts = cutter.push(piece)?;
-                    Ok((cutter, blake3, md5, cuts))
-                })
-                .await?;
-            parts.push(cuts).await?;
-        }
         loop {
-            let cuts;
-            (cutter, cuts) = context
-                .blocking(move || {
-                    let cuts = cutter.finish_some()?;
-                    Ok((cutter, cuts))
-                })
-                .await?;
+            let cuts = intake.next().await?;
             if cuts.is_empty() {
                 break;
             }
             parts.push(cuts).await?;
         }
         let (rest, _, lease) = parts.rest.finish().await?;
-        Ok(Self {
-            format,
-            head: parts.head.unwrap_or_default(),
-            rest,
-            lease,
-            bytes,
-            blake3: blake3.finalize(),
-            md5: md5.finalize().to_vec(),
-        })
+        let TakenIn { bytes, md5, blake3 } = intake.finish().await?;
+        let head = parts.head.unwrap_or_default();
+        let blake3 = match blake3 {
+            Some(hash) => hash,
+            None => {
+                let only = head.clone();
+                context.blocking(move || Ok(blake3::hash(&only))).await?
+            }
+        };
+        Ok(Self { format, head, rest, lease, bytes, blake3, md5 })
     }
 }
 

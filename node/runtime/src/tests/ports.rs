@@ -205,7 +205,9 @@ impl shoal_ports::Store for Store {
     }
 
     fn chunk_get(&self, id: ChunkId, range: Option<(u32, u32)>) -> Result<Option<Bytes>> {
-        let cut = |bytes: &Bytes| range.map_or(bytes.clone(), |(from, to)| bytes.slice(from as usize..to as usize));
+        let cut = |bytes: &Bytes| {
+            range.map_or(bytes.clone(), |(from, to)| bytes.slice(from as usize..(to as usize).min(bytes.len())))
+        };
         Ok(lock(&self.chunks).get(&id).map(cut))
     }
 

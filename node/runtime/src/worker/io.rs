@@ -8,6 +8,7 @@ use shoal_types::{ChunkId, Error, FlowHeader, InputPin, Result, wire};
 
 use crate::chunks;
 use crate::context::Context;
+use crate::foreground::Awaited;
 
 /// A running task's way to chunks and to other peers' outputs.
 pub(crate) struct Io {
@@ -23,7 +24,11 @@ impl Io {
 impl TaskIo for Io {
     fn read_chunk(&self, chunk: ChunkId, range: Option<(u32, u32)>) -> BoxFuture<'static, Result<(Bytes, bool)>> {
         let context = self.context.clone();
-        async move { chunks::read(&context, chunk, range).await }.boxed()
+        async move {
+            let _awaited = Awaited::begin(&context);
+            chunks::read(&context, chunk, range).await
+        }
+        .boxed()
     }
 
     fn fetch(&self, pin: InputPin, bucket: u32) -> BoxFuture<'static, Result<FrameStream>> {

@@ -159,6 +159,8 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         FlowHeader::TaskRun(spec()),
         FlowHeader::OutputGet { output: output(), bucket: 1 },
         FlowHeader::Scrub { bytes_per_second: 1 },
+        FlowHeader::ChunkRepair { chunk: ChunkId::of(b"x"), bytes: 1 },
+        FlowHeader::ChunkSlice { chunk: ChunkId::of(b"x"), range: (1, 2) },
     ] {
         check(header);
     }

@@ -163,6 +163,40 @@ fn a_slow_peer_is_late() {
     });
 }
 
+/// A chunk that host 0 has no copy of, and its owners.
+async fn a_chunk_elsewhere(trial: &Trial, sizes: std::ops::Range<usize>) -> (String, Vec<u32>) {
+    for bytes in sizes {
+        let name = format!("t/{bytes}");
+        trial.put(0, &name, bytes).await.0.unwrap();
+        let (peer, stat) = (trial.peer(0), ObjectName::new(name.clone()).unwrap());
+        let asked = peer.clone();
+        let (manifest, _) = trial.ask(async move { asked.stat(stat).await }).await;
+        let owners = peer.owners_of_chunk(manifest.unwrap().chunks[0].id);
+        let owners: Vec<u32> = owners.iter().filter_map(|id| (0..5).find(|host| trial.id(*host) == *id)).collect();
+        if !owners.contains(&0) {
+            return (name, owners);
+        }
+    }
+    panic!("host 0 owns everything");
+}
+
+#[test]
+fn a_holder_that_is_slow_does_not_slow_a_read_that_another_can_serve() {
+    trial(|trial| async move {
+        let slow = SlowPeer { lag: Span(ms(8_000)), times: 1.0 };
+        let (name, owners) = a_chunk_elsewhere(&trial, 4_000..4_020).await;
+        trial.strike(slow.clone(), &owners[..1], Some(5));
+        let (read, one) = trial.get(0, &name).await;
+        read.unwrap();
+        trial.seconds(60).await;
+        let (name, owners) = a_chunk_elsewhere(&trial, 4_020..4_040).await;
+        trial.strike(slow, &owners, Some(5));
+        let (read, all) = trial.get(0, &name).await;
+        read.unwrap();
+        assert!(one < ms(2_000) && one * 2 < all, "{one:?} where one is slow, {all:?} where all are");
+    });
+}
+
 #[test]
 fn a_reclaimed_host_is_gone_for_good_and_its_copies_are_made_again() {
     trial(|trial| async move {
