@@ -1,5 +1,6 @@
 //! What the machine can do without a mesh.
 
+mod checked;
 mod disk;
 mod hashes;
 mod loopback;
@@ -30,6 +31,12 @@ pub(super) struct Machine {
     pub(super) copy_mb_per_second: f64,
     /// The copies read, each from its beginning to its end, out of the page cache.
     pub(super) read_mb_per_second: f64,
+    /// The same copying over TCP streams of loopback, with MD5 and BLAKE3: what
+    /// a put of one copy cannot do without.
+    pub(super) checked_copy_mb_per_second: f64,
+    /// The same reading with BLAKE3, and over TCP streams: what a get cannot
+    /// do without.
+    pub(super) checked_read_mb_per_second: f64,
     /// On one core.
     pub(super) blake3_mb_per_second: f64,
     pub(super) md5_mb_per_second: f64,
@@ -44,13 +51,15 @@ impl Machine {
     pub(super) async fn measure(scratch: &Scratch, time: Duration) -> Result<Self, Failure> {
         let (dir, files, bytes) = (scratch.path().to_path_buf(), scratch.files().to_vec(), scratch.bytes());
         blocking(move || {
-            let (copy, read) = disk::copy_and_read(&dir, &files, LARGE_AT_ONCE)?;
+            let times = disk::copy_and_read(&dir, &files, LARGE_AT_ONCE)?;
             Ok(Self {
                 cores: cores(),
                 bytes,
                 at_once: LARGE_AT_ONCE,
-                copy_mb_per_second: super::mb_per_second(bytes, copy),
-                read_mb_per_second: super::mb_per_second(bytes, read),
+                copy_mb_per_second: super::mb_per_second(bytes, times.copy),
+                read_mb_per_second: super::mb_per_second(bytes, times.read),
+                checked_copy_mb_per_second: super::mb_per_second(bytes, times.checked_copy),
+                checked_read_mb_per_second: super::mb_per_second(bytes, times.checked_read),
                 blake3_mb_per_second: hashes::blake3_mb_per_second(MEMORY_TIME),
                 md5_mb_per_second: hashes::md5_mb_per_second(MEMORY_TIME),
                 loopback_mb_per_second: loopback::mb_per_second(MEMORY_TIME)?,

@@ -1,7 +1,6 @@
 //! What one mesh does as a store.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use shoal_gateway::Client;
@@ -10,9 +9,10 @@ use shoal_types::{Etag, ObjectName};
 
 use super::machine::Machine;
 use super::pace::{Pace, repeat};
+use super::repair::{self, Repair};
 use super::scratch::{Scratch, blocking};
 use super::small::{self, Get, Put, Swap};
-use super::{Load, large, mb_per_second, names, processes, repair};
+use super::{Load, large, mb_per_second, names, processes, scrub};
 use crate::failure::Failure;
 use crate::local_mesh::{LocalMesh, MeshOptions};
 
@@ -26,9 +26,12 @@ pub(super) struct MeshRow {
     /// Objects of 16 MiB, the peers asked in turn; the ratio is to the machine's synced copy.
     pub(super) put_mb_per_second: f64,
     pub(super) put_ratio: f64,
-    /// The ratio is to the machine's read. Whether every peer has a copy of everything.
+    /// To the machine's checked copy.
+    pub(super) put_checked_ratio: f64,
+    /// The ratios are to the machine's read, and to its checked read. Whether every peer has a copy of everything.
     pub(super) get_mb_per_second: f64,
     pub(super) get_ratio: f64,
+    pub(super) get_checked_ratio: f64,
     pub(super) get_is_local: bool,
     /// On all disks together, for each byte of the large objects.
     pub(super) written_bytes_per_byte: Option<f64>,
@@ -44,8 +47,10 @@ pub(super) struct MeshRow {
     pub(super) names_per_second: f64,
     /// Of each peer at the end.
     pub(super) resident_bytes: Vec<u64>,
-    /// From the death of a peer until all copies are there again.
-    pub(super) repair_seconds: Option<f64>,
+    /// All copies read and checked, out of the page cache, by all peers at once.
+    pub(super) scrub_mb_per_second: Option<f64>,
+    /// After the death of a peer.
+    pub(super) repair: Option<Repair>,
 }
 
 impl MeshRow {
@@ -81,9 +86,11 @@ impl MeshRow {
         let clients = mesh.gateways().iter().map(|gateway| Client::new(gateway)).collect::<Result<Vec<Client>, _>>()?;
         progress("large objects");
         let before = processes::written_bytes(mesh);
-        let (put_time, chunks) = large::put(&clients, scratch).await?;
+        let put_time = large::put(&clients, scratch).await?;
         let written = since(before, processes::written_bytes(mesh));
         let get_time = large::get(&clients, scratch).await?;
+        progress("scrub");
+        let scrub_mb_per_second = scrub::mb_per_second(&clients).await?;
         progress("small objects");
         let before = processes::written_bytes(mesh);
         let (small_put, put_names) = small_puts(&clients, load).await?;
@@ -96,9 +103,9 @@ impl MeshRow {
         let list_time = names::list(&clients, load.names).await?;
         let resident_bytes = processes::resident_bytes(mesh);
         // With fewer peers left than copies are wanted, they are never all there.
-        let repair_time = if replicas > 1 && peers > replicas {
+        let repair = if replicas > 1 && peers > replicas {
             progress("a peer dies");
-            repair::after_a_kill(mesh, replicas, chunks).await?
+            repair::after_a_kill(mesh, load).await?
         } else {
             None
         };
@@ -111,8 +118,10 @@ impl MeshRow {
             jobs: load.jobs,
             put_mb_per_second: put,
             put_ratio: put / machine.copy_mb_per_second,
+            put_checked_ratio: put / machine.checked_copy_mb_per_second,
             get_mb_per_second: get,
             get_ratio: get / machine.read_mb_per_second,
+            get_checked_ratio: get / machine.checked_read_mb_per_second,
             get_is_local: replicas >= peers,
             written_bytes_per_byte: written.map(|written| written / bytes as f64),
             written_bytes_per_small_put: small_written.zip(puts).map(|(written, puts)| written / puts),
@@ -123,7 +132,8 @@ impl MeshRow {
             names: load.names,
             names_per_second: f64::from(load.names) / list_time.as_secs_f64(),
             resident_bytes,
-            repair_seconds: repair_time.as_ref().map(Duration::as_secs_f64),
+            scrub_mb_per_second,
+            repair,
         })
     }
 }

@@ -46,6 +46,14 @@ pub(super) struct Counts {
     pub(super) unfinished: u64,
 }
 
+impl Counts {
+    pub(super) fn add(&mut self, other: Self) {
+        self.times.extend(other.times);
+        self.refused += other.refused;
+        self.unfinished += other.unfinished;
+    }
+}
+
 impl Pace {
     /// Of what happened within `elapsed`; `None` when no operation came to its end.
     pub(super) fn of(counts: Counts, elapsed: Duration) -> Option<Self> {
@@ -75,6 +83,12 @@ fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
 /// with a contended operation would be told of. Gives the jobs back. An error
 /// of one of them is that of all.
 pub(super) async fn repeat<J: Job>(jobs: Vec<J>, time: Duration) -> Result<(Option<Pace>, Vec<J>), Failure> {
+    let (counts, elapsed, jobs) = counted(jobs, time).await?;
+    Ok((Pace::of(counts, elapsed), jobs))
+}
+
+/// As [`repeat`]; gives what was counted, and in what time.
+pub(super) async fn counted<J: Job>(jobs: Vec<J>, time: Duration) -> Result<(Counts, Duration, Vec<J>), Failure> {
     let started = Instant::now();
     // Dropped on the way out, all jobs end.
     let mut running: JoinSet<_> = jobs.into_iter().map(|job| work(job, started, time)).collect();
@@ -82,11 +96,9 @@ pub(super) async fn repeat<J: Job>(jobs: Vec<J>, time: Duration) -> Result<(Opti
     while let Some(ended) = running.join_next().await {
         let (job, counts) = ended.map_err(|error| Failure::request(error, ""))??;
         jobs.push(job);
-        sum.times.extend(counts.times);
-        sum.refused += counts.refused;
-        sum.unfinished += counts.unfinished;
+        sum.add(counts);
     }
-    Ok((Pace::of(sum, started.elapsed()), jobs))
+    Ok((sum, started.elapsed(), jobs))
 }
 
 async fn work<J: Job>(mut job: J, started: Instant, time: Duration) -> Result<(J, Counts), Failure> {

@@ -3,6 +3,7 @@
 use super::machine::Machine;
 use super::mesh::MeshRow;
 use super::pace::Pace;
+use super::repair::Repair;
 use crate::failure::Failure;
 use crate::{stdout, units};
 
@@ -17,6 +18,8 @@ pub(super) fn print(machine: &Machine, meshes: &[MeshRow]) -> Result<(), Failure
     let rows = [
         speed("copy, synced", machine.copy_mb_per_second),
         speed("read", machine.read_mb_per_second),
+        speed("copy, synced, hashed, over TCP", machine.checked_copy_mb_per_second),
+        speed("read, hashed, over TCP", machine.checked_read_mb_per_second),
         speed("BLAKE3", machine.blake3_mb_per_second),
         speed("MD5", machine.md5_mb_per_second),
         speed("TCP", machine.loopback_mb_per_second),
@@ -25,9 +28,10 @@ pub(super) fn print(machine: &Machine, meshes: &[MeshRow]) -> Result<(), Failure
         pace("sync of 4 KiB, p99", "ms", |pace| pace.p99_ms),
     ];
     eprintln!(
-        "{} in files and objects of 16 MiB, {} at a time; {} cores; reads are out of the page cache",
+        "{} in files and objects of 16 MiB, {} at a time; {} names listed; {} cores; reads are out of the page cache",
         units::bytes(machine.bytes),
         machine.at_once,
+        meshes.iter().map(|mesh| mesh.names).max().unwrap_or(0),
         machine.cores
     );
     stdout::table(&["MACHINE", "FIGURE", "UNIT"], &rows)?;
@@ -48,11 +52,14 @@ pub(super) fn print(machine: &Machine, meshes: &[MeshRow]) -> Result<(), Failure
 /// What a line is called, its unit, and the figure.
 type Line = (&'static str, &'static str, fn(&MeshRow) -> Option<f64>);
 
-const LINES: [Line; 22] = [
+const LINES: [Line; 30] = [
     ("put", "MB/s", |mesh| Some(mesh.put_mb_per_second)),
     ("put over copy", "ratio", |mesh| Some(mesh.put_ratio)),
+    ("put over hashed copy", "ratio", |mesh| Some(mesh.put_checked_ratio)),
     ("get", "MB/s", |mesh| Some(mesh.get_mb_per_second)),
     ("get over read", "ratio", |mesh| Some(mesh.get_ratio)),
+    ("get over hashed read", "ratio", |mesh| Some(mesh.get_checked_ratio)),
+    ("scrub", "MB/s", |mesh| mesh.scrub_mb_per_second),
     ("written per byte put", "bytes", |mesh| mesh.written_bytes_per_byte),
     ("put 1 KiB", "/s", |mesh| mesh.small_put.as_ref().map(|pace| pace.per_second)),
     ("put 1 KiB, p50", "ms", |mesh| mesh.small_put.as_ref().map(|pace| pace.p50_ms)),
@@ -72,7 +79,12 @@ const LINES: [Line; 22] = [
     ("largest peer in memory", "MiB", |mesh| {
         mesh.resident_bytes.iter().max().map(|bytes| *bytes as f64 / f64::from(1 << 20))
     }),
-    ("all copies after a death", "s", |mesh| mesh.repair_seconds),
+    ("a death noticed", "s", |mesh| mesh.repair.as_ref().map(|repair| repair.noticed_seconds)),
+    ("all copies after a death", "s", |mesh| mesh.repair.as_ref().map(|repair| repair.seconds)),
+    ("repair, nobody waiting", "MB/s", |mesh| mesh.repair.as_ref().and_then(|repair| repair.quiet_mb_per_second)),
+    ("repair, while put and got", "MB/s", |mesh| mesh.repair.as_ref().and_then(|repair| repair.loaded_mb_per_second)),
+    ("while repairing, put 1 KiB, p99", "ratio", |mesh| mesh.repair.as_ref().and_then(Repair::put_p99_ratio)),
+    ("while repairing, get 1 KiB, p99", "ratio", |mesh| mesh.repair.as_ref().and_then(Repair::get_p99_ratio)),
 ];
 
 /// Three digits that count.

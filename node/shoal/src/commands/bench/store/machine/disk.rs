@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::pace::{Counts, Pace};
+use super::checked;
 use crate::failure::Failure;
 
 /// Read or written at a time.
@@ -16,21 +17,40 @@ const PIECE_BYTES: usize = 1 << 20;
 /// What is synced again and again: a page.
 const SYNCED_BYTES: usize = 4 << 10;
 
+/// How long all files took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) copy: Duration,
+    pub(super) read: Duration,
+    pub(super) checked_copy: Duration,
+    pub(super) checked_read: Duration,
+}
+
 /// How long it takes to copy the files within `dir`, each synced, and to read
-/// the copies; these are removed.
-pub(super) fn copy_and_read(dir: &Path, files: &[PathBuf], at_once: usize) -> Result<(Duration, Duration), Failure> {
+/// the copies; these are removed. Then
+/// the same once more, checked and over a socket.
+pub(super) fn copy_and_read(dir: &Path, files: &[PathBuf], at_once: usize) -> Result<Times, Failure> {
     let copies = dir.join("copies");
     let measured = (|| {
         fs::create_dir(&copies)?;
         let started = Instant::now();
         each(files, at_once, |file| copy(file, &copies.join(file.file_name().unwrap_or_default())))?;
         File::open(&copies)?.sync_all()?;
-        let copied = started.elapsed();
+        let copy_time = started.elapsed();
         let started = Instant::now();
         each(files, at_once, |file| read(&copies.join(file.file_name().unwrap_or_default())))?;
-        let times = (copied, started.elapsed());
+        let read_time = started.elapsed();
+        let started = Instant::now();
+        each(files, at_once, |file| checked::read(&copies.join(file.file_name().unwrap_or_default())))?;
+        let checked_read_time = started.elapsed();
         fs::remove_dir_all(&copies)?;
-        Ok(times)
+        fs::create_dir(&copies)?;
+        let started = Instant::now();
+        each(files, at_once, |file| checked::copy(file, &copies.join(file.file_name().unwrap_or_default())))?;
+        File::open(&copies)?.sync_all()?;
+        let checked_copy_time = started.elapsed();
+        fs::remove_dir_all(&copies)?;
+        Ok(Times { copy: copy_time, read: read_time, checked_copy: checked_copy_time, checked_read: checked_read_time })
     })();
     measured.map_err(|error| Failure::file("copy files to", &copies, &error))
 }
@@ -107,8 +127,8 @@ mod tests {
         for file in &files {
             fs::write(file, vec![1; PIECE_BYTES + 1]).unwrap();
         }
-        let (copied, read) = copy_and_read(dir.path(), &files, 2).unwrap();
-        assert!(!copied.is_zero() && !read.is_zero());
+        let Times { copy, read, checked_copy, checked_read } = copy_and_read(dir.path(), &files, 2).unwrap();
+        assert!([copy, read, checked_copy, checked_read].iter().all(|time| !time.is_zero()));
         assert!(syncs(dir.path(), Duration::ZERO).unwrap().unwrap().operations == 1);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), files.len());
     }
