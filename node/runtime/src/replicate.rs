@@ -457,7 +457,8 @@ mod tests {
     fn check_even(brought: &BTreeMap<PeerId, usize>, count: usize) {
         assert_eq!(brought.len(), count, "{brought:?}");
         let (least, most) = (brought.values().min().unwrap(), brought.values().max().unwrap());
-        assert!(most < &(least * 3), "{brought:?}");
+        // Those of its own zone seldom have what it is to have.
+        assert!(most < &(least * 5), "{brought:?}");
     }
 
     #[test]
@@ -465,7 +466,8 @@ mod tests {
         let members: Vec<Member> = (0..12).map(member).collect();
         let (brought, strangers) = bringers(&members, &members, &[members[5].id]);
         assert_eq!(strangers, 0);
-        check_even(&brought, 11);
+        // Of three zones there are nine; the other two are of its own.
+        check_even(&brought, 9);
     }
 
     #[test]
