@@ -263,3 +263,45 @@ fn one_bad_file_among_many_is_told_and_the_others_are_stored() {
     let cat = run(&peer.gateway, &["cat", "b/008.csv", "b/none", "b/012.csv"], None);
     assert_eq!((cat.status.code(), &cat.stdout), (Some(1), &tree["008.csv"]), "it ends at the first that fails");
 }
+
+#[test]
+fn a_format_is_told_by_the_first_bytes_where_the_name_says_nothing_or_something_else() {
+    let mesh = Mesh::of(1);
+    let peer = &mesh.peers[0];
+    let format = |name: &str| peer.json(&["stat", name, "--json"])["format"].as_str().unwrap().to_owned();
+    let parquet = mesh.path("rows.parquet");
+    said(&["sql"], run(&peer.gateway, &["sql", "SELECT 7 AS a", "--output", &parquet], None));
+    peer.ok(&["put", &parquet, "b/rows"]);
+    assert_eq!(format("b/rows"), "parquet");
+    assert_eq!(peer.ok(&["sql", "SELECT a FROM 'b/rows'", "--format", "csv"]), "a\n7\n");
+    // Cut short it is one nowhere: where the name does not say so either, it is plain bytes.
+    let bytes = std::fs::read(&parquet).unwrap();
+    let torn = mesh.file("torn", &bytes[..bytes.len() - 1]);
+    peer.ok(&["put", &torn, "b/torn"]);
+    assert_eq!(format("b/torn"), "bytes");
+    assert!(peer.fails(1, &["put", &torn, "b/torn.parquet"]).contains("cut short"));
+
+    let none = mesh.file("none", b"no format at all");
+    for name in ["b/none.gz", "b/none.parquet", "b/none.avro", "b/none"] {
+        peer.ok(&["put", &none, name]);
+        assert_eq!(format(name), "bytes", "{name}");
+        assert_eq!(peer.ok(&["cat", name]), "no format at all");
+    }
+    assert!(peer.fails(1, &["put", &none, "b/said", "--format", "parquet"]).contains("does not begin"));
+    peer.ok(&["put", &none, "b/none.gz", "--format", "gzip"]);
+    assert_eq!(format("b/none.gz"), "gzip", "as somebody says");
+    peer.ok(&["put", &parquet, "b/as.csv"]);
+    assert_eq!(format("b/as.csv"), "csv", "of text the name is believed");
+
+    // By piece and by piece, and by append too; what would not grow is not guessed there.
+    let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 0, 1, 0, 0, 0];
+    said(&["append"], run(&peer.gateway, &["append", "-", "b/log"], Some(&zstd)));
+    assert_eq!(format("b/log"), "zstd");
+    said(&["append"], run(&peer.gateway, &["append", "-", "b/grows"], Some(&bytes)));
+    said(&["append"], run(&peer.gateway, &["append", "-", "b/grows"], Some(b"more")));
+    assert_eq!(format("b/grows"), "bytes");
+
+    // A put that goes on knows what it would be.
+    let again = told(peer, &["put", "--resume", &parquet, "b/rows"]);
+    assert!(again.contains("there already"), "{again}");
+}

@@ -115,6 +115,12 @@ pub trait Cutter: Send {
     fn finish_some(&mut self) -> Result<Vec<Cut>> {
         self.finish()
     }
+
+    /// After an error of the finish: from now on it is finished as plain
+    /// bytes, all of it. `false` where it does not have all of it any more.
+    fn turn_plain(&mut self) -> bool {
+        false
+    }
 }
 
 /// A chunk-to-be.

@@ -4,6 +4,7 @@ mod addition;
 mod append;
 mod intake;
 mod joining;
+mod recognise;
 mod sending;
 mod turns;
 
@@ -23,6 +24,7 @@ use crate::names::{self, Listed};
 use crate::peer::{CopyVersion, PutCondition};
 pub(crate) use append::append;
 use intake::Intake;
+use recognise::{Cutting, recognise};
 use sending::Sending;
 pub(crate) use turns::AppendTurns;
 
@@ -42,17 +44,20 @@ pub struct Stored {
 /// How often an object is tried to be listed while the layout changes under it.
 const LISTING_TRIES: u32 = 8;
 
-/// Stores `body` under `name`. Returns once every chunk is synced on every
+/// Stores `body` under `name`, in the format that its name and its first bytes
+/// tell unless one is said. Returns once every chunk is synced on every
 /// live owner and the name is decided. On an error the name stands for what it
 /// did before.
 pub(crate) async fn put(
     context: &Arc<Context>,
     name: ObjectName,
-    format: Format,
+    format: Option<Format>,
     condition: PutCondition,
     body: BoxStream<'static, Result<Bytes>>,
 ) -> Result<Stored> {
-    let mut intake = Intake::new(context, &name, format, body);
+    let (recognised, body) = recognise(&name, format, body).await?;
+    let cutting = Cutting::new(context, &name, format, recognised);
+    let mut intake = Intake::new(context, cutting, body);
     let mut sending = Sending::new(context);
     // What fits into the manifest is cut all the same, to be checked, and rides there whole.
     let mut small = Vec::new();
@@ -82,7 +87,7 @@ pub(crate) async fn put(
         bytes: taken_in.bytes,
         etag,
         md5: data_encoding::HEXLOWER.encode(&taken_in.md5),
-        format,
+        format: taken_in.format,
         modified_ms: context.ports.clock.wall_ms(),
         chunks,
         inline,

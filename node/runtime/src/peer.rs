@@ -103,17 +103,18 @@ impl Peer {
 
     /// Stores `body` under `name`; returns when every live owner has each
     /// chunk synced and the name is decided. Chunks that owners have already
-    /// are not sent again. On an error the name stands for
-    /// what it did before.
+    /// are not sent again. The format is what the name and the first bytes
+    /// tell ([`Format::of`]), unless one is said. On an error the name stands
+    /// for what it did before.
     pub async fn put(
         &self,
         name: ObjectName,
-        format: Format,
+        format: impl Into<Option<Format>>,
         condition: PutCondition,
         body: BoxStream<'static, Result<Bytes>>,
     ) -> Result<Stored> {
         let _awaited = Awaited::begin(&self.context);
-        objects::put(&self.context, name, format, condition, body).await
+        objects::put(&self.context, name, format.into(), condition, body).await
     }
 
     /// Appends `body` to an object, which comes into being where there is

@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shoal_types::{Error, Format, Result};
 use tempfile::NamedTempFile;
 use tokio::fs::File;
+use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
 use crate::failure::Failure;
@@ -94,6 +95,15 @@ pub(crate) async fn hash(path: &Path) -> std::result::Result<String, Failure> {
         Ok(hash.finalize().to_hex().to_string())
     });
     hashed.await.unwrap_or_else(|error| Err(error.into())).map_err(|error| Failure::file("read", path, &error))
+}
+
+/// The first bytes of a file, so many unless it is shorter.
+pub(crate) async fn head(path: &Path, bytes: usize) -> std::result::Result<Vec<u8>, Failure> {
+    let broken = |error: &std::io::Error| Failure::file("read", path, error);
+    let mut head = Vec::with_capacity(bytes);
+    let file = File::open(path).await.map_err(|error| broken(&error))?;
+    file.take(bytes as u64).read_to_end(&mut head).await.map_err(|error| broken(&error))?;
+    Ok(head)
 }
 
 /// A bar on stderr, on a terminal only. Without a total, a count.

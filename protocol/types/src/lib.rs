@@ -22,6 +22,7 @@ mod moving;
 mod object;
 mod peer;
 mod peer_map;
+mod recognition;
 mod register;
 mod role;
 mod rpc;

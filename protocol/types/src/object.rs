@@ -153,7 +153,7 @@ impl Format {
     /// By the name's ending: `.parquet`, `.csv`/`.tsv`, `.json`/`.jsonl`/`.ndjson`,
     /// `.txt`/`.log`/`.text`/`.md`, `.avro`, `.arrow`/`.arrows`/`.ipc`/`.feather`;
     /// of what is compressed the compression: `.gz`/`.bgz`/`.tgz`, `.zst`/`.zstd`,
-    /// `.bz2`. All else is [`Format::Bytes`].
+    /// `.bz2`. All else is [`Format::Bytes`]. [`Format::of`] looks at the bytes too.
     pub fn of_name(name: &str) -> Self {
         let lower = name.to_ascii_lowercase();
         match lower.rsplit_once('.').map(|(_, ending)| ending) {

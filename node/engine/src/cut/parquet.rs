@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaData;
 use shoal_ports::{Cut, Cutter};
-use shoal_types::{Error, Result};
+use shoal_types::{Error, Format, Result};
 
 use super::CutLimits;
 use super::parquet_cuts::{Extent, cuts};
@@ -25,6 +25,11 @@ pub(super) struct ParquetCutter {
 enum State {
     TakingIn,
     GivingOut(VecDeque<Range<u64>>),
+    /// It is none: everything goes through another cutter, as far as `at` so far.
+    Plain {
+        cutter: Box<dyn Cutter>,
+        at: u64,
+    },
 }
 
 const MAGIC: &[u8] = b"PAR1";
@@ -39,6 +44,9 @@ impl ParquetCutter {
 
     /// The longest footer that is parsed: decoding it takes some times its size.
     const FOOTER_BYTES_MAX: u64 = 256 << 20;
+
+    /// What is none after all is cut in pieces of so many bytes.
+    const PLAIN_PIECE_BYTES: u64 = 1 << 20;
 
     pub(super) fn new(name: &str, limits: CutLimits) -> Self {
         Self::with_memory(name, limits, Self::SPOOL_MEMORY_BYTES_MAX)
@@ -56,7 +64,7 @@ impl ParquetCutter {
         }
         match &mut self.state {
             State::GivingOut(cuts) => Ok(cuts),
-            State::TakingIn => Err(Error::bug("a Parquet file without a plan of its cuts")),
+            State::TakingIn | State::Plain { .. } => Err(Error::bug("a Parquet file without a plan of its cuts")),
         }
     }
 
@@ -156,9 +164,28 @@ impl Cutter for ParquetCutter {
     }
 
     fn finish_some(&mut self) -> Result<Vec<Cut>> {
+        if let State::Plain { cutter, at } = &mut self.state {
+            while *at < self.spool.len() {
+                let end = self.spool.len().min(*at + Self::PLAIN_PIECE_BYTES);
+                let cuts = cutter.push(self.spool.read(*at, end)?)?;
+                *at = end;
+                if !cuts.is_empty() {
+                    return Ok(cuts);
+                }
+            }
+            return cutter.finish_some();
+        }
         match self.giving_out()?.pop_front() {
             Some(cut) => Ok(vec![self.spool.read(cut.start, cut.end)?]),
             None => Ok(Vec::new()),
         }
+    }
+
+    fn turn_plain(&mut self) -> bool {
+        // Nothing was given out before the plan was made.
+        if let State::TakingIn = self.state {
+            self.state = State::Plain { cutter: super::cutter(&self.name, Format::Bytes, self.limits), at: 0 };
+        }
+        matches!(self.state, State::Plain { .. })
     }
 }

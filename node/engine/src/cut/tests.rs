@@ -207,6 +207,24 @@ fn what_is_no_whole_parquet_file_is_bad_data_with_a_way_out() {
     }
 }
 
+#[test]
+fn what_only_began_as_parquet_has_the_chunks_of_plain_bytes() {
+    let file = parquet(5, 1000).slice(..40_000);
+    let limits = CutLimits { target_bytes: 8000, max_bytes: 20_000, min_bytes: 100 };
+    let mut cutting = ParquetCutter::with_memory("b/x", limits, 5000);
+    cutting.push(file.clone()).unwrap();
+    assert!(cutting.finish_some().is_err() && cutting.turn_plain());
+    let mut chunks = Vec::new();
+    loop {
+        let some = cutting.finish_some().unwrap();
+        if some.is_empty() {
+            break;
+        }
+        chunks.extend(some);
+    }
+    assert_eq!(chunks, cut_in_pieces(cutter("b/x", Format::Bytes, limits), &file, &[]).unwrap());
+}
+
 /// Bytes with many quotes, delimiters and newlines.
 fn messy() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![4 => Just(b'x'), 1 => Just(b'"'), 1 => Just(b','), 1 => Just(b'\n'), 1 => any::<u8>()];

@@ -21,7 +21,7 @@ pub type ListPage = ObjectPage;
 
 impl Client {
     /// Stores `body` under `name`; it is durable when this returns. `format`
-    /// follows the name's ending when `None`. An error of the body's own ends
+    /// is told by the name and the first bytes when `None`. An error of the body's own ends
     /// the put, stores nothing, and is what comes back.
     pub async fn put(
         &self,

@@ -84,8 +84,7 @@ async fn put_object(
 ) -> Result<StoredView> {
     let name = ObjectName::new(name)?;
     let condition = condition::of_put(headers)?;
-    let format = format_of(headers)?.unwrap_or_else(|| Format::of_name(name.as_str()));
-    let Stored { manifest, there_bytes } = peer.put(name.clone(), format, condition, body).await?;
+    let Stored { manifest, there_bytes } = peer.put(name.clone(), format_of(headers)?, condition, body).await?;
     Ok(StoredView { object: ObjectView::new(&name, &manifest), there_bytes })
 }
 

@@ -5,6 +5,7 @@ use futures::stream::BoxStream;
 use shoal_types::{ChunkRef, Format, ObjectName, Result};
 
 use super::intake::{Intake, TakenIn};
+use super::recognise::Cutting;
 use super::sending::Sending;
 use crate::collect::Lease;
 use crate::context::Context;
@@ -33,7 +34,7 @@ impl Addition {
         format: Format,
         body: BoxStream<'static, Result<Bytes>>,
     ) -> Result<Self> {
-        let mut intake = Intake::new(context, name, format, body);
+        let mut intake = Intake::new(context, Cutting::new(context, name, Some(format), format), body);
         let mut parts = Parts { head: None, rest: Sending::new(context) };
         loop {
             let cuts = intake.next().await?;
@@ -43,7 +44,7 @@ impl Addition {
             parts.push(cuts).await?;
         }
         let (rest, _, lease) = parts.rest.finish().await?;
-        let TakenIn { bytes, md5, blake3 } = intake.finish().await?;
+        let TakenIn { bytes, md5, blake3, .. } = intake.finish().await?;
         let head = parts.head.unwrap_or_default();
         let blake3 = match blake3 {
             Some(hash) => hash,

@@ -12,9 +12,9 @@ use futures::TryStreamExt;
 use futures::channel::oneshot;
 use futures::stream::BoxStream;
 use md5::{Digest, Md5};
-use shoal_ports::Cutter;
-use shoal_types::{Format, ObjectName, Result};
+use shoal_types::{Format, Result};
 
+use super::recognise::Cutting;
 use crate::context::Context;
 
 /// So much of a body is gathered before it is hashed and cut. Pieces come as
@@ -35,11 +35,11 @@ pub(super) struct Intake {
     body: BoxStream<'static, Result<Bytes>>,
     is_over: bool,
     bytes: u64,
-    cutting: Cutting,
+    work: Work,
 }
 
 /// Who has the state of the hashes and the cutter.
-enum Cutting {
+enum Work {
     Here(Box<State>),
     Aside(oneshot::Receiver<Result<(Box<State>, Vec<Bytes>)>>),
     /// An error ended it.
@@ -47,7 +47,7 @@ enum Cutting {
 }
 
 struct State {
-    cutter: Box<dyn Cutter>,
+    cutting: Cutting,
     md5: Md5,
     whole: Whole,
 }
@@ -55,22 +55,17 @@ struct State {
 /// What is known of a body that has come in.
 pub(super) struct TakenIn {
     pub(super) bytes: u64,
+    pub(super) format: Format,
     pub(super) md5: Vec<u8>,
     /// `None` of what is one chunk, or none at all: then it is that one's name.
     pub(super) blake3: Option<blake3::Hash>,
 }
 
 impl Intake {
-    pub(super) fn new(
-        context: &Arc<Context>,
-        name: &ObjectName,
-        format: Format,
-        body: BoxStream<'static, Result<Bytes>>,
-    ) -> Self {
-        let cutter = context.ports.compute.cutter(name.as_str(), format);
-        let state = State { cutter, md5: Md5::new(), whole: Whole::Nothing };
-        let cutting = Cutting::Here(Box::new(state));
-        Self { context: context.clone(), body, is_over: false, bytes: 0, cutting }
+    pub(super) fn new(context: &Arc<Context>, cutting: Cutting, body: BoxStream<'static, Result<Bytes>>) -> Self {
+        let state = State { cutting, md5: Md5::new(), whole: Whole::Nothing };
+        let work = Work::Here(Box::new(state));
+        Self { context: context.clone(), body, is_over: false, bytes: 0, work }
     }
 
     /// How much has come so far.
@@ -90,17 +85,17 @@ impl Intake {
         }
         let (mut state, cuts) = self.state().await?;
         if !cuts.is_empty() {
-            self.cutting = Cutting::Here(state);
+            self.work = Work::Here(state);
             return Ok(cuts);
         }
         let finish = move || {
-            let cuts = state.cutter.finish_some()?;
+            let cuts = state.cutting.finish_some()?;
             state.whole.extend(&cuts);
             Ok((state, cuts))
         };
         let is_light = self.bytes <= LIGHT_BYTES as u64;
         let (state, cuts) = if is_light { finish() } else { self.context.blocking(finish).await }?;
-        self.cutting = Cutting::Here(state);
+        self.work = Work::Here(state);
         Ok(cuts)
     }
 
@@ -111,7 +106,7 @@ impl Intake {
             Whole::Nothing | Whole::One(_) => None,
             Whole::Many(hasher) => Some(hasher.finalize()),
         };
-        Ok(TakenIn { bytes: self.bytes, md5: state.md5.finalize().to_vec(), blake3 })
+        Ok(TakenIn { bytes: self.bytes, format: state.cutting.format(), md5: state.md5.finalize().to_vec(), blake3 })
     }
 
     async fn gather(&mut self) -> Result<Vec<Bytes>> {
@@ -134,10 +129,10 @@ impl Intake {
 
     /// The state, and the chunks that were cut since it was here.
     async fn state(&mut self) -> Result<(Box<State>, Vec<Bytes>)> {
-        match std::mem::replace(&mut self.cutting, Cutting::Ended) {
-            Cutting::Here(state) => Ok((state, Vec::new())),
-            Cutting::Aside(result) => result.await.map_err(|_| self.context.not_ready("it is stopping"))?,
-            Cutting::Ended => Err(self.context.not_ready("what was put has failed")),
+        match std::mem::replace(&mut self.work, Work::Ended) {
+            Work::Here(state) => Ok((state, Vec::new())),
+            Work::Aside(result) => result.await.map_err(|_| self.context.not_ready("it is stopping"))?,
+            Work::Ended => Err(self.context.not_ready("what was put has failed")),
         }
     }
 
@@ -145,7 +140,7 @@ impl Intake {
     fn begin(&mut self, mut state: Box<State>, batch: Vec<Bytes>) -> Result<Vec<Bytes>> {
         if batch.iter().map(Bytes::len).sum::<usize>() <= LIGHT_BYTES {
             let cuts = state.push(batch)?;
-            self.cutting = Cutting::Here(state);
+            self.work = Work::Here(state);
             return Ok(cuts);
         }
         let (done, result) = oneshot::channel();
@@ -154,7 +149,7 @@ impl Intake {
             // The put may have been given up meanwhile.
             let _ = done.send(pushed);
         }));
-        self.cutting = Cutting::Aside(result);
+        self.work = Work::Aside(result);
         Ok(Vec::new())
     }
 }
@@ -164,7 +159,7 @@ impl State {
         let mut cuts = Vec::new();
         for piece in batch {
             self.md5.update(&piece);
-            cuts.extend(self.cutter.push(piece)?);
+            cuts.extend(self.cutting.push(piece)?);
         }
         self.whole.extend(&cuts);
         Ok(cuts)

@@ -42,7 +42,8 @@ pub(crate) struct PutArgs {
     #[arg(value_name = "TARGET")]
     target_name: String,
 
-    /// How the bytes are read as rows, and so where they may be cut; by default it follows the name's ending.
+    /// How the bytes are read as rows, and so where they may be cut. By default CSV, JSON and text are told by the
+    /// name's ending, all else by the first bytes; what they do not tell is stored as plain bytes.
     #[arg(long, value_parser = transfer::formats())]
     format: Option<Format>,
 
@@ -145,7 +146,10 @@ impl Storing {
             Err(ClientError::Shoal(Error::NotFound { .. })) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let format = self.format.unwrap_or_else(|| Format::of_name(put.name.as_str()));
+        let format = match self.format {
+            Some(format) => format,
+            None => Format::of(put.name.as_str(), &transfer::head(path, Format::HEAD_BYTES).await?),
+        };
         if put.source.len() != Some(there.bytes) || there.format != format {
             return Ok(None);
         }
