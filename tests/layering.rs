@@ -50,7 +50,18 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "shoal-engine",
         ],
     ),
-    ("shoal-fuzz", &["shoal-types", "shoal-membership", "shoal-placement", "shoal-register", "shoal-job", "shoal-net"]),
+    (
+        "shoal-fuzz",
+        &[
+            "shoal-types",
+            "shoal-membership",
+            "shoal-placement",
+            "shoal-register",
+            "shoal-job",
+            "shoal-net",
+            "shoal-store",
+        ],
+    ),
     ("shoal-examples", &["shoal-types", "shoal-sim", "shoal-placement", "shoal-register", "shoal-job"]),
 ];
 

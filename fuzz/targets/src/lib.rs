@@ -16,6 +16,7 @@
 
 mod frames;
 mod job;
+mod log;
 mod memory;
 mod register;
 mod script;
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     target("swim", swim::run, swim::seeds),
     target("register", register::run, register::seeds),
     target("job", job::run, job::seeds),
+    target("log", log::run, log::seeds),
     target("text", text::run, text::seeds),
 ];
 

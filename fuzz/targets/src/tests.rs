@@ -49,7 +49,7 @@ macro_rules! short_runs {
 
 short_runs! {
     mux admission gossip_frames flow_frames call_heads gossip request answer flow_header flow_answer kept swim register
-    job text
+    job log text
 }
 
 #[test]

@@ -33,4 +33,7 @@ mod tests;
 
 pub use config::StoreConfig;
 pub use local_disk::LocalDisk;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use registers::fuzzing;
 pub use store::LocalStore;

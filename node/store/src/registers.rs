@@ -11,6 +11,8 @@
 mod backend;
 mod commits;
 mod database;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod journal;
 mod key;
 mod log;

@@ -217,3 +217,17 @@ fn registers_of_the_format_before_are_read_and_become_this_one() {
         assert_eq!(counters(&store, 10).len(), 2);
     }
 }
+
+/// Whoever may store objects chooses bytes of records. What is left of an
+/// earlier log behind the end could look like the heads of long records, one in
+/// the other, and each was hashed to its end: hours for a log of 16 MiB.
+#[test]
+fn what_looks_like_many_long_records_does_not_keep_a_peer_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = three(dir.path());
+    // Both a length and a sequence number.
+    file.extend((512u32 << 10).to_le_bytes().repeat(2 << 20));
+    std::fs::write(dir.path().join(LOG), file).unwrap();
+    let store = open_with(dir.path(), 1 << 20).unwrap();
+    assert_eq!(counters(&store, 10).into_values().collect::<Vec<_>>(), [1, 2, 3]);
+}
