@@ -240,3 +240,79 @@ fn a_full_disk_is_told_by_put_status_and_health_and_what_is_there_is_still_read(
     assert!(fs::read(&got).unwrap() == content(0));
     mesh.peers[0].ok(&["rm", "b/0.bin"]);
 }
+
+/// A library that goes between a process and its syncs: they fail once the file exists.
+#[cfg(target_os = "linux")]
+const SYNCS_FAIL: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int sync_by(const char *name, int file) {
+    const char *once = getenv("SYNCS_FAIL_ONCE_THIS_EXISTS");
+    if (once && access(once, F_OK) == 0) { errno = EIO; return -1; }
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
+    return real(file);
+}
+
+int fsync(int file) { return sync_by("fsync", file); }
+int fdatasync(int file) { return sync_by("fdatasync", file); }
+"#;
+
+/// The C compiler that linked this test makes the library.
+#[cfg(target_os = "linux")]
+fn syncs_fail(mesh: &Mesh) -> String {
+    let (source, library) = (mesh.file("syncs_fail.c", SYNCS_FAIL.as_bytes()), mesh.path("libsyncs_fail.so"));
+    let made = Command::new("cc").args(["-shared", "-fPIC", "-o", &library, &source, "-ldl"]).status().unwrap();
+    assert!(made.success());
+    library
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_peer_whose_disk_fails_to_sync_takes_no_more_writes_says_so_and_what_was_acknowledged_is_read() {
+    let mut mesh = Mesh::of(3);
+    let (library, fails) = (syncs_fail(&mesh), mesh.path("now"));
+    let join = mesh.peers[0].address.clone();
+    let environment = [("LD_PRELOAD", library.as_str()), ("SYNCS_FAIL_ONCE_THIS_EXISTS", fails.as_str())];
+    mesh.peers.push(Peer::start_among(mesh.dir.path(), "peer-4", SECRET, &["--join", &join], &environment));
+    mesh.settle();
+    fill(&mesh, 6);
+    let before = chunk_files(&mesh.peers[3]);
+    assert!(!before.is_empty(), "it keeps copies of what was put while it could");
+
+    fs::write(&fails, "").unwrap();
+    // Whoever asks: some of these are to be on that disk.
+    let mut acknowledged: Vec<usize> = (0..6).collect();
+    for n in 6..24 {
+        let file = mesh.file(&format!("later/{n}.bin"), &content(n));
+        let put = mesh.peers[n % 4].shoal(&["put", &file, &format!("b/{n}.bin")]);
+        let complaint = String::from_utf8_lossy(&put.stderr).into_owned();
+        if put.status.success() {
+            acknowledged.push(n);
+        } else {
+            assert!(complaint.contains("hint: "), "{complaint}");
+        }
+    }
+    let told = wait("the failure to be told", || {
+        let (code, said) = health(&mesh.peers[0]);
+        said.contains("! the disk of peer-4 failed").then_some((code, said))
+    });
+    assert!(told.1.contains("could not be synced"), "{}", told.1);
+    assert!(mesh.peers[3].ok(&["status"]).contains("! the disk of this peer failed"));
+    // A file may be there under its name; none is counted on that was not synced.
+    fs::remove_file(&fails).unwrap();
+    let seen = chunk_files(&mesh.peers[3]);
+    let file = mesh.file("last.bin", &content(99));
+    let _ = mesh.peers[3].shoal(&["put", &file, "b/last.bin"]);
+    assert_eq!(chunk_files(&mesh.peers[3]), seen, "a failed sync is final, though the next one would go well");
+
+    mesh.peers[3].kill();
+    for n in acknowledged {
+        let got = mesh.path("got");
+        mesh.peers[n % 3].ok(&["get", &format!("b/{n}.bin"), &got]);
+        assert!(fs::read(&got).unwrap() == content(n), "b/{n}.bin");
+    }
+}

@@ -30,6 +30,17 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts a peer and waits until it says where it listens.
     pub(crate) fn start(dir: &Path, name: &str, secret: &str, extra: &[&str]) -> Self {
+        Self::start_among(dir, name, secret, extra, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_among(
+        dir: &Path,
+        name: &str,
+        secret: &str,
+        extra: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let (peer_dir, log) = (dir.join(name), dir.join(format!("{name}.log")));
         std::fs::create_dir_all(&peer_dir).unwrap();
         // What an earlier process of this peer left would be taken for this one's.
@@ -42,6 +53,7 @@ impl Peer {
             .args(extra)
             .env("SHOAL_SECRET", secret)
             .env("RUST_LOG", "info")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log_file)
