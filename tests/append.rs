@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::mesh::{Mesh, Peer, run, said};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::mesh::{Mesh, Peer, SHOAL, run, said, wait};
 
 fn append(peer: &Peer, name: &str, bytes: &[u8], more: &[&str]) -> std::process::Output {
     run(&peer.gateway, &[&["append", "-", name], more].concat(), Some(bytes))
@@ -136,4 +139,51 @@ fn what_bytes_behind_its_end_would_break_is_refused() {
     appended(peer, "b/new.bin", b"");
     assert_eq!(stat(peer, "b/new.bin")["bytes"], 0);
     assert_eq!(append(peer, "nobucket", b"x", &[]).status.code(), Some(1));
+}
+
+/// Appends by a peer that is killed in the middle: while the bytes come, and at
+/// any moment around its answer. Whoever asked does not know; asked for again
+/// at another peer under the same id, it is there once.
+#[test]
+fn an_append_whose_peer_is_killed_in_the_middle_is_there_once_when_another_is_asked() {
+    const KILLS: usize = 6;
+    let mut mesh = Mesh::of(4);
+    appended(&mesh.peers[0], "logs/k.txt", b"begin\n");
+    let mut expected = "begin\n".to_owned();
+    for kill in 0..KILLS {
+        let line = format!("{kill} {}\n", "x".repeat(1 << (2 * kill + 6)));
+        let id = format!("{:032x}", 0xabc + kill);
+        let victim = &mesh.peers[3];
+        let mut asking = Command::new(SHOAL)
+            .args(["append", "-", "logs/k.txt", "--id", &id])
+            .env("SHOAL_PEER", &victim.gateway)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdin = asking.stdin.take().unwrap();
+        stdin.write_all(line.as_bytes()).unwrap();
+        if kill == 0 {
+            // Before it is whole: nothing of it may be there.
+            mesh.peers[3].kill();
+            drop(stdin);
+        } else {
+            drop(stdin);
+            std::thread::sleep(std::time::Duration::from_millis(4 * kill as u64));
+            mesh.peers[3].kill();
+        }
+        asking.wait().unwrap();
+        // Two of them, and the second one twice: each finds it made, or makes it.
+        for at in [kill % 3, (kill + 1) % 3, (kill + 1) % 3] {
+            wait("the others to take it", || {
+                append(&mesh.peers[at], "logs/k.txt", line.as_bytes(), &["--id", &id]).status.success().then_some(())
+            });
+        }
+        expected += &line;
+        assert!(mesh.peers[kill % 3].ok(&["cat", "logs/k.txt"]) == expected, "after kill {kill}");
+        mesh.restart(3);
+        mesh.settle();
+    }
+    assert!(mesh.peers[3].ok(&["cat", "logs/k.txt"]) == expected);
 }

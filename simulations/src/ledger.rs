@@ -1,6 +1,7 @@
 //! What the world knows for certain: what was promised to clients, where
 //! copies really are, and how every job ended.
 
+mod appends;
 mod copies;
 mod history;
 mod jobs;
@@ -9,6 +10,7 @@ mod registers;
 
 use shoal_types::ChunkId;
 
+pub(crate) use appends::{Appended, Read};
 pub(crate) use copies::{Copies, Damage};
 pub(crate) use history::{History, Kind as OperationKind, Operation, OperationId, Outcome};
 pub(crate) use jobs::{JobEnd, JobRecord, Jobs, Run};
@@ -20,6 +22,7 @@ pub(crate) use registers::Registers;
 pub(crate) struct Ledger {
     pub(crate) copies: Copies,
     pub(crate) history: History,
+    pub(crate) appended: Appended,
     pub(crate) jobs: Jobs,
     pub(crate) layouts: Layouts,
     pub(crate) registers: Registers,

@@ -78,6 +78,7 @@ impl Bug {
             Planted::CollectsUnasked => case(scenario!("collected"), &["durable"], 1, 12),
             Planted::KeepsHistoryLate => case(scenario!("history"), &["history-is-kept"], 1, 12),
             Planted::ForgetsOwnWrite => case(scenario!("many-moves"), &["linearizable"], 1001, 24),
+            Planted::AppendsTwice => case(scenario!("appended"), &["appends-once"], 1, 12),
         }
     }
 

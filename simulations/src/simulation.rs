@@ -231,6 +231,7 @@ impl Simulation {
         }
         let end = begun + scenario.duration.0;
         world.run_clients(&scenario.workload, end);
+        world.run_appenders(&scenario.workload, end);
         workload::schedule_jobs(world, &scenario.workload.jobs, &data, scenario.duration.0);
         while world.now() < end && self.step(world, idle, Moment::Tick, invariants, checks).await {}
         if world.state().stopped {

@@ -1,5 +1,6 @@
 //! What clients do with the mesh.
 
+mod appends;
 mod content;
 mod data;
 mod former;

@@ -89,6 +89,9 @@ planted! {
     /// What a name stood for is put into the history after it stands for
     /// something else.
     KeepsHistoryLate = "keeps-history-late",
+    /// Appends are not remembered by their ids: one that is asked for again is
+    /// made again.
+    AppendsTwice = "appends-twice",
 }
 
 impl fmt::Display for Planted {

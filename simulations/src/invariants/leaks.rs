@@ -44,6 +44,7 @@ impl Invariant for NoLeaks {
         let state = world.state();
         let works = state.ledger.jobs.records.iter().any(|job| job.end.is_none());
         let works = works || state.ledger.history.names().any(|(_, name)| name.is_busy());
+        let works = works || state.ledger.appended.is_busy();
         if moment == Moment::Tick || works {
             self.before = None;
             return false;

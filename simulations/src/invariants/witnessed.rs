@@ -37,3 +37,22 @@ impl Invariant for SyncedStays {
         std::mem::replace(&mut self.0, looks).kept < looks.kept
     }
 }
+
+/// An object that is appended to holds each append once, whole, in one order
+/// for everybody, in which each is behind those that were over when it began;
+/// and none that was acknowledged is missing. Judged whenever a client has read
+/// one. Not judged once so many disks are lost that a name could have been
+/// forgotten, or once a disk lies.
+#[derive(Default)]
+pub(crate) struct AppendsOnce(u64);
+
+impl Invariant for AppendsOnce {
+    fn name(&self) -> &'static str {
+        "appends-once"
+    }
+
+    fn check(&mut self, world: &World, _: Moment) -> bool {
+        let looks = world.state().ledger.appended.looks;
+        std::mem::replace(&mut self.0, looks) < looks
+    }
+}
