@@ -305,3 +305,33 @@ fn a_format_is_told_by_the_first_bytes_where_the_name_says_nothing_or_something_
     let again = told(peer, &["put", "--resume", &parquet, "b/rows"]);
     assert!(again.contains("there already"), "{again}");
 }
+
+#[test]
+fn a_conditional_put_that_is_asked_for_again_is_not_refused_for_its_own_sake() {
+    let mesh = Mesh::of(3);
+    let [first, second, third] = &mesh.peers[..] else { panic!("three peers") };
+    let (file, other) = (mesh.file("f", b"mine"), mesh.file("o", b"another's"));
+    let id = |n: u32| format!("{n:032x}");
+    // Its answer was not heard: another peer is asked.
+    for peer in [first, second] {
+        peer.ok(&["put", &file, "b/x", "--if-absent", "--id", &id(1)]);
+    }
+    assert!(third.fails(1, &["put", &other, "b/x", "--if-absent", "--id", &id(2)]).contains("ETag"));
+    third.fails(1, &["put", &file, "b/x", "--if-absent"]);
+    let seen = etag(first, "b/x");
+    for peer in [third, first] {
+        peer.ok(&["put", &other, "b/x", "--if-match", &seen, "--id", &id(3)]);
+    }
+    third.fails(1, &["put", &other, "b/x", "--if-match", &seen, "--id", &id(4)]);
+
+    // Neither what is appended nor what is put behind it makes it be forgotten, or be made again.
+    said(&["append"], run(&second.gateway, &["append", "-", "b/x", "--id", &id(5)], Some(b" and more")));
+    first.ok(&["put", &file, "b/x", "--if-absent", "--id", &id(1)]);
+    assert_eq!(third.ok(&["cat", "b/x"]), "another's and more");
+    first.ok(&["put", &file, "b/x"]);
+    second.ok(&["put", &other, "b/x", "--if-match", &seen, "--id", &id(3)]);
+    said(&["append"], run(&second.gateway, &["append", "-", "b/x", "--id", &id(5)], Some(b" and more")));
+    assert_eq!(third.ok(&["cat", "b/x"]), "mine");
+    assert!(etag(first, "b/x").len() == 64, "a hash: it was put whole");
+    first.fails(2, &["put", &file, &other, "b/", "--id", &id(6)]);
+}

@@ -2,8 +2,10 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
-use shoal_runtime::PutCondition;
-use shoal_types::{Error, Etag, Result};
+use shoal_runtime::{PutCondition, Terms};
+use shoal_types::{AppendId, Error, Etag, ParseIdError, Result};
+
+use crate::REQUEST_ID_HEADER;
 
 /// What a PUT demands of the name before it. What cannot be demanded is
 /// refused, never ignored: a client that asked for safety must get it.
@@ -19,6 +21,19 @@ pub(crate) fn of_put(headers: &HeaderMap) -> Result<PutCondition> {
         (None, Some(tag)) => Err(Error::invalid(format!("If-None-Match: {tag} cannot be asked of a PUT"), hint)),
         (Some(_), Some(_)) => Err(Error::invalid("If-Match and If-None-Match exclude each other", hint)),
     }
+}
+
+/// On which terms a PUT writes the name.
+pub(crate) fn terms(headers: &HeaderMap) -> Result<Terms> {
+    Ok(Terms { condition: of_put(headers)?, request: id(headers, REQUEST_ID_HEADER)? })
+}
+
+/// The id in a header, if there is one.
+pub(crate) fn id(headers: &HeaderMap, header: &str) -> Result<Option<AppendId>> {
+    let parsed = text(headers, header)?.map(str::parse).transpose();
+    parsed.map_err(|error: ParseIdError| {
+        Error::invalid(error.to_string(), format!("{header} is 32 hex digits, drawn for each request"))
+    })
 }
 
 /// The version that alone a DELETE may remove.

@@ -12,7 +12,7 @@ use shoal_types::{AppendId, Appends, Error, Etag, Manifest, NameValue, ObjectNam
 
 use crate::collect::Lease;
 use crate::context::Context;
-use crate::peer::PutCondition;
+use crate::peer::{PutCondition, Terms};
 use crate::planted::Planted;
 use crate::registers::{self, Acceptors, Begin};
 pub(crate) use listing::{list, scan};
@@ -155,22 +155,30 @@ pub(crate) enum Listed {
 }
 
 /// Makes a name stand for `written`, if the condition holds at that moment,
-/// and the lease on its chunks is not over.
+/// and the lease on its chunks is not over; where this very request has done
+/// so before, nothing is changed.
 pub(crate) async fn write(
     context: &Arc<Context>,
     name: &ObjectName,
     written: &Manifest,
-    condition: &PutCondition,
+    terms: &Terms,
     lease: Lease,
 ) -> Result<Listed> {
-    let value = wire::encode(&NameValue::Object(written.clone()))?;
-    let (condition, is_late) = (condition.clone(), Arc::new(AtomicBool::new(false)));
+    let (terms, value, is_late) = (terms.clone(), written.clone(), Arc::new(AtomicBool::new(false)));
     let (late, clock) = (is_late.clone(), context.clone());
     let lists_chunks = !written.chunks.is_empty();
     let change = move |found: Option<&Bytes>| {
+        // What does not read has nothing that is remembered.
+        let appends = Standing::of(found.cloned()).map(|there| there.appends).unwrap_or_default();
+        if terms.request.is_some_and(|id| appends.contains(id)) {
+            return Decision::Leave;
+        }
         let is_late = lists_chunks && lease.is_over(&clock);
         late.store(is_late, Ordering::Relaxed);
-        if !is_late && holds(&condition, found) { Decision::Write(Some(value.clone())) } else { Decision::Refuse }
+        if is_late || !holds(&terms.condition, found) {
+            return Decision::Refuse;
+        }
+        put_by(&value, appends.put_by(terms.request)).map_or(Decision::Refuse, |value| Decision::Write(Some(value)))
     };
     let outcome = turns::take(context, name, true, Box::new(change)).await?;
     if outcome.ending == Ending::Refused && is_late.load(Ordering::Relaxed) {
@@ -180,6 +188,14 @@ pub(crate) async fn write(
         Ending::Written | Ending::Left => Ok(Listed::Written),
         Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
     }
+}
+
+/// What a register holds of an object that was put.
+fn put_by(manifest: &Manifest, appends: Appends) -> Result<Bytes> {
+    wire::encode(&match appends.is_empty() {
+        true => NameValue::Object(manifest.clone()),
+        false => NameValue::Appended { manifest: manifest.clone(), appends },
+    })
 }
 
 /// A name stands for another version than was expected.

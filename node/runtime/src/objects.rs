@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::foreground::Awaited;
 use crate::history;
 use crate::names::{self, Listed};
-use crate::peer::{CopyVersion, PutCondition};
+use crate::peer::{CopyVersion, Terms};
 pub(crate) use append::append;
 use intake::Intake;
 use recognise::{Cutting, recognise};
@@ -52,7 +52,7 @@ pub(crate) async fn put(
     context: &Arc<Context>,
     name: ObjectName,
     format: Option<Format>,
-    condition: PutCondition,
+    terms: Terms,
     body: BoxStream<'static, Result<Bytes>>,
 ) -> Result<Stored> {
     let (recognised, body) = recognise(&name, format, body).await?;
@@ -92,7 +92,7 @@ pub(crate) async fn put(
         chunks,
         inline,
     };
-    list(context, &name, &manifest, &condition, lease).await?;
+    list(context, &name, &manifest, &terms, lease).await?;
     Ok(Stored { manifest, there_bytes })
 }
 
@@ -101,11 +101,11 @@ async fn list(
     context: &Arc<Context>,
     name: &ObjectName,
     manifest: &Manifest,
-    condition: &PutCondition,
+    terms: &Terms,
     mut lease: Lease,
 ) -> Result<()> {
     for _ in 0..LISTING_TRIES {
-        match names::write(context, name, manifest, condition, lease).await? {
+        match names::write(context, name, manifest, terms, lease).await? {
             Listed::Written => return Ok(()),
             Listed::TooLate => {
                 let chunks: Vec<_> = manifest.chunks.iter().map(|chunk| chunk.id).collect();
@@ -132,7 +132,7 @@ pub(crate) async fn copy(
     from: &ObjectName,
     to: &ObjectName,
     version: &CopyVersion,
-    condition: &PutCondition,
+    terms: &Terms,
 ) -> Result<Manifest> {
     if from == to && !matches!(version, CopyVersion::Of(_)) {
         return Err(Error::invalid(format!("'{from}' would be copied onto itself"), "give the copy another name"));
@@ -147,7 +147,7 @@ pub(crate) async fn copy(
         return Err(names::conflict(from, Some(&found)));
     }
     let copy = Manifest { modified_ms: context.ports.clock.wall_ms(), ..found };
-    list(context, to, &copy, condition, lease).await?;
+    list(context, to, &copy, terms, lease).await?;
     Ok(copy)
 }
 

@@ -46,6 +46,36 @@ pub enum CopyVersion {
     Of(String),
 }
 
+/// On which terms a name is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    pub condition: PutCondition,
+    /// Tells this write from every other. Asked for again under the same id it
+    /// is known to have been made, and neither refused for its own sake nor
+    /// made twice, as long as [`Appends`](shoal_types::Appends) remembers it,
+    /// and the name was not removed in between.
+    pub request: Option<AppendId>,
+}
+
+impl PutCondition {
+    /// This condition, asked for under an id.
+    pub fn asked_as(self, request: AppendId) -> Terms {
+        Terms { condition: self, request: Some(request) }
+    }
+}
+
+impl From<PutCondition> for Terms {
+    fn from(condition: PutCondition) -> Self {
+        Self { condition, request: None }
+    }
+}
+
+impl From<&PutCondition> for Terms {
+    fn from(condition: &PutCondition) -> Self {
+        condition.clone().into()
+    }
+}
+
 /// What arrives while a query runs: events, the answer's frames, then the summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
@@ -110,11 +140,11 @@ impl Peer {
         &self,
         name: ObjectName,
         format: impl Into<Option<Format>>,
-        condition: PutCondition,
+        terms: impl Into<Terms>,
         body: BoxStream<'static, Result<Bytes>>,
     ) -> Result<Stored> {
         let _awaited = Awaited::begin(&self.context);
-        objects::put(&self.context, name, format.into(), condition, body).await
+        objects::put(&self.context, name, format.into(), terms.into(), body).await
     }
 
     /// Appends `body` to an object, which comes into being where there is
@@ -156,10 +186,10 @@ impl Peer {
         from: ObjectName,
         to: ObjectName,
         version: CopyVersion,
-        condition: PutCondition,
+        terms: impl Into<Terms>,
     ) -> Result<Manifest> {
         let _awaited = Awaited::begin(&self.context);
-        objects::copy(&self.context, &from, &to, &version, &condition).await
+        objects::copy(&self.context, &from, &to, &version, &terms.into()).await
     }
 
     pub async fn stat(&self, name: ObjectName) -> Result<Manifest> {

@@ -12,12 +12,13 @@ use clap::Args;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shoal_gateway::{Client, ClientError};
 use shoal_runtime::{CopyVersion, PutCondition};
-use shoal_types::{Error, Etag, ObjectName};
+use shoal_types::{AppendId, Error, Etag, ObjectName};
 
 use crate::batch::Tally;
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::selection::{Selection, folder};
+use crate::system::OsRng;
 use crate::target::Target;
 use crate::transfer;
 
@@ -187,7 +188,8 @@ async fn carry_out(
     version: &CopyVersion,
     condition: &PutCondition,
 ) -> Result<u64, Failure> {
-    let copied = match client.copy(from, to, version, condition).await {
+    let terms = condition.clone().asked_as(AppendId::from_bytes(OsRng::key()?));
+    let copied = match transfer::until_known(async || client.copy(from, to, version, terms.clone()).await).await {
         Ok(copied) => copied,
         Err(error @ ClientError::Shoal(Error::NotFound { .. })) => {
             return Err(perhaps_a_file(error.into(), from.as_str()));

@@ -12,6 +12,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
+use shoal_gateway::ClientError;
 use shoal_types::{Error, Format, Result};
 use tempfile::NamedTempFile;
 use tokio::fs::File;
@@ -104,6 +105,30 @@ pub(crate) async fn head(path: &Path, bytes: usize) -> std::result::Result<Vec<u
     let file = File::open(path).await.map_err(|error| broken(&error))?;
     file.take(bytes as u64).read_to_end(&mut head).await.map_err(|error| broken(&error))?;
     Ok(head)
+}
+
+/// How often a write of which nobody knows whether it was made is sent again.
+const TRIES: u32 = 5;
+/// The pause before the second try; each later one is longer by as much.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Sends a write that has an id until its outcome is known: by the id it is known again.
+pub(crate) async fn until_known<T>(
+    mut send: impl AsyncFnMut() -> std::result::Result<T, ClientError>,
+) -> std::result::Result<T, ClientError> {
+    let mut in_doubt = send().await;
+    for tries in 1..TRIES {
+        match in_doubt {
+            Err(error) if error.is_in_doubt() => tokio::time::sleep(PAUSE * tries).await,
+            known => return known,
+        }
+        in_doubt = match send().await {
+            // Whoever cannot be asked any more does not know either.
+            Err(ClientError::NoPeer { address, why }) => Err(ClientError::Cut { address, why }),
+            answered => answered,
+        };
+    }
+    in_doubt
 }
 
 /// A bar on stderr, on a terminal only. Without a total, a count.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::AppendId;
 
-/// The appends that made an object what it is, since it was last put whole.
+/// The appends that made an object what it is, since it was last put whole,
+/// and the ids of requests that wrote it: appends, and puts that had one.
 ///
 /// Each append is in here under an id of its own, so that two of the same
 /// bytes are two, and one whose outcome was not heard and which is asked for
@@ -24,6 +25,19 @@ impl Appends {
     /// How many there were.
     pub const fn count(&self) -> u64 {
         self.count
+    }
+
+    /// What is remembered once the object was put whole: that it was by the
+    /// request with this id, and what was done before. That counts as no append.
+    #[must_use]
+    pub fn put_by(&self, request: Option<AppendId>) -> Self {
+        let recent = request.map_or_else(|| self.recent.clone(), |id| self.and(id).recent);
+        Self { count: 0, recent }
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.recent.is_empty()
     }
 
     /// Whether this one is in effect, as far as is remembered.
@@ -66,6 +80,18 @@ mod tests {
         let appends = after(&Appends::default(), 0..2 * max);
         assert_eq!((appends.count(), appends.recent.len()), (2 * max, Appends::RECENT_MAX));
         assert!(appends.contains(id(max)) && appends.contains(id(2 * max - 1)) && !appends.contains(id(max - 1)));
+    }
+
+    #[test]
+    fn a_put_is_remembered_beside_what_was_done_before_and_is_no_append() {
+        let none = Appends::default();
+        assert!(none.put_by(None).is_empty());
+        let put = after(&none, 0..3).put_by(Some(id(7)));
+        assert!(put.count() == 0 && put.contains(id(2)) && put.contains(id(7)));
+        let max = Appends::RECENT_MAX as u64;
+        let later = after(&put, 100..100 + max - 1);
+        assert_eq!((later.count(), later.contains(id(7)), later.contains(id(2))), (max - 1, true, false));
+        assert!(later.would_tell_since(&put) && !after(&later, 0..2).would_tell_since(&none));
     }
 
     #[test]

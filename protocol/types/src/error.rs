@@ -114,6 +114,20 @@ impl Error {
         Self::Bug { what: what.into() }
     }
 
+    /// How a conflict begins of which nobody knows whether it is one: with
+    /// others, or with the write itself.
+    pub const IN_DOUBT: &str = "whether the change was made is unknown";
+
+    /// Whether what failed so may be in effect, or come to be. A write that has
+    /// an id may be asked for again.
+    pub fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Unreachable { .. } => true,
+            Self::Conflict { found, .. } => found.starts_with(Self::IN_DOUBT),
+            _ => false,
+        }
+    }
+
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Invalid { .. }

@@ -17,7 +17,8 @@ pub enum NameValue {
     Removed {
         nonce: u64,
     },
-    /// An object that was appended to, and which appends made it what it is.
+    /// An object, and the requests that made it what it is: that it was
+    /// appended to, or put by a request with an id.
     Appended {
         manifest: Manifest,
         appends: Appends,

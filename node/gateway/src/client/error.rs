@@ -19,6 +19,15 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether what was asked may be in effect, or come to be.
+    pub fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Cut { .. } => true,
+            Self::NoPeer { .. } | Self::Strange { .. } => false,
+            Self::Shoal(error) => error.is_in_doubt(),
+        }
+    }
+
     /// What to do next; empty when there is nothing to say.
     pub fn hint(&self) -> String {
         match self {

@@ -7,14 +7,14 @@ use futures::{Stream, StreamExt};
 use reqwest::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Body, Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
-use shoal_runtime::{CopyVersion, PutCondition};
+use shoal_runtime::{CopyVersion, PutCondition, Terms};
 use shoal_types::{AppendId, BucketChange, BucketName, Error, Etag, Format, ObjectName};
 
 use super::{Client, ClientError, Result};
 use crate::condition::strong_tag;
 use crate::routes::CopyRequest;
 use crate::view::{BucketView, ManifestView, ObjectPage, ObjectView, StoredView, VersionPage, VersionView};
-use crate::{APPEND_ID_HEADER, FORMAT_HEADER};
+use crate::{APPEND_ID_HEADER, FORMAT_HEADER, REQUEST_ID_HEADER};
 
 /// A page of names.
 pub type ListPage = ObjectPage;
@@ -22,16 +22,17 @@ pub type ListPage = ObjectPage;
 impl Client {
     /// Stores `body` under `name`; it is durable when this returns. `format`
     /// is told by the name and the first bytes when `None`. An error of the body's own ends
-    /// the put, stores nothing, and is what comes back.
+    /// the put, stores nothing, and is what comes back. Where the outcome was
+    /// not heard it may be sent again if the terms have an id.
     pub async fn put(
         &self,
         name: &ObjectName,
         format: Option<Format>,
-        condition: &PutCondition,
+        terms: impl Into<Terms>,
         body: impl Stream<Item = std::result::Result<Bytes, Error>> + Send + 'static,
     ) -> Result<StoredView> {
         let request = self.request(Method::PUT, self.object_url("objects", name));
-        self.send_body(conditional(request, condition), format, body).await
+        self.send_body(on_terms(request, &terms.into()), format, body).await
     }
 
     /// Appends `body` to an object, which comes into being where there is
@@ -171,7 +172,7 @@ impl Client {
         from: &ObjectName,
         to: &ObjectName,
         version: &CopyVersion,
-        condition: &PutCondition,
+        terms: impl Into<Terms>,
     ) -> Result<ObjectView> {
         let (version, former) = match version {
             CopyVersion::Now => (None, None),
@@ -179,7 +180,7 @@ impl Client {
             CopyVersion::Of(version) => (None, Some(version.clone())),
         };
         let body = CopyRequest { from: from.clone(), to: to.clone(), version, former };
-        let request = conditional(self.request(Method::POST, self.url(&["copy"])).json(&body), condition);
+        let request = on_terms(self.request(Method::POST, self.url(&["copy"])).json(&body), &terms.into());
         let response = self.send(request.timeout(super::ANSWER_TIME_MAX)).await?;
         self.parse(response).await
     }
@@ -197,6 +198,14 @@ fn versioned(mut url: Url, version: Option<&str>) -> Url {
         url.query_pairs_mut().append_pair("version", version);
     }
     url
+}
+
+fn on_terms(request: RequestBuilder, terms: &Terms) -> RequestBuilder {
+    let request = conditional(request, &terms.condition);
+    match terms.request {
+        None => request,
+        Some(id) => request.header(REQUEST_ID_HEADER, id.to_string()),
+    }
 }
 
 fn conditional(request: RequestBuilder, condition: &PutCondition) -> RequestBuilder {

@@ -41,6 +41,6 @@ pub(crate) async fn copy(
             return Err(Error::invalid("a copy of two versions", "send 'version', or 'former'").into());
         }
     };
-    let manifest = peer.copy(from, to.clone(), version, condition::of_put(&headers)?).await?;
+    let manifest = peer.copy(from, to.clone(), version, condition::terms(&headers)?).await?;
     Ok((StatusCode::CREATED, Json(ObjectView::new(&to, &manifest))))
 }

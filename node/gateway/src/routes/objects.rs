@@ -12,7 +12,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
 use shoal_runtime::{Peer, Stored};
-use shoal_types::{Error, Format, ObjectName, ParseIdError, Result};
+use shoal_types::{Error, Format, ObjectName, Result};
 use tokio::sync::Mutex;
 
 use super::read::{ReadQuery, Source};
@@ -83,8 +83,8 @@ async fn put_object(
     body: BoxStream<'static, Result<Bytes>>,
 ) -> Result<StoredView> {
     let name = ObjectName::new(name)?;
-    let condition = condition::of_put(headers)?;
-    let Stored { manifest, there_bytes } = peer.put(name.clone(), format_of(headers)?, condition, body).await?;
+    let terms = condition::terms(headers)?;
+    let Stored { manifest, there_bytes } = peer.put(name.clone(), format_of(headers)?, terms, body).await?;
     Ok(StoredView { object: ObjectView::new(&name, &manifest), there_bytes })
 }
 
@@ -114,12 +114,7 @@ async fn append_to(
 ) -> Result<ObjectView> {
     let name = ObjectName::new(name)?;
     let version = condition::of_append(headers)?;
-    let id = match headers.get(APPEND_ID_HEADER) {
-        None => peer.new_append_id(),
-        Some(value) => value.to_str().unwrap_or("").parse().map_err(|error: ParseIdError| {
-            Error::invalid(error.to_string(), format!("{APPEND_ID_HEADER} is 32 hex digits, drawn for each append"))
-        })?,
-    };
+    let id = condition::id(headers, APPEND_ID_HEADER)?.unwrap_or_else(|| peer.new_append_id());
     let manifest = peer.append(name.clone(), format_of(headers)?, id, version, body).await?;
     Ok(ObjectView::new(&name, &manifest))
 }

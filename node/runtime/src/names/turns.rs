@@ -147,7 +147,7 @@ impl Tries {
         if fitting.any(|other| other.each.get(nth).is_none_or(|other| other.ending != outcome.ending)) {
             return Err(Error::Conflict {
                 name: name.to_string(),
-                found: "whether the change was made is unknown: others changed it at the same time".into(),
+                found: format!("{}: others changed it at the same time", Error::IN_DOUBT),
             });
         }
         Ok(outcome.clone())

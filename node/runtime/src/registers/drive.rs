@@ -136,8 +136,7 @@ fn failed(key: &RegisterKey, failure: Failure) -> Error {
         },
         Failure::Unknown => Error::Conflict {
             name: key.to_string(),
-            found: "whether the change was made is unknown: peers went away, or others changed it, in the middle"
-                .into(),
+            found: format!("{}: peers went away, or others changed it, in the middle", Error::IN_DOUBT),
         },
     }
 }

@@ -5,11 +5,12 @@ use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use shoal_gateway::{Client, ClientError};
 use shoal_runtime::PutCondition;
-use shoal_types::{Error, Etag, Format, ObjectName};
+use shoal_types::{AppendId, Error, Etag, Format, ObjectName};
 
 use crate::batch::{Done, Tally};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
+use crate::system::OsRng;
 use crate::target::Target;
 use crate::transfer::{self, Source};
 
@@ -55,6 +56,10 @@ pub(crate) struct PutArgs {
     #[arg(long, value_name = "ETAG")]
     if_match: Option<String>,
 
+    /// The id of a put whose outcome was not heard, for a single SOURCE: under it, it is not refused for its own sake.
+    #[arg(long, value_name = "ID")]
+    id: Option<AppendId>,
+
     /// Leave out files whose objects are there with the same size, format and BLAKE3 hash.
     #[arg(long, conflicts_with = "if_match")]
     resume: bool,
@@ -83,6 +88,9 @@ impl PutArgs {
             }
             (false, Some(etag)) => PutCondition::IfMatch(Etag(etag.trim_matches('"').to_owned())),
         };
+        if self.id.is_some() && puts.len() != 1 {
+            return Err(Failure::usage("--id goes with a single file", "put the files one by one"));
+        }
         let total = puts.iter().map(|put| put.source.len()).sum::<Option<u64>>();
         let progress = transfer::progress(total);
         let mut tally = Tally::new();
@@ -92,7 +100,8 @@ impl PutArgs {
         let is_alone = puts.len() == 1 && refused.is_empty();
         let can_go_on = puts.iter().all(|put| put.source != Source::Stdin);
         let _ = tally.expected().set((puts.len() + refused.len()) as u64);
-        let to = Storing { client, format: self.format, condition, resume: self.resume, progress: progress.clone() };
+        let (format, id, resume) = (self.format, self.id, self.resume);
+        let to = Storing { client, format, condition, id, resume, progress: progress.clone() };
         let store_one = async |put: Put| to.store(&put).await.map_err(|failure| failure.about(&put.name));
         let work = async {
             let mut puts = puts;
@@ -121,6 +130,7 @@ struct Storing {
     client: Client,
     format: Option<Format>,
     condition: PutCondition,
+    id: Option<AppendId>,
     resume: bool,
     progress: ProgressBar,
 }
@@ -133,8 +143,26 @@ impl Storing {
             self.progress.inc(bytes);
             return Ok(Done::Left { bytes });
         }
-        let body = put.source.open(self.progress.clone()).await?;
-        let stored = self.client.put(&put.name, self.format, &self.condition, body).await?;
+        let id = match self.id {
+            Some(id) => id,
+            None => AppendId::from_bytes(OsRng::key()?),
+        };
+        let terms = self.condition.clone().asked_as(id);
+        let send = async || {
+            let body = put.source.open(self.progress.clone()).await?;
+            self.client.put(&put.name, self.format, terms.clone(), body).await
+        };
+        let stored = match put.source {
+            Source::Stdin => send().await,
+            Source::File(_) => transfer::until_known(send).await,
+        };
+        let stored = stored.map_err(|error| match error.is_in_doubt() {
+            true => {
+                let hint = format!("whether '{}' was stored is unknown; put it again with --id {id}", put.name);
+                Failure::mesh(&error, hint)
+            }
+            false => error.into(),
+        })?;
         Ok(Done::Dealt { bytes: stored.object.bytes, there_bytes: stored.there_bytes })
     }
 
