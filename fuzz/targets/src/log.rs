@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use shoal_store::fuzzing::{FoundLog, read_log, write_log};
+use shoal_store::fuzzing::{read_log, write_log};
 use shoal_types::wire;
 
 use crate::memory::in_bounds;
