@@ -1,5 +1,7 @@
 use bytes::Bytes;
-use shoal_types::{ChunkId, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result};
+use shoal_types::{
+    ChunkId, Copies, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result,
+};
 
 /// What a peer keeps on its disk: chunks by hash, and the acceptor state of
 /// its registers.
@@ -13,11 +15,16 @@ pub trait Store: Send + Sync {
     /// a copy that is not whole any more is replaced.
     fn chunk_put(&self, id: ChunkId, bytes: &[u8]) -> Result<()>;
 
-    /// As [`Store::chunk_put`], of bytes that were hashed in this process: a
-    /// store need not do so again.
-    fn chunk_keep(&self, chunk: &HashedChunk) -> Result<()> {
-        self.chunk_put(chunk.id(), chunk.bytes())
-    }
+    /// As [`Store::chunk_put`], of bytes that were hashed in this process, so
+    /// that a store need not do so again, and of which there are to be so many
+    /// copies, or more if more were wanted before.
+    fn chunk_keep(&self, chunk: &HashedChunk, copies: Copies) -> Result<()>;
+
+    /// Has at least so many copies wanted of a chunk, durably; whether it is here.
+    fn chunk_want(&self, id: ChunkId, copies: Copies) -> Result<bool>;
+
+    /// How many copies there are to be of a chunk, if it is here.
+    fn chunk_copies(&self, id: ChunkId) -> Result<Option<Copies>>;
 
     /// A chunk's length if it is here.
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>>;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use shoal_register::{Decision, Ending};
 use shoal_types::{
-    BucketChange, BucketName, BucketSettings, Error, RegisterKey, RegisterKind, RegisterPlace, RegisterSpan, Result,
-    wire,
+    BucketChange, BucketName, BucketSettings, Error, ObjectName, RegisterKey, RegisterKind, RegisterPlace,
+    RegisterSpan, Result, wire,
 };
 
+use crate::chunks::Durability;
 use crate::context::{Context, lock};
 use crate::names;
 use crate::registers::Begin;
@@ -67,6 +68,11 @@ pub(crate) async fn settings(context: &Arc<Context>, bucket: &BucketName) -> Res
     let settings = decoded(value.as_ref())?;
     context.buckets.remember(bucket, now, settings);
     Ok(settings)
+}
+
+/// How safe the chunks of an object are to be.
+pub(crate) async fn durability(context: &Arc<Context>, name: &ObjectName) -> Result<Durability> {
+    settings(context, &name.bucket_name()).await.map(Durability::from)
 }
 
 /// Changes how objects of a bucket are kept, and gives what holds then. Every

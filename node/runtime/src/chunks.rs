@@ -2,17 +2,16 @@
 
 mod cache;
 mod fetching;
+mod keeping;
 mod patience;
 mod ranges;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::future::join_all;
 use shoal_ports::{Flow, FlowReader};
-use shoal_types::{ChunkId, Error, FlowHeader, HashedChunk, PeerId, Request, Response, Result, wire};
+use shoal_types::{ChunkId, Copies, Error, FlowHeader, HashedChunk, PeerId, Request, Response, Result, wire};
 
 use crate::context::Context;
 use crate::foreground::Awaited;
@@ -22,6 +21,7 @@ use crate::serve;
 use crate::surplus;
 pub(crate) use cache::ChunkCache;
 use fetching::{Fetched, fetch, fetch_range};
+pub(crate) use keeping::{Durability, Kept, put};
 pub(crate) use patience::Patience;
 pub(crate) use ranges::Ranges;
 
@@ -35,99 +35,28 @@ const ASKED_BYTES_MIN: usize = 64 << 10;
 /// Tries at one owner that answers but does not take the chunk.
 const TRIES: u32 = 3;
 
-/// A chunk that is on its owners.
-pub(crate) struct Kept {
-    pub(crate) id: ChunkId,
-    /// Whether it was there before, on all of them.
-    pub(crate) was_there: bool,
-}
-
-/// Keeps a chunk on its owners; who has it already is not sent it. Returns when every live one has it synced:
-/// R of them, or all there are. An owner that is away is stood in for by the
-/// next in rank, so that there are R copies whoever is missing.
-///
-/// Fails with the first cause when a peer that is there does not take its copy
-/// (a full disk) and nobody can stand in for it; and when fewer than two
-/// copies (one in a mesh of one) could be made at all.
-pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes) -> Result<Kept> {
-    let hashed = context.blocking(move || Ok(HashedChunk::of(bytes))).await?;
-    let chunk = hashed.id();
-    let layout = context.require_layout()?;
-    let replicas = match context.has_planted(Planted::AckBeforeReplicas) {
-        true => 1,
-        false => context.config.replicas as usize,
-    };
-    let owning = || layout.members.iter().filter(|member| member.weight > 0).map(|member| member.id);
-    let mut passed_by: BTreeSet<PeerId> =
-        context.members.look(|table| owning().filter(|peer| *peer != context.me && !table.is_live(*peer)).collect());
-    let mut live = owning().count() - passed_by.len();
-    let mut have: BTreeSet<PeerId> = BTreeSet::new();
-    let mut cause = None;
-    let mut was_there = true;
-    loop {
-        let mut missing = layout.owners_where(chunk, replicas, |peer| !passed_by.contains(&peer));
-        missing.retain(|owner| !have.contains(owner));
-        if missing.is_empty() {
-            break;
-        }
-        let sent = join_all(missing.into_iter().map(|owner| {
-            let hashed = hashed.clone();
-            async move { (owner, bring(context, owner, hashed).await) }
-        }));
-        for (owner, result) in sent.await {
-            match result {
-                Ok(had_it) => {
-                    was_there &= had_it;
-                    have.insert(owner);
-                }
-                Err(_) if context.has_planted(Planted::FailedCopyCounts) => {
-                    have.insert(owner);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, chunk = %chunk.short(), owner = %owner.short(), "no copy there");
-                    passed_by.insert(owner);
-                    if matches!(error, Error::Unreachable { .. } | Error::Timeout { .. } | Error::NotReady { .. }) {
-                        live -= 1;
-                    }
-                    cause.get_or_insert(error);
-                }
-            }
-        }
-    }
-    let needed = 2.min(replicas).min(layout.members.len()).max(replicas.min(live));
-    match cause {
-        _ if have.len() >= needed => Ok(Kept { id: chunk, was_there }),
-        Some(cause @ (Error::DiskFull { .. } | Error::DiskFailed { .. } | Error::Busy { .. })) => Err(cause),
-        Some(_) | None => Err(Error::NoQuorum {
-            what: format!("chunk {}", chunk.short()),
-            answered: have.len() as u32,
-            needed: needed as u32,
-        }),
-    }
-}
-
 /// Brings a chunk to an owner; whether it was there before.
-async fn bring(context: &Arc<Context>, owner: PeerId, hashed: HashedChunk) -> Result<bool> {
+async fn bring(context: &Arc<Context>, owner: PeerId, hashed: HashedChunk, copies: Copies) -> Result<bool> {
     let chunk = hashed.id();
     if hashed.bytes().len() >= ASKED_BYTES_MIN {
         // Whoever does not answer, or does not know the question, is sent it.
-        match context.call(owner, Request::ChunkWanted { chunk }).await {
+        match context.call(owner, Request::ChunkWanted { chunk, copies }).await {
             Ok(Response::Has(has)) if has == [true] => return Ok(true),
             Ok(_) | Err(_) => {}
         }
     }
     let kept = match owner == context.me {
-        true => surplus::keep_hashed(context, hashed).await,
-        false => send(context, owner, chunk, hashed.into_bytes(), Cause::Put).await,
+        true => surplus::keep_hashed(context, hashed, copies).await,
+        false => send(context, owner, chunk, hashed.into_bytes(), copies, Cause::Put).await,
     };
     kept.map(|()| false)
 }
 
 /// Whether a put can count on the copy of a chunk here.
-pub(crate) async fn wanted(context: &Arc<Context>, chunk: ChunkId) -> Result<bool> {
+pub(crate) async fn wanted(context: &Arc<Context>, chunk: ChunkId, copies: Copies) -> Result<bool> {
     // It is read as a whole, as one that comes is written.
     let _permit = context.inbound_chunks.acquire().await.map_err(|_| context.not_ready("it is stopping"))?;
-    surplus::keep_what_is_here(context, chunk).await
+    surplus::keep_what_is_here(context, chunk, copies).await
 }
 
 /// Why a chunk is brought.
@@ -140,14 +69,21 @@ pub(crate) enum Cause {
 }
 
 /// Brings a chunk to another peer; it is synced there on `Ok`.
-pub(crate) async fn send(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: Bytes, cause: Cause) -> Result<()> {
+pub(crate) async fn send(
+    context: &Arc<Context>,
+    to: PeerId,
+    chunk: ChunkId,
+    bytes: Bytes,
+    copies: Copies,
+    cause: Cause,
+) -> Result<()> {
     let (mut tries, mut cause) = (0, cause);
     loop {
         tries += 1;
         let sent = context.timeout(
             "sending a chunk",
             context.config.timing.chunk,
-            send_once(context, to, chunk, &bytes, cause),
+            send_once(context, to, chunk, &bytes, copies, cause),
         );
         match sent.await {
             Err(Error::Busy { retry_after_ms, .. }) if tries < TRIES => {
@@ -163,11 +99,18 @@ pub(crate) async fn send(context: &Arc<Context>, to: PeerId, chunk: ChunkId, byt
     }
 }
 
-async fn send_once(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: &Bytes, cause: Cause) -> Result<()> {
+async fn send_once(
+    context: &Arc<Context>,
+    to: PeerId,
+    chunk: ChunkId,
+    bytes: &Bytes,
+    copies: Copies,
+    cause: Cause,
+) -> Result<()> {
     let length = u32::try_from(bytes.len()).map_err(|_| Error::bug("a chunk of more than 4 GiB"))?;
     let header = wire::encode(&match cause {
-        Cause::Put => FlowHeader::ChunkPut { chunk, bytes: length },
-        Cause::Repair => FlowHeader::ChunkRepair { chunk, bytes: length },
+        Cause::Put => FlowHeader::ChunkPut { chunk, bytes: length, copies },
+        Cause::Repair => FlowHeader::ChunkRepair { chunk, bytes: length, copies },
     })?;
     let Flow { mut writer, mut reader } = context.ports.transport.open(to, header).await?;
     serve::send_frames(&mut writer, bytes.clone()).await?;
@@ -176,21 +119,33 @@ async fn send_once(context: &Arc<Context>, to: PeerId, chunk: ChunkId, bytes: &B
 }
 
 /// Takes a chunk that another peer brings.
-pub(crate) async fn receive(context: &Arc<Context>, chunk: ChunkId, length: u32, flow: Flow) -> Result<()> {
+pub(crate) async fn receive(
+    context: &Arc<Context>,
+    chunk: ChunkId,
+    length: u32,
+    copies: Copies,
+    flow: Flow,
+) -> Result<()> {
     let _awaited = Awaited::begin(context);
-    take(context, chunk, length, flow).await
+    take(context, chunk, length, copies, flow).await
 }
 
 /// Takes a copy that was missing, when there is room for it beside what
 /// somebody waits for.
-pub(crate) async fn receive_repair(context: &Arc<Context>, chunk: ChunkId, length: u32, flow: Flow) -> Result<()> {
+pub(crate) async fn receive_repair(
+    context: &Arc<Context>,
+    chunk: ChunkId,
+    length: u32,
+    copies: Copies,
+    flow: Flow,
+) -> Result<()> {
     let moving = Move::take(context).await;
-    let taken = take(context, chunk, length, flow).await;
+    let taken = take(context, chunk, length, copies, flow).await;
     moving.rest().await;
     taken
 }
 
-async fn take(context: &Arc<Context>, chunk: ChunkId, length: u32, flow: Flow) -> Result<()> {
+async fn take(context: &Arc<Context>, chunk: ChunkId, length: u32, copies: Copies, flow: Flow) -> Result<()> {
     let Flow { mut writer, mut reader } = flow;
     let kept = async {
         if length > CHUNK_BYTES_MAX {
@@ -198,7 +153,7 @@ async fn take(context: &Arc<Context>, chunk: ChunkId, length: u32, flow: Flow) -
         }
         let _permit = context.inbound_chunks.acquire().await.map_err(|_| context.not_ready("it is stopping"))?;
         let bytes = read_exactly(&mut reader, length).await?;
-        surplus::keep(context, chunk, bytes).await
+        surplus::keep(context, chunk, bytes, copies).await
     };
     let answer: Result<()> = kept.await;
     serve::part(context, reader).await;
@@ -207,20 +162,23 @@ async fn take(context: &Arc<Context>, chunk: ChunkId, length: u32, flow: Flow) -
 }
 
 /// The bytes of a chunk (those from start to end of `range`, when given), verified, and whether they
-/// were here. A copy that is missing or broken here, though this peer owns
-/// it, is put back on the way.
+/// were here. A copy that is gone or broken here, though this peer owns it, is
+/// put back on the way.
 pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(u32, u32)>) -> Result<(Bytes, bool)> {
     let store = context.ports.store.clone();
-    let here = context.blocking(move || store.chunk_get(chunk, range)).await;
-    match here {
-        Ok(Some(bytes)) => return Ok((bytes, true)),
-        Ok(None) => {}
-        Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "cannot read it here"),
-    }
+    let here = context.blocking(move || Ok((store.chunk_copies(chunk)?, store.chunk_get(chunk, range)?))).await;
+    let lost = match here {
+        Ok((_, Some(bytes))) => return Ok((bytes, true)),
+        Ok((lost, None)) => lost.filter(|copies| owns(context, chunk, *copies)),
+        Err(error) => {
+            tracing::warn!(%error, chunk = %chunk.short(), "cannot read it here");
+            None
+        }
+    };
     let whole = match (context.cache.get(chunk), range) {
         (Some(whole), _) => whole,
-        // Of what belongs here all is wanted, to be put back.
-        (None, Some(range)) if !owns(context, chunk) && context.ranges.is_alone(chunk) => {
+        // Of what is to be put back all is wanted.
+        (None, Some(range)) if lost.is_none() && context.ranges.is_alone(chunk) => {
             match fetch_range(context, chunk, range).await? {
                 Fetched::Range(bytes) => return Ok((bytes, false)),
                 Fetched::Whole(whole) => whole,
@@ -229,8 +187,8 @@ pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(
         (None, _) => fetch(context, chunk).await?,
     };
     context.cache.put(whole.clone());
-    if !context.has_planted(Planted::RepairTrusts) {
-        mend(context, whole.clone());
+    if let (Some(copies), false) = (lost, context.has_planted(Planted::RepairTrusts)) {
+        mend(context, whole.clone(), copies);
     }
     let whole = whole.into_bytes();
     let bytes = match range {
@@ -243,30 +201,28 @@ pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(
     Ok((bytes, false))
 }
 
-/// Whether a chunk belongs here.
-fn owns(context: &Context, chunk: ChunkId) -> bool {
-    context.layout().is_some_and(|layout| layout.is_owner(context.me, chunk))
+/// Whether one of so many copies of a chunk belongs here.
+fn owns(context: &Context, chunk: ChunkId, copies: Copies) -> bool {
+    context.layout().is_some_and(|layout| layout.is_owner_of(context.me, chunk, copies))
 }
 
-/// Puts a verified chunk back here if this peer is one of its owners.
-fn mend(context: &Arc<Context>, whole: HashedChunk) {
-    let chunk = whole.id();
-    if owns(context, chunk) {
-        let store = context.ports.store.clone();
-        context.ports.spawner.blocking(Box::new(move || match store.chunk_keep(&whole) {
-            Ok(()) => tracing::info!(chunk = %chunk.short(), "mended from another copy"),
-            Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "cannot be mended"),
-        }));
-    }
+/// Puts a verified chunk back here.
+fn mend(context: &Arc<Context>, whole: HashedChunk, copies: Copies) {
+    let (store, chunk) = (context.ports.store.clone(), whole.id());
+    context.ports.spawner.blocking(Box::new(move || match store.chunk_keep(&whole, copies) {
+        Ok(()) => tracing::info!(chunk = %chunk.short(), "mended from another copy"),
+        Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "cannot be mended"),
+    }));
 }
 
-/// Puts a copy that was found to be bad here back from another holder, if this
-/// peer is one of the chunk's owners; else it is enough that another has it.
-pub(crate) async fn restore(context: &Arc<Context>, chunk: ChunkId) -> Result<()> {
+/// Puts one of so many copies, which was found to be bad here, back from
+/// another holder, if this peer is one of the chunk's owners; else it is enough
+/// that another has it.
+pub(crate) async fn restore(context: &Arc<Context>, chunk: ChunkId, copies: Copies) -> Result<()> {
     let whole = fetch(context, chunk).await?;
-    if owns(context, chunk) && !context.has_planted(Planted::RepairTrusts) {
+    if owns(context, chunk, copies) && !context.has_planted(Planted::RepairTrusts) {
         let store = context.ports.store.clone();
-        context.blocking(move || store.chunk_keep(&whole)).await?;
+        context.blocking(move || store.chunk_keep(&whole, copies)).await?;
         tracing::info!(chunk = %chunk.short(), "mended from another copy");
     }
     Ok(())

@@ -15,6 +15,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 
+use crate::buckets;
 use crate::chunks;
 use crate::collect::{self, Lease};
 use crate::context::Context;
@@ -58,7 +59,8 @@ pub(crate) async fn put(
     let (recognised, body) = recognise(&name, format, body).await?;
     let cutting = Cutting::new(context, &name, format, recognised);
     let mut intake = Intake::new(context, cutting, body);
-    let mut sending = Sending::new(context);
+    let durability = buckets::durability(context, &name).await?;
+    let mut sending = Sending::new(context, durability);
     // What fits into the manifest is cut all the same, to be checked, and rides there whole.
     let mut small = Vec::new();
     loop {
@@ -109,7 +111,8 @@ async fn list(
             Listed::Written => return Ok(()),
             Listed::TooLate => {
                 let chunks: Vec<_> = manifest.chunks.iter().map(|chunk| chunk.id).collect();
-                lease = collect::claim(context, &chunks).await?;
+                let durability = buckets::durability(context, name).await?;
+                lease = collect::claim(context, &chunks, durability).await?;
             }
         }
     }
@@ -117,7 +120,8 @@ async fn list(
 }
 
 /// Makes `to` stand for the content that `from` stands for at that moment, or
-/// for that of a `version` of it. No chunk moves, whatever the size:
+/// for that of a `version` of it. No chunk moves, whatever the size, unless
+/// there are to be more copies where `to` is:
 /// chunks are named by their content, and both names list the same ones. The
 /// copy keeps how the content was cut (its format), and is as old as the
 /// copying: two copies are never one value, so that of two at a time, both
@@ -137,8 +141,6 @@ pub(crate) async fn copy(
     if from == to && !matches!(version, CopyVersion::Of(_)) {
         return Err(Error::invalid(format!("'{from}' would be copied onto itself"), "give the copy another name"));
     }
-    // From here on what it lists is listed.
-    let lease = Lease::new(context);
     let found = match version {
         CopyVersion::Of(version) => history::find(context, from, version).await?,
         CopyVersion::Now | CopyVersion::NowIf(_) => names::require(context, from).await?,
@@ -146,6 +148,10 @@ pub(crate) async fn copy(
     if matches!(version, CopyVersion::NowIf(version) if found.etag != *version) {
         return Err(names::conflict(from, Some(&found)));
     }
+    // The other bucket may want more copies; and what is listed now need not be in a moment.
+    let durability = buckets::durability(context, to).await?;
+    let chunks: Vec<_> = found.chunks.iter().map(|chunk| chunk.id).collect();
+    let lease = collect::claim(context, &chunks, durability).await?;
     let copy = Manifest { modified_ms: context.ports.clock.wall_ms(), ..found };
     list(context, to, &copy, terms, lease).await?;
     Ok(copy)

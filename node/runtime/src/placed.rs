@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use shoal_placement::{Owners, Placement, PlacementKey};
-use shoal_types::{ChunkId, Layout, PeerId};
+use shoal_types::{ChunkId, Copies, Layout, PeerId};
 
 use crate::config::PeerConfig;
 
@@ -32,14 +32,29 @@ impl Placed {
         &self.layout
     }
 
-    /// Who holds a chunk.
+    /// How many copies those are here.
+    pub(crate) fn number(&self, copies: Copies) -> usize {
+        copies.of(self.replicas as u32) as usize
+    }
+
+    /// Who holds a chunk of which nothing else is said than of most.
     pub(crate) fn owners(&self, chunk: ChunkId) -> Owners {
-        self.placement().owners(PlacementKey::of_chunk(chunk), self.replicas)
+        self.owners_of(chunk, Copies::DEFAULT)
+    }
+
+    /// Who holds a chunk of so many copies.
+    pub(crate) fn owners_of(&self, chunk: ChunkId, copies: Copies) -> Owners {
+        self.placement().owners(PlacementKey::of_chunk(chunk), self.number(copies))
     }
 
     /// Whether a peer is one of those who hold a chunk from now on.
     pub(crate) fn is_owner(&self, peer: PeerId, chunk: ChunkId) -> bool {
-        self.placement().current.owners(PlacementKey::of_chunk(chunk), self.replicas).contains(&peer)
+        self.is_owner_of(peer, chunk, Copies::DEFAULT)
+    }
+
+    /// The same of a chunk of so many copies.
+    pub(crate) fn is_owner_of(&self, peer: PeerId, chunk: ChunkId, copies: Copies) -> bool {
+        self.placement().current.owners(PlacementKey::of_chunk(chunk), self.number(copies)).contains(&peer)
     }
 
     /// The present owners of a chunk, were there only the members that are

@@ -15,7 +15,7 @@ use futures::future::select;
 use futures::{StreamExt, TryStreamExt, stream};
 use shoal_placement::{Owners, PlacementKey, is_beyond, most_owners_among};
 use shoal_types::{
-    ChunkId, Error, Layout, LayoutId, Member, PeerId, RegisterKind, RegisterSpan, Request, Response, Result,
+    ChunkId, Copies, Error, Layout, LayoutId, Member, PeerId, RegisterKind, RegisterSpan, Request, Response, Result,
 };
 
 use crate::chunks::Cause;
@@ -23,7 +23,7 @@ use crate::context::{Context, lock};
 use crate::members::{MemberEntry, MemberTable};
 use crate::placed::Placed;
 use crate::planted::Planted;
-use crate::{chunks, names, serve};
+use crate::{chunks, names, serve, surplus};
 use yielding::Move;
 
 /// Registers settled at once.
@@ -261,7 +261,9 @@ async fn chunks(
     mine: bool,
 ) -> Result<Option<Error>> {
     let replicas = context.config.replicas as usize;
-    let living_owners = |chunk, is_live: &dyn Fn(PeerId) -> bool| layout.owners_where(chunk, replicas, is_live);
+    let living_owners = |(chunk, copies): (ChunkId, Copies), is_live: &dyn Fn(PeerId) -> bool| {
+        layout.owners_where(chunk, layout.number(copies), is_live)
+    };
     let moved = before.map(|done| Moved::of(layout, away, &done.away, replicas));
     let (mut after, mut refused) = (None, None);
     loop {
@@ -270,30 +272,31 @@ async fn chunks(
             .blocking(move || {
                 // How many there are is good to know, and nothing depends on it.
                 let held = store.usage().map_or(0, |usage| usage.chunks);
-                Ok((store.chunk_list(after, PAGE)?, held))
+                Ok((surplus::with_copies(&*store, after, PAGE)?, held))
             })
             .await?;
-        let Some(last) = page.last().copied() else {
+        let Some((last, _)) = page.last().copied() else {
             return Ok(refused);
         };
         after = Some(last);
+        let copies: BTreeMap<ChunkId, Copies> = page.iter().copied().collect();
         let mut wanted: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
         let mut looked_at = 0;
-        for chunk in page {
+        for (chunk, copies) in page {
             // It goes everywhere, and not at the same moment.
             if context.surplus.is_unreferenced(chunk) {
                 looked_at += u64::from(mine);
                 continue;
             }
-            if moved.as_ref().is_some_and(|moved| moved.spares(chunk)) {
+            if copies == Copies::DEFAULT && moved.as_ref().is_some_and(|moved| moved.spares(chunk)) {
                 looked_at += u64::from(mine);
                 continue;
             }
-            let owners = living_owners(chunk, &|peer| !away.contains(&peer));
+            let owners = living_owners((chunk, copies), &|peer| !away.contains(&peer));
             let is_at_rest = away.is_empty() && !layout.is_joint();
             let bringer = match is_at_rest {
                 true => owners.first().copied(),
-                false => bringer(&layout.owners(chunk), &owners, away),
+                false => bringer(&layout.owners_of(chunk, copies), &owners, away),
             };
             let is_mine = bringer == Some(context.me);
             // Each counts once, though its bringer looks at it twice.
@@ -301,7 +304,7 @@ async fn chunks(
             if mine && !is_mine {
                 continue;
             }
-            if before.is_some_and(|done| living_owners(chunk, &|peer| !done.away.contains(&peer)) == owners) {
+            if before.is_some_and(|done| living_owners((chunk, copies), &|peer| !done.away.contains(&peer)) == owners) {
                 continue;
             }
             for owner in owners.into_iter().filter(|owner| *owner != context.me) {
@@ -322,8 +325,11 @@ async fn chunks(
             }
         }
         let store = context.ports.store.clone();
-        let sized = move |(owner, chunk)| Ok((owner, chunk, u64::from(store.chunk_len(chunk)?.unwrap_or(0))));
-        let missing: Vec<(PeerId, ChunkId, u64)> = match missing.is_empty() {
+        let sized = move |(owner, chunk)| {
+            let copies = copies.get(&chunk).copied().unwrap_or_default();
+            Ok((owner, (chunk, copies), u64::from(store.chunk_len(chunk)?.unwrap_or(0))))
+        };
+        let missing: Vec<(PeerId, (ChunkId, Copies), u64)> = match missing.is_empty() {
             true => Vec::new(),
             false => context.blocking(move || missing.into_iter().map(sized).collect()).await?,
         };
@@ -334,12 +340,12 @@ async fn chunks(
             moving.bytes_missing += missing.iter().map(|(_, _, bytes)| bytes).sum::<u64>();
         });
         let mut sent = stream::iter(missing)
-            .map(|(owner, chunk, length)| async move {
+            .map(|(owner, (chunk, copies), length)| async move {
                 // Those whom it was to stand in for may have come back: a peer
                 // that has just started links to them one after the other.
                 let live = context.members.look(|table| {
                     let is_live = |peer| peer == context.me || table.is_live(peer);
-                    living_owners(chunk, &is_live)
+                    living_owners((chunk, copies), &is_live)
                 });
                 if context.is_live(owner) && !live.contains(&owner) {
                     return Err(context.not_ready("members came back, it looks again"));
@@ -351,7 +357,7 @@ async fn chunks(
                 let is_here = found.is_some();
                 if let Some(bytes) = found {
                     tracing::info!(chunk = %chunk.short(), to = %owner.short(), "brings a copy");
-                    let sent = chunks::send(context, owner, chunk, bytes, Cause::Repair).await;
+                    let sent = chunks::send(context, owner, chunk, bytes, copies, Cause::Repair).await;
                     moving.rest().await;
                     if mine && sent.as_ref().is_err_and(is_of_a_disk) {
                         // It is found missing again when all chunks are looked at.

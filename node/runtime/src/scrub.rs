@@ -122,17 +122,18 @@ async fn check(context: &Arc<Context>, chunk: ChunkId) -> Result<Checked> {
         return Ok(Checked::Gone);
     }
     let store = context.ports.store.clone();
-    let read = move || match store.chunk_get(chunk, None) {
-        Err(error) if matches!(store.disk(), DiskState::Gone { .. }) => Err(error),
-        read => Ok(read.map(|found| found.is_some())),
+    let read = move || match (store.chunk_copies(chunk)?.unwrap_or_default(), store.chunk_get(chunk, None)) {
+        (_, Err(error)) if matches!(store.disk(), DiskState::Gone { .. }) => Err(error),
+        (copies, read) => Ok((copies, read.map(|found| found.is_some()))),
     };
-    match context.blocking(read).await? {
+    let (copies, read) = context.blocking(read).await?;
+    match read {
         Ok(true) => return Ok(Checked::Good),
         Ok(false) if !is_kept() => return Ok(Checked::Gone),
         Ok(false) => tracing::warn!(chunk = %chunk.short(), "a copy has rotted and is set aside"),
         Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "a copy cannot be read"),
     }
-    match chunks::restore(context, chunk).await {
+    match chunks::restore(context, chunk, copies).await {
         Ok(()) => Ok(Checked::Mended),
         Err(error @ Error::NotReady { .. }) => Err(error),
         Err(error) => {

@@ -76,7 +76,9 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;
             Ok(Response::Has(has))
         }
-        Request::ChunkWanted { chunk } => chunks::wanted(context, chunk).await.map(|has| Response::Has(vec![has])),
+        Request::ChunkWanted { chunk, copies } => {
+            chunks::wanted(context, chunk, copies).await.map(|has| Response::Has(vec![has]))
+        }
         Request::Examine { addresses } => doctor::examined(context, addresses).await.map(Response::Examined),
         Request::SecretsLearn(theirs) => {
             secrets::learn(context, &theirs).await?;
@@ -95,12 +97,12 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             let _ = context.actors()?.worker.cast(WorkerMsg::Release(job));
             Ok(Response::Done)
         }
-        Request::ChunkClaim { chunks } => {
+        Request::ChunkClaim { chunks, copies } => {
             if chunks.len() > HAS_MAX {
                 return Err(Error::BadFrame { what: format!("{} chunks claimed at once", chunks.len()) });
             }
             let (claimed, store) = (context.clone(), context.ports.store.clone());
-            let claim = move |chunk| Ok(claimed.surplus.claim(chunk) && store.chunk_len(chunk)?.is_some());
+            let claim = move |chunk| Ok(claimed.surplus.claim(chunk) && store.chunk_want(chunk, copies)?);
             let has = context.blocking(move || chunks.into_iter().map(claim).collect()).await?;
             Ok(Response::Has(has))
         }
@@ -141,8 +143,12 @@ async fn scan(
 /// Serves a flow that another peer opened.
 pub(crate) async fn flow(context: Arc<Context>, from: PeerId, header: Bytes, flow: Flow) {
     let served = match wire::decode::<FlowHeader>(&header) {
-        Ok(FlowHeader::ChunkPut { chunk, bytes }) => chunks::receive(&context, chunk, bytes, flow).await,
-        Ok(FlowHeader::ChunkRepair { chunk, bytes }) => chunks::receive_repair(&context, chunk, bytes, flow).await,
+        Ok(FlowHeader::ChunkPut { chunk, bytes, copies }) => {
+            chunks::receive(&context, chunk, bytes, copies, flow).await
+        }
+        Ok(FlowHeader::ChunkRepair { chunk, bytes, copies }) => {
+            chunks::receive_repair(&context, chunk, bytes, copies, flow).await
+        }
         Ok(FlowHeader::ChunkGet { chunk, range }) => match asked(flow).await {
             Ok(writer) => chunk_get(&context, chunk, range, writer).await,
             Err(error) => Err(error),

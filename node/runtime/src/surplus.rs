@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shoal_ports::Store;
-use shoal_types::{ChunkId, HashedChunk, PeerId, Request, Response, Result};
+use shoal_types::{ChunkId, Copies, Error, HashedChunk, PeerId, Request, Response, Result};
 
 use crate::context::{Context, lock};
 use crate::placed::Placed;
@@ -140,14 +140,25 @@ impl Surplus {
     }
 }
 
-/// Keeps a copy here, synced on `Ok`, whatever else becomes of one that is here.
-pub(crate) async fn keep(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes) -> Result<()> {
-    wanted(context, chunk, move |store| store.chunk_put(chunk, &bytes)).await
+/// Keeps one of so many copies here, synced on `Ok`, whatever else becomes of
+/// one that is here.
+///
+/// # Errors
+/// [`Error::BadFrame`] for bytes that are not that chunk.
+pub(crate) async fn keep(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes, copies: Copies) -> Result<()> {
+    wanted(context, chunk, move |store| {
+        let hashed = HashedChunk::of(bytes);
+        if hashed.id() != chunk {
+            return Err(Error::BadFrame { what: format!("bytes that are not chunk {}", chunk.short()) });
+        }
+        store.chunk_keep(&hashed, copies)
+    })
+    .await
 }
 
 /// As [`keep`], of what was hashed here.
-pub(crate) async fn keep_hashed(context: &Arc<Context>, chunk: HashedChunk) -> Result<()> {
-    wanted(context, chunk.id(), move |store| store.chunk_keep(&chunk)).await
+pub(crate) async fn keep_hashed(context: &Arc<Context>, chunk: HashedChunk, copies: Copies) -> Result<()> {
+    wanted(context, chunk.id(), move |store| store.chunk_keep(&chunk, copies)).await
 }
 
 /// Whether a put can count on a copy that is here as on one that it brings:
@@ -155,8 +166,9 @@ pub(crate) async fn keep_hashed(context: &Arc<Context>, chunk: HashedChunk) -> R
 ///
 /// The put says so before there is a manifest that lists the chunk: so to ask
 /// is to use it, and `collect` takes the question for a copy made at that moment.
-pub(crate) async fn keep_what_is_here(context: &Arc<Context>, chunk: ChunkId) -> Result<bool> {
-    wanted(context, chunk, move |store| Ok(store.chunk_get(chunk, None)?.is_some())).await
+pub(crate) async fn keep_what_is_here(context: &Arc<Context>, chunk: ChunkId, copies: Copies) -> Result<bool> {
+    wanted(context, chunk, move |store| Ok(store.chunk_get(chunk, None)?.is_some() && store.chunk_want(chunk, copies)?))
+        .await
 }
 
 /// Does something about a copy that somebody wants here: it does not go
@@ -225,15 +237,17 @@ async fn pass(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
     let (mut after, mut count) = (None, 0);
     loop {
         let store = context.ports.store.clone();
-        let page = context.blocking(move || store.chunk_list(after, PAGE)).await?;
-        let Some(last) = page.last().copied() else {
+        let page = context.blocking(move || with_copies(&*store, after, PAGE)).await?;
+        let Some((last, _)) = page.last().copied() else {
             return Ok(count);
         };
         after = Some(last);
-        let surplus = page.into_iter().filter(|chunk| !layout.is_owner(context.me, *chunk)).collect();
+        let surplus = page.into_iter().filter(|(chunk, copies)| !layout.is_owner_of(context.me, *chunk, *copies));
+        let surplus = surplus.collect();
         let surplus = kept_by_all(context, layout, surplus).await?;
-        context.surplus.doubt(surplus.iter().copied());
+        context.surplus.doubt(surplus.iter().map(|(chunk, _)| *chunk));
         let surplus = kept_by_all(context, layout, surplus).await?;
+        let surplus = surplus.into_iter().map(|(chunk, _)| chunk).collect();
         if at_rest(context).is_none_or(|now| now.id() != layout.id()) {
             return Ok(count);
         }
@@ -246,14 +260,25 @@ async fn pass(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
     }
 }
 
+/// Chunks that are here, in the order of their ids, and how many copies there
+/// are to be of each.
+pub(crate) fn with_copies(store: &dyn Store, after: Option<ChunkId>, limit: usize) -> Result<Vec<(ChunkId, Copies)>> {
+    let page = store.chunk_list(after, limit)?;
+    page.into_iter().map(|chunk| Ok((chunk, store.chunk_copies(chunk)?.unwrap_or_default()))).collect()
+}
+
 /// Those of `chunks` that every one of their owners says it keeps.
-async fn kept_by_all(context: &Arc<Context>, layout: &Placed, mut chunks: Vec<ChunkId>) -> Result<Vec<ChunkId>> {
+async fn kept_by_all(
+    context: &Arc<Context>,
+    layout: &Placed,
+    mut chunks: Vec<(ChunkId, Copies)>,
+) -> Result<Vec<(ChunkId, Copies)>> {
     if context.has_planted(Planted::ShedsUnasked) {
         return Ok(chunks);
     }
     let mut asked: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
-    for chunk in &chunks {
-        for owner in layout.owners(*chunk).current {
+    for (chunk, copies) in &chunks {
+        for owner in layout.owners_of(*chunk, *copies).current {
             asked.entry(owner).or_default().push(*chunk);
         }
     }
@@ -268,7 +293,7 @@ async fn kept_by_all(context: &Arc<Context>, layout: &Placed, mut chunks: Vec<Ch
             }
         }
     }
-    chunks.retain(|chunk| !missing.contains(chunk));
+    chunks.retain(|(chunk, _)| !missing.contains(chunk));
     Ok(chunks)
 }
 

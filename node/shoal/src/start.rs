@@ -93,9 +93,9 @@ pub(crate) fn open_disk(dir: &Path) -> Result<Arc<dyn Disk>> {
     Ok(Arc::new(LocalDisk::open(dir)?))
 }
 
-/// Opens a peer's store on its disk.
-pub(crate) fn open_store(disk: Arc<dyn Disk>, peer: PeerId) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(LocalStore::open(disk, StoreConfig::new(peer, OsRng::key()?))?))
+/// Opens a peer's store on its disk, in a mesh of so many copies of each chunk.
+pub(crate) fn open_store(disk: Arc<dyn Disk>, peer: PeerId, copies: u32) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(LocalStore::open(disk, StoreConfig { copies, ..StoreConfig::new(peer, OsRng::key()?) })?))
 }
 
 async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use shoal_ports::Disk;
-use shoal_types::{ChunkId, Error, Result};
+use shoal_ports::{Disk, DiskFile};
+use shoal_types::{ChunkId, Copies, Error, Result};
 
 use crate::health::{Health, is_full};
 use cache::Cache;
-use index::Index;
+use index::{Entry, Index};
 use quarantine::Quarantine;
 
 /// The longest chunk, in bytes.
@@ -44,6 +44,8 @@ pub(crate) struct Chunks {
     next_tmp: AtomicU64,
     /// Copies that were set aside.
     bad_copies: AtomicU64,
+    /// Copies of a chunk of which nothing else is said.
+    default: u32,
 }
 
 #[derive(Default)]
@@ -61,7 +63,7 @@ enum Copy {
 }
 
 impl Chunks {
-    pub(crate) fn open(disk: Arc<dyn Disk>, health: Arc<Health>, cache_bytes: u64) -> Result<Self> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, health: Arc<Health>, cache_bytes: u64, default: u32) -> Result<Self> {
         let complain = |error: io::Error| health.error("cannot open the chunks", &error);
         disk.make_dir(TMP).map_err(complain)?;
         disk.make_dir(path::CHUNKS).map_err(complain)?;
@@ -70,7 +72,7 @@ impl Chunks {
         for name in disk.list(TMP).map_err(complain)? {
             disk.remove(&format!("{TMP}/{name}")).map_err(complain)?;
         }
-        let index = Index::scan(disk.as_ref()).map_err(complain)?;
+        let index = Index::scan(disk.as_ref(), default).map_err(complain)?;
         let quarantine = Quarantine::open(disk.clone()).map_err(complain)?;
         Ok(Self {
             index: Mutex::new(index),
@@ -80,6 +82,7 @@ impl Chunks {
             quarantine,
             next_tmp: AtomicU64::new(0),
             bad_copies: AtomicU64::new(0),
+            default,
             disk,
             health,
         })
@@ -89,23 +92,24 @@ impl Chunks {
         if bytes.len() <= CHUNK_BYTES_MAX && ChunkId::of(bytes) != id {
             return Err(Error::BadFrame { what: format!("bytes that are not chunk {}", id.short()) });
         }
-        self.keep(id, bytes)
+        self.keep(id, bytes, Copies::DEFAULT)
     }
 
-    /// Keeps bytes that are known to be what `id` says.
-    pub(crate) fn keep(&self, id: ChunkId, bytes: &[u8]) -> Result<()> {
+    /// Keeps bytes that are known to be what `id` says, of which there are to
+    /// be so many copies.
+    pub(crate) fn keep(&self, id: ChunkId, bytes: &[u8], copies: Copies) -> Result<()> {
         if bytes.len() > CHUNK_BYTES_MAX {
             let what = format!("chunk {} of {} bytes: at most {CHUNK_BYTES_MAX} are kept", id.short(), bytes.len());
             return Err(Error::BadFrame { what });
         }
         self.health.writable()?;
         // Only a whole copy counts: that one is there may be said of one that has rotted.
-        if self.read(id)?.is_some() {
+        if self.read(id)?.is_some() && self.want(id, copies)? {
             return Ok(());
         }
         self.health.room_for_chunk(bytes.len() as u64)?;
         let tmp = format!("{TMP}/{}", self.next_tmp.fetch_add(1, Ordering::Relaxed));
-        let kept = self.write_tmp(&tmp, bytes).and_then(|()| self.adopt(&tmp, id, bytes.len() as u32));
+        let kept = self.write_tmp(&tmp, bytes).and_then(|()| self.adopt(&tmp, id, bytes.len() as u32, copies));
         if kept.is_err() {
             // Best effort: what stays is removed at the next open.
             let _ = self.disk.remove(&tmp);
@@ -133,7 +137,7 @@ impl Chunks {
     }
 
     /// Gives a synced file the chunk's name, durably.
-    fn adopt(&self, tmp: &str, id: ChunkId, bytes: u32) -> Result<()> {
+    fn adopt(&self, tmp: &str, id: ChunkId, bytes: u32, copies: Copies) -> Result<()> {
         let dir = path::dir(id);
         let mut shard = self.shard(id);
         if !shard.made {
@@ -141,12 +145,44 @@ impl Chunks {
             self.sync_dir(path::CHUNKS)?;
             shard.made = true;
         }
-        self.disk
-            .rename(tmp, &path::file(id))
-            .map_err(|error| self.health.error("cannot give a chunk its name", &error))?;
+        // Another may have come in between; then it is replaced, under one name.
+        let before = self.index().get(id);
+        let copies = before.map_or(copies, |before| before.copies.or(copies, self.default));
+        if let Some(before) = before.filter(|before| before.copies != copies) {
+            self.rename(&path::file(id, before.copies), &path::file(id, copies))?;
+        }
+        self.rename(tmp, &path::file(id, copies))?;
         self.sync_dir(&dir)?;
-        self.index().insert(id, bytes);
+        self.index().insert(id, Entry { bytes, copies });
         Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.disk.rename(from, to).map_err(|error| self.health.error("cannot give a chunk its name", &error))
+    }
+
+    /// Has at least so many copies wanted of a chunk; whether it is here. The
+    /// number is in the name of its file, so that the index can be made anew.
+    pub(crate) fn want(&self, id: ChunkId, copies: Copies) -> Result<bool> {
+        let is_less = |entry: Entry| entry.copies.or(copies, self.default) != entry.copies;
+        match self.index().get(id) {
+            None => return Ok(false),
+            Some(entry) if !is_less(entry) => return Ok(true),
+            Some(_) => self.health.writable()?,
+        }
+        let _shard = self.shard(id);
+        let Some(entry) = self.index().get(id) else { return Ok(false) };
+        if is_less(entry) {
+            self.rename(&path::file(id, entry.copies), &path::file(id, copies))?;
+            self.index().insert(id, Entry { copies, ..entry });
+            self.sync_dir(&path::dir(id))?;
+        }
+        Ok(true)
+    }
+
+    /// How many copies there are to be of a chunk that is here.
+    pub(crate) fn copies(&self, id: ChunkId) -> Option<Copies> {
+        self.index().get(id).map(|entry| entry.copies)
     }
 
     fn sync_dir(&self, dir: &str) -> Result<()> {
@@ -154,7 +190,7 @@ impl Chunks {
     }
 
     pub(crate) fn len(&self, id: ChunkId) -> Option<u32> {
-        self.index().get(id)
+        self.index().get(id).map(|entry| entry.bytes)
     }
 
     /// A whole chunk is read and hashed each time, so that a scrub sees the
@@ -197,7 +233,7 @@ impl Chunks {
             Copy::Good(bytes) => return Ok(Some(bytes)),
             Copy::Missing => "its file is gone".to_owned(),
             Copy::Bad(why) => {
-                self.quarantine.take(id);
+                self.quarantine.take(id, self.copies(id).unwrap_or_default());
                 why
             }
         };
@@ -212,7 +248,7 @@ impl Chunks {
 
     fn read_copy(&self, id: ChunkId) -> Result<Copy> {
         let read = || -> io::Result<Option<Bytes>> {
-            let file = self.disk.open(&path::file(id), false)?;
+            let file = self.open_file(id)?;
             let bytes = file.len()?;
             if bytes > CHUNK_BYTES_MAX as u64 {
                 return Ok(None);
@@ -234,14 +270,27 @@ impl Chunks {
         }
     }
 
+    /// The file of a chunk, whose name may be changed in the middle of it.
+    fn open_file(&self, id: ChunkId) -> io::Result<Box<dyn DiskFile>> {
+        let mut copies = self.copies(id).unwrap_or_default();
+        loop {
+            let opened = self.disk.open(&path::file(id, copies), false);
+            let now = self.copies(id).unwrap_or_default();
+            match opened {
+                Err(error) if error.kind() == ErrorKind::NotFound && now != copies => copies = now,
+                opened => return opened,
+            }
+        }
+    }
+
     pub(crate) fn delete(&self, id: ChunkId) -> Result<()> {
         self.health.writable()?;
         let _shard = self.shard(id);
         self.cache.remove(id);
-        if self.index().remove(id).is_none() {
+        let Some(entry) = self.index().remove(id) else {
             return Ok(());
-        }
-        match self.disk.remove(&path::file(id)) {
+        };
+        match self.disk.remove(&path::file(id, entry.copies)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(self.health.error("cannot remove a chunk", &error));
             }

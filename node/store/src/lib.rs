@@ -6,6 +6,7 @@
 //!     lock                 held while a process uses the directory; its pid
 //!     tmp/                 chunks being written; emptied at open
 //!     chunks/ab/cdef…      a chunk, named by its BLAKE3 hash
+//!     chunks/ab/cdef….r1   one of which there are to be so many copies
 //!     quarantine/abcdef….0 a copy that was not what its name says
 //!     registers.redb       acceptor state and notes: a B-tree, copy on write
 //!     registers.0.log      what it has not taken over yet; one is written while

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shoal_ports::{Disk, RegisterPut, Store, StoreUsage};
-use shoal_types::{ChunkId, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result};
+use shoal_types::{
+    ChunkId, Copies, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result,
+};
 
 use crate::StoreConfig;
 use crate::chunks::Chunks;
@@ -35,7 +37,7 @@ impl LocalStore {
         let health = Arc::new(Health::new(config.peer, disk.clone(), reserve_bytes));
         // Before anything else is touched: a store of another version stays as it is.
         let registers = Registers::open(disk.clone(), health.clone(), &config)?;
-        let chunks = Chunks::open(disk, health.clone(), config.cache_bytes)?;
+        let chunks = Chunks::open(disk, health.clone(), config.cache_bytes, config.copies)?;
         Ok(Self { chunks, registers, health })
     }
 }
@@ -45,8 +47,16 @@ impl Store for LocalStore {
         self.chunks.put(id, bytes)
     }
 
-    fn chunk_keep(&self, chunk: &HashedChunk) -> Result<()> {
-        self.chunks.keep(chunk.id(), chunk.bytes())
+    fn chunk_keep(&self, chunk: &HashedChunk, copies: Copies) -> Result<()> {
+        self.chunks.keep(chunk.id(), chunk.bytes(), copies)
+    }
+
+    fn chunk_want(&self, id: ChunkId, copies: Copies) -> Result<bool> {
+        self.chunks.want(id, copies)
+    }
+
+    fn chunk_copies(&self, id: ChunkId) -> Result<Option<Copies>> {
+        Ok(self.chunks.copies(id))
     }
 
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {

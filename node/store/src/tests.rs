@@ -2,6 +2,7 @@
 //! one whose power is cut.
 
 mod claims;
+mod copies;
 mod faults;
 mod faulty;
 mod kill;

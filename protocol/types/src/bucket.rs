@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Copies, Error};
 
 /// The name of a bucket: 1–63 characters out of `a-z A-Z 0-9 . _ -`, and not
 /// `.` or `..`. A bucket is there as soon as an object is in it.
@@ -87,17 +87,21 @@ pub struct BucketSettings {
 impl BucketSettings {
     /// A hundred years: longer is for ever, and sums stay far from the end of a `u64`.
     pub const HISTORY_S_MAX: u64 = 100 * 366 * 24 * 3600;
-    pub const REPLICAS_MAX: u8 = 7;
+
+    /// Copies of each chunk.
+    pub fn copies(&self) -> Copies {
+        Copies::new(self.replicas)
+    }
 
     /// These, if they can be kept.
     pub fn checked(self) -> Result<Self, Error> {
         if self.history_s > Self::HISTORY_S_MAX {
             return Err(Error::invalid("a history of more than a hundred years", "36500d is for ever"));
         }
-        if self.replicas.is_some_and(|replicas| !(1..=Self::REPLICAS_MAX).contains(&replicas)) {
+        if self.replicas.is_some_and(|replicas| !(1..=Copies::MAX).contains(&replicas)) {
             return Err(Error::invalid("a chunk has 1 to 7 copies", "3 outlive the loss of any two disks"));
         }
-        if self.write_copies.is_some_and(|copies| copies == 0 || copies > self.replicas.unwrap_or(Self::REPLICAS_MAX)) {
+        if self.write_copies.is_some_and(|copies| copies == 0 || copies > self.replicas.unwrap_or(Copies::MAX)) {
             return Err(Error::invalid(
                 "a put waits for at least one copy, and for no more than there are to be",
                 "leave it out to wait for all that can be made",

@@ -13,6 +13,7 @@
 mod append;
 mod bucket;
 mod condition;
+mod copies;
 mod error;
 mod hashed;
 mod ids;
@@ -33,6 +34,7 @@ pub mod wire;
 pub use append::Appends;
 pub use bucket::{BucketChange, BucketName, BucketSettings};
 pub use condition::{DiskState, LastScrub, PeerCondition, ScrubProgress};
+pub use copies::Copies;
 pub use error::{Error, ErrorClass, Result};
 pub use hashed::HashedChunk;
 pub use ids::{AppendId, ChunkId, FragmentId, JobId, MeshId, ParseIdError, PeerId, StageId, TaskId};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerCondition, PeerId,
+    ChunkId, Copies, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerCondition, PeerId,
     PeerInfo, RegisterEntry, RegisterKey, RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan,
     RoleChange, Secrets, TaskSpec,
 };
@@ -93,16 +93,20 @@ pub enum Request {
     /// How the receiver's disk is, and the copies on it.
     Condition,
     /// Whether the receiver has this chunk whole and synced, for a put that
-    /// counts on a yes as on a copy that it brought itself: unlike
+    /// counts on a yes as on a copy that it brought itself, of so many that
+    /// there are to be: unlike
     /// [`Request::ChunkHas`] it is a use of the chunk, and no mere look.
     /// Answered by [`Response::Has`] of one.
     ChunkWanted {
         chunk: ChunkId,
+        copies: Copies,
     },
     /// The sender is about to list these chunks in a manifest: which of them
-    /// the receiver holds, and keeps for it.
+    /// the receiver holds, and keeps for it, of so many copies that there are
+    /// to be.
     ChunkClaim {
         chunks: Vec<ChunkId>,
+        copies: Copies,
     },
     /// What the receiver knows to be referred to of the chunks that the sender
     /// owns under that layout, and of those `beside`; a page of it.
@@ -166,7 +170,7 @@ pub struct Examined {
 pub enum FlowHeader {
     /// The sender's frames are the chunk; one `Result<(), Error>` comes back
     /// once it is synced.
-    ChunkPut { chunk: ChunkId, bytes: u32 },
+    ChunkPut { chunk: ChunkId, bytes: u32, copies: Copies },
     /// The receiver's frames: a `Result<u32, Error>` with the length, then
     /// the bytes of the range (start, end), or all.
     ChunkGet { chunk: ChunkId, range: Option<(u32, u32)> },
@@ -184,7 +188,7 @@ pub enum FlowHeader {
     Scrub { bytes_per_second: u64 },
     /// As `ChunkPut`, of a copy that was missing: nobody waits for it, and the
     /// receiver may take its time.
-    ChunkRepair { chunk: ChunkId, bytes: u32 },
+    ChunkRepair { chunk: ChunkId, bytes: u32, copies: Copies },
     /// The receiver's frames: a `Result<SliceProof, Error>`, then the bytes of
     /// that slice, which has the range (start, end) in it.
     ChunkSlice { chunk: ChunkId, range: (u32, u32) },

@@ -109,6 +109,7 @@ impl World {
         };
         let salt = *blake3::keyed_hash(peer.as_bytes(), &number.to_le_bytes()).as_bytes();
         let config = StoreConfig {
+            copies: self.config().replicas,
             reserve_bytes: Some(0),
             cache_bytes: CACHE_BYTES,
             register_cache_bytes: CACHE_BYTES,

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{
-    ChunkId, DiskState, HashedChunk, Layout, PeerId, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result,
-    wire,
+    ChunkId, Copies, DiskState, HashedChunk, Layout, PeerId, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan,
+    Result, wire,
 };
 
 use crate::host::HostId;
@@ -108,10 +108,18 @@ impl Store for WitnessedStore {
         Ok(())
     }
 
-    fn chunk_keep(&self, chunk: &HashedChunk) -> Result<()> {
-        self.store.chunk_keep(chunk)?;
+    fn chunk_keep(&self, chunk: &HashedChunk, copies: Copies) -> Result<()> {
+        self.store.chunk_keep(chunk, copies)?;
         self.world.state().ledger.copies.synced(self.host, chunk.id());
         Ok(())
+    }
+
+    fn chunk_want(&self, id: ChunkId, copies: Copies) -> Result<bool> {
+        self.store.chunk_want(id, copies)
+    }
+
+    fn chunk_copies(&self, id: ChunkId) -> Result<Option<Copies>> {
+        self.store.chunk_copies(id)
     }
 
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {

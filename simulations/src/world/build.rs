@@ -102,6 +102,7 @@ impl World {
             let known: BTreeMap<PeerId, Vec<String>> =
                 random.sample(&addresses, REMEMBERED).into_iter().filter(|(other, _)| *other != peer).collect();
             let config = StoreConfig {
+                copies: self.config().replicas,
                 reserve_bytes: Some(0),
                 cache_bytes: 0,
                 register_cache_bytes: 64 << 10,

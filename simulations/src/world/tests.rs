@@ -1,5 +1,6 @@
 mod asking;
 mod collecting;
+mod copies;
 mod history;
 mod meeting;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Serialize;
 use shoal_types::{
-    AppendId, Appends, Ballot, BucketSettings, ChunkId, ChunkRef, DiskState, Error, Etag, FlowHeader, Format,
+    AppendId, Appends, Ballot, BucketSettings, ChunkId, ChunkRef, Copies, DiskState, Error, Etag, FlowHeader, Format,
     FragmentId, Gossip, InputPin, JobEvent, JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId,
     Moving, NameValue, OutputId, PeerCondition, PeerId, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey,
     RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan, Request, Response, ScrubProgress, SliceProof,
@@ -123,14 +123,14 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         Request::IsEmpty,
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
         Request::Moving,
-        Request::ChunkClaim { chunks: vec![ChunkId::of(b"x"); 2] },
+        Request::ChunkClaim { chunks: vec![ChunkId::of(b"x"); 2], copies: Copies::from(1) },
         Request::References {
             layout: layout().id(),
             beside: vec![ChunkId::of(b"x")],
             from: ReferencesFrom::Registers(RegisterKind::Bucket, None),
         },
         Request::Condition,
-        Request::ChunkWanted { chunk: ChunkId::of(b"x") },
+        Request::ChunkWanted { chunk: ChunkId::of(b"x"), copies: Copies::DEFAULT },
     ])
 }
 
@@ -168,13 +168,13 @@ pub(crate) fn flow_headers() -> Vec<Vec<u8>> {
         memory_bytes: u64::MAX,
     };
     frames([
-        FlowHeader::ChunkPut { chunk: ChunkId::of(b"x"), bytes: 1 },
+        FlowHeader::ChunkPut { chunk: ChunkId::of(b"x"), bytes: 1, copies: Copies::from(7) },
         FlowHeader::ChunkGet { chunk: ChunkId::of(b"x"), range: Some((1, 2)) },
         FlowHeader::FragmentGet { job: JobId::from_bytes([1; 10]), fragment: FragmentId::of(b"f") },
         FlowHeader::TaskRun(spec),
         FlowHeader::OutputGet { output: output(), bucket: 1 },
         FlowHeader::Scrub { bytes_per_second: 1 << 20 },
-        FlowHeader::ChunkRepair { chunk: ChunkId::of(b"x"), bytes: 1 },
+        FlowHeader::ChunkRepair { chunk: ChunkId::of(b"x"), bytes: 1, copies: Copies::DEFAULT },
         FlowHeader::ChunkSlice { chunk: ChunkId::of(b"x"), range: (1, 2) },
     ])
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shoal_ports::TaskHandle;
 use shoal_types::{ChunkId, LayoutId, PeerId, Request, Response, Result};
 
-use crate::chunks;
+use crate::chunks::{self, Durability};
 use crate::context::{Context, lock};
 use crate::serve;
 
@@ -45,6 +45,7 @@ impl Lease {
 /// lives, however long the next one takes.
 pub(crate) struct Claims {
     context: Arc<Context>,
+    durability: Durability,
     state: Arc<Mutex<State>>,
     task: TaskHandle,
 }
@@ -80,19 +81,19 @@ impl Drop for Coming {
 }
 
 impl Claims {
-    pub(crate) fn new(context: &Arc<Context>) -> Self {
+    pub(crate) fn new(context: &Arc<Context>, durability: Durability) -> Self {
         let state = State { there: Vec::new(), coming: Vec::new(), lease: Lease::new(context) };
         let state = Arc::new(Mutex::new(state));
         let (renewing, kept) = (context.clone(), state.clone());
         let task = context.spawn("claims of a put", async move {
             loop {
                 renewing.ports.clock.sleep(renewing.config.timing.grace / 16).await;
-                if let Err(error) = renew(&renewing, &kept).await {
+                if let Err(error) = renew(&renewing, &kept, durability).await {
                     tracing::info!(%error, "not all chunks of a put are claimed");
                 }
             }
         });
-        Self { context: context.clone(), state, task }
+        Self { context: context.clone(), durability, state, task }
     }
 
     /// A chunk is brought from now on.
@@ -104,7 +105,7 @@ impl Claims {
 
     /// Until when all of them can be listed.
     pub(crate) async fn lease(&self) -> Result<Lease> {
-        renew(&self.context, &self.state).await?;
+        renew(&self.context, &self.state, self.durability).await?;
         Ok(lock(&self.state).lease)
     }
 }
@@ -115,7 +116,7 @@ impl Drop for Claims {
     }
 }
 
-async fn renew(context: &Arc<Context>, state: &Mutex<State>) -> Result<()> {
+async fn renew(context: &Arc<Context>, state: &Mutex<State>, durability: Durability) -> Result<()> {
     let (there, oldest) = {
         let state = lock(state);
         if !state.lease.is_due(context) {
@@ -123,7 +124,7 @@ async fn renew(context: &Arc<Context>, state: &Mutex<State>) -> Result<()> {
         }
         (state.there.clone(), state.coming.iter().min().copied())
     };
-    let lease = claim(context, &there).await?;
+    let lease = claim(context, &there, durability).await?;
     // What has reached one owner and not the next is as old as its beginning.
     let since = oldest.map_or(lease.since, |oldest| oldest.min(lease.since));
     lock(state).lease = Lease { since, ..lease };
@@ -131,24 +132,25 @@ async fn renew(context: &Arc<Context>, state: &Mutex<State>) -> Result<()> {
 }
 
 /// Has the owners of `chunks` keep them for somebody who is about to list
-/// them. One that an owner does not have, or does not say that it has, is
+/// them, and have so many copies. One that an owner does not have, or does not say that it has, is
 /// brought again from another. Costs a call for some thousand chunks of an owner.
 ///
 /// # Errors
 /// [`shoal_types::Error::ChunkLost`] when nobody has one of them any more.
-pub(crate) async fn claim(context: &Arc<Context>, chunks: &[ChunkId]) -> Result<Lease> {
+pub(crate) async fn claim(context: &Arc<Context>, chunks: &[ChunkId], durability: Durability) -> Result<Lease> {
     let lease = Lease::new(context);
     let layout = context.require_layout()?;
+    let (copies, replicas) = (durability.copies, layout.number(durability.copies));
     let mut wanted: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
     for chunk in chunks.iter().collect::<BTreeSet<_>>() {
-        for owner in layout.owners_where(*chunk, context.config.replicas as usize, |peer| context.is_live(peer)) {
+        for owner in layout.owners_where(*chunk, replicas, |peer| context.is_live(peer)) {
             wanted.entry(owner).or_default().push(*chunk);
         }
     }
     let mut missing: BTreeSet<ChunkId> = BTreeSet::new();
     for (owner, chunks) in wanted {
         for asked in chunks.chunks(serve::HAS_MAX) {
-            match context.call(owner, Request::ChunkClaim { chunks: asked.to_vec() }).await {
+            match context.call(owner, Request::ChunkClaim { chunks: asked.to_vec(), copies }).await {
                 Ok(Response::Has(has)) if has.len() == asked.len() => {
                     missing.extend(asked.iter().zip(has).filter(|(_, has)| !has).map(|(chunk, _)| *chunk));
                 }
@@ -162,7 +164,7 @@ pub(crate) async fn claim(context: &Arc<Context>, chunks: &[ChunkId]) -> Result<
     }
     for chunk in missing {
         let (bytes, _) = chunks::read(context, chunk, None).await?;
-        chunks::put(context, bytes).await?;
+        chunks::put(context, bytes, durability).await?;
     }
     Ok(lease)
 }

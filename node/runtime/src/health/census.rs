@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use shoal_types::{ChunkId, ObjectEntry, ObjectName, PeerId, Request, Response};
+use shoal_types::{BucketName, ChunkId, Copies, ObjectEntry, ObjectName, PeerId, Request, Response};
 
+use crate::buckets;
 use crate::context::Context;
 use crate::placed::Placed;
 
@@ -26,7 +27,7 @@ const LOST_MAX: usize = 1 << 16;
 const LOST_NAMES_MAX: usize = 100;
 
 /// Copies, and their bytes.
-pub(super) type Copies = (u64, u64);
+pub(super) type Sum = (u64, u64);
 
 /// What was counted so far.
 #[derive(Default)]
@@ -38,7 +39,7 @@ pub(super) struct Census {
     pub(super) chunks: u64,
     pub(super) copies: u64,
     /// Copies that are nowhere, by the owner that is to have them.
-    pub(super) missing_at: BTreeMap<PeerId, Copies>,
+    pub(super) missing_at: BTreeMap<PeerId, Sum>,
     pub(super) lost: BTreeSet<ChunkId>,
     pub(super) objects_lost: u64,
     pub(super) lost_names: Vec<ObjectName>,
@@ -51,11 +52,15 @@ impl Census {
         self.seen.len() < SEEN_MAX
     }
 
-    /// Those of the page's chunks that were not counted yet, with their bytes.
-    fn new_chunks(&mut self, page: &[ObjectEntry]) -> BTreeMap<ChunkId, u32> {
-        let listed = page.iter().flat_map(|entry| &entry.manifest.chunks);
-        let new: BTreeMap<ChunkId, u32> =
-            listed.filter(|chunk| !self.seen.contains(&chunk.id)).map(|chunk| (chunk.id, chunk.bytes)).collect();
+    /// Those of the page's chunks that were not counted yet, with their bytes,
+    /// and a bucket that lists them: of a chunk of several, there may have to
+    /// be more copies than that one says.
+    fn new_chunks(&mut self, page: &[ObjectEntry]) -> BTreeMap<ChunkId, (u32, BucketName)> {
+        let listed = page.iter().flat_map(|entry| entry.manifest.chunks.iter().map(move |chunk| (chunk, &entry.name)));
+        let new: BTreeMap<ChunkId, (u32, BucketName)> = listed
+            .filter(|(chunk, _)| !self.seen.contains(&chunk.id))
+            .map(|(chunk, name)| (chunk.id, (chunk.bytes, name.bucket_name())))
+            .collect();
         let room = SEEN_MAX.saturating_sub(self.seen.len());
         self.seen.extend(new.keys().take(room).copied());
         new
@@ -107,7 +112,10 @@ pub(super) async fn page(
     are_former: bool,
 ) -> shoal_types::Result<()> {
     let layout = context.require_layout()?;
-    let new: Vec<(ChunkId, u32)> = census.new_chunks(&page).into_iter().collect();
+    let mut new = Vec::new();
+    for (chunk, (bytes, bucket)) in census.new_chunks(&page) {
+        new.push((chunk, bytes, buckets::settings(context, &bucket).await?.copies()));
+    }
     for some in new.chunks(CHUNKS_AT_ONCE) {
         chunks(context, &layout, census, some).await;
     }
@@ -115,15 +123,14 @@ pub(super) async fn page(
     Ok(())
 }
 
-async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, chunks: &[(ChunkId, u32)]) {
-    let replicas = context.config.replicas as usize;
+async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, chunks: &[(ChunkId, u32, Copies)]) {
     let live: BTreeSet<PeerId> =
         context.members.look(|table| table.live().map(|(peer, _)| peer).chain([context.me]).collect());
     let mut asked: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
-    for (chunk, _) in chunks {
-        let owners = layout.owners(*chunk).all();
+    for (chunk, _, copies) in chunks {
+        let owners = layout.owners_of(*chunk, *copies).all();
         // Who stands in for owners that are away has it in their place.
-        let stand_ins = layout.owners_where(*chunk, replicas, |peer| live.contains(&peer));
+        let stand_ins = layout.owners_where(*chunk, layout.number(*copies), |peer| live.contains(&peer));
         let candidates: BTreeSet<PeerId> = owners.into_iter().chain(stand_ins).filter(|it| live.contains(it)).collect();
         for peer in candidates {
             asked.entry(peer).or_default().push(*chunk);
@@ -132,13 +139,13 @@ async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, ch
     let mut holders = holders(context, asked).await;
     // What none of those has somebody else may hold, from an older layout.
     let nowhere: Vec<ChunkId> =
-        chunks.iter().map(|(chunk, _)| *chunk).filter(|chunk| !holders.contains_key(chunk)).collect();
+        chunks.iter().map(|(chunk, ..)| *chunk).filter(|chunk| !holders.contains_key(chunk)).collect();
     if !nowhere.is_empty() {
         let asked = live.into_iter().map(|peer| (peer, nowhere.clone())).collect();
         holders.extend(self::holders(context, asked).await);
     }
-    for (chunk, bytes) in chunks {
-        let owners = layout.owners(*chunk).current;
+    for (chunk, bytes, copies) in chunks {
+        let owners = layout.owners_of(*chunk, *copies).current;
         let wanted = owners.len();
         census.count(*chunk, *bytes, &owners, wanted, holders.get(chunk).unwrap_or(&BTreeSet::new()));
     }
@@ -186,7 +193,7 @@ mod tests {
     /// Counts a page of which chunk `n` is held by those that `holds` gives.
     fn count(census: &mut Census, page: Vec<ObjectEntry>, holds: impl Fn(ChunkId) -> Vec<u8>) {
         let owners = [peer(1), peer(2), peer(3)];
-        for (chunk, bytes) in census.new_chunks(&page) {
+        for (chunk, (bytes, _)) in census.new_chunks(&page) {
             let holders = holds(chunk).into_iter().map(peer).collect();
             census.count(chunk, bytes, &owners, 3, &holders);
         }

@@ -7,6 +7,7 @@ use shoal_types::{ChunkRef, Format, ObjectName, Result};
 use super::intake::{Intake, TakenIn};
 use super::recognise::Cutting;
 use super::sending::Sending;
+use crate::buckets;
 use crate::collect::Lease;
 use crate::context::Context;
 
@@ -35,7 +36,7 @@ impl Addition {
         body: BoxStream<'static, Result<Bytes>>,
     ) -> Result<Self> {
         let mut intake = Intake::new(context, Cutting::new(context, name, Some(format), format), body);
-        let mut parts = Parts { head: None, rest: Sending::new(context) };
+        let mut parts = Parts { head: None, rest: Sending::new(context, buckets::durability(context, name).await?) };
         loop {
             let cuts = intake.next().await?;
             if cuts.is_empty() {

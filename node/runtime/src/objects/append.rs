@@ -19,6 +19,7 @@ use shoal_types::{AppendId, Appends, Error, Etag, Format, Manifest, ObjectName, 
 use super::addition::Addition;
 use super::joining::join;
 use super::recognise::recognise;
+use crate::buckets;
 use crate::collect::{self, Lease};
 use crate::context::Context;
 use crate::names::{self, Standing, Swapped};
@@ -95,7 +96,7 @@ pub(crate) async fn append(
         let appends = if is_forgotten { found.appends.clone() } else { found.appends.and(id) };
         if lease.is_due(context) {
             let rest: Vec<_> = addition.rest.iter().map(|chunk| chunk.id).collect();
-            lease = collect::claim(context, &rest).await?;
+            lease = collect::claim(context, &rest, buckets::durability(context, &name).await?).await?;
         }
         let manifest = join(context, &name, found.manifest.as_ref(), &addition, format, appends.count()).await?;
         match names::swap(context, &name, &found, &manifest, lease, appends, id).await {

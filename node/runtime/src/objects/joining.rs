@@ -8,6 +8,7 @@ use shoal_types::{ChunkRef, Error, Etag, Format, Manifest, ObjectName, Result};
 
 use super::addition::Addition;
 use super::sending::Sending;
+use crate::buckets;
 use crate::chunks;
 use crate::context::Context;
 
@@ -99,7 +100,7 @@ async fn is_closed(context: &Arc<Context>, name: &ObjectName, end: End) -> Resul
 
 /// The chunks of what an object ends in and of an addition.
 async fn tail(context: &Arc<Context>, name: &ObjectName, end: End, addition: &Addition) -> Result<Vec<ChunkRef>> {
-    let mut sending = Sending::new(context);
+    let mut sending = Sending::new(context, buckets::durability(context, name).await?);
     if end.last.is_empty() {
         if !addition.head.is_empty() {
             sending.push(addition.head.clone()).await?;

@@ -5,13 +5,14 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 use shoal_types::{ChunkRef, Error, Result};
 
-use crate::chunks::{self, Kept};
+use crate::chunks::{self, Durability, Kept};
 use crate::collect::{Claims, Lease};
 use crate::context::Context;
 
 /// Chunks of one put, several on their way at once, listed in order.
 pub(super) struct Sending {
     context: Arc<Context>,
+    durability: Durability,
     on_their_way: VecDeque<(u32, oneshot::Receiver<Result<Kept>>)>,
     chunks: Vec<ChunkRef>,
     there_bytes: u64,
@@ -20,9 +21,10 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    pub(super) fn new(context: &Arc<Context>) -> Self {
+    pub(super) fn new(context: &Arc<Context>, durability: Durability) -> Self {
         Self {
             context: context.clone(),
+            durability,
             on_their_way: VecDeque::new(),
             chunks: Vec::new(),
             there_bytes: 0,
@@ -36,10 +38,10 @@ impl Sending {
             self.take_one().await?;
         }
         let (done, result) = oneshot::channel();
-        let claims = self.claims.get_or_insert_with(|| Claims::new(&self.context));
-        let (context, coming) = (self.context.clone(), claims.begin());
+        let claims = self.claims.get_or_insert_with(|| Claims::new(&self.context, self.durability));
+        let (context, durability, coming) = (self.context.clone(), self.durability, claims.begin());
         self.context.spawn("chunk put", async move {
-            let kept = chunks::put(&context, cut).await;
+            let kept = chunks::put(&context, cut, durability).await;
             if let Ok(kept) = &kept {
                 coming.arrived(kept.id);
             }

@@ -1,6 +1,6 @@
 use clap::{Args, Subcommand};
 use shoal_gateway::view::BucketView;
-use shoal_types::{BucketChange, BucketName, BucketSettings};
+use shoal_types::{BucketChange, BucketName, Copies};
 
 use crate::failure::Failure;
 use crate::target::Target;
@@ -84,7 +84,7 @@ fn copies(text: &str) -> Result<u8, String> {
     match text {
         "default" => Ok(0),
         text => {
-            let copies = text.parse().ok().filter(|copies| (1..=BucketSettings::REPLICAS_MAX).contains(copies));
+            let copies = text.parse().ok().filter(|copies| (1..=Copies::MAX).contains(copies));
             copies.ok_or_else(|| format!("'{text}' is no number of copies: 1 to 7 and default are"))
         }
     }

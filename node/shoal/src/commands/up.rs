@@ -128,7 +128,7 @@ impl UpArgs {
         let disk = open_disk(home.dir())?;
         let identity = home.identity()?;
         let peer = shoal_net::peer_id(&identity);
-        let store = open_store(disk, peer)?;
+        let store = open_store(disk, peer, self.replicas)?;
         let secret = home.secret(self.secret_file.as_deref(), invite.as_ref(), !join.is_empty())?;
         let secrets = remembered_secrets(&*store, SecretText::new(secret))?;
         home.keep_secret(&secrets.current)?;

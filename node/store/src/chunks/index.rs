@@ -3,7 +3,7 @@ use std::io;
 use std::ops::Bound;
 
 use shoal_ports::Disk;
-use shoal_types::ChunkId;
+use shoal_types::{ChunkId, Copies};
 
 use super::{CHUNK_BYTES_MAX, path};
 
@@ -11,8 +11,16 @@ use super::{CHUNK_BYTES_MAX, path};
 /// chunks of 16 MiB. Made from the directories at open, so it cannot be wrong for long.
 #[derive(Default)]
 pub(super) struct Index {
-    chunks: BTreeMap<ChunkId, u32>,
+    chunks: BTreeMap<ChunkId, Entry>,
     bytes: u64,
+}
+
+/// A copy that is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) bytes: u32,
+    /// How many there are to be.
+    pub(super) copies: Copies,
 }
 
 impl Index {
@@ -20,39 +28,48 @@ impl Index {
     /// that was synced. Whoever asks from now on is told that it is here, so
     /// it has to be: at most 257 syncs, of which those cost nothing where there
     /// is nothing to sync.
-    pub(super) fn scan(disk: &dyn Disk) -> io::Result<Self> {
+    pub(super) fn scan(disk: &dyn Disk, default: u32) -> io::Result<Self> {
         let mut index = Self::default();
         disk.sync_dir(path::CHUNKS)?;
         for dir in disk.list(path::CHUNKS)? {
             let shard = format!("{}/{dir}", path::CHUNKS);
             disk.sync_dir(&shard)?;
             for file in disk.list(&shard)? {
-                let Some(id) = path::parse(&dir, &file) else {
+                let Some((id, copies)) = path::parse(&dir, &file) else {
                     tracing::warn!(dir, file, "a file among the chunks is not a chunk; it is left alone");
                     continue;
                 };
-                let bytes = disk.open(&path::file(id), false)?.len()?;
+                // Two names of one chunk: what a check of the file system may leave.
+                let copies = match index.get(id) {
+                    None => copies,
+                    Some(other) => {
+                        let most = other.copies.or(copies, default);
+                        disk.remove(&path::file(id, if most == copies { other.copies } else { copies }))?;
+                        most
+                    }
+                };
+                let bytes = disk.open(&path::file(id, copies), false)?.len()?;
                 // A longer one is not what its name says; a read will find that out.
-                index.insert(id, bytes.min(CHUNK_BYTES_MAX as u64) as u32);
+                index.insert(id, Entry { bytes: bytes.min(CHUNK_BYTES_MAX as u64) as u32, copies });
             }
         }
         Ok(index)
     }
 
-    pub(super) fn get(&self, id: ChunkId) -> Option<u32> {
+    pub(super) fn get(&self, id: ChunkId) -> Option<Entry> {
         self.chunks.get(&id).copied()
     }
 
-    pub(super) fn insert(&mut self, id: ChunkId, bytes: u32) {
+    pub(super) fn insert(&mut self, id: ChunkId, entry: Entry) {
         self.remove(id);
-        self.chunks.insert(id, bytes);
-        self.bytes += u64::from(bytes);
+        self.chunks.insert(id, entry);
+        self.bytes += u64::from(entry.bytes);
     }
 
-    pub(super) fn remove(&mut self, id: ChunkId) -> Option<u32> {
-        let bytes = self.chunks.remove(&id)?;
-        self.bytes -= u64::from(bytes);
-        Some(bytes)
+    pub(super) fn remove(&mut self, id: ChunkId) -> Option<Entry> {
+        let entry = self.chunks.remove(&id)?;
+        self.bytes -= u64::from(entry.bytes);
+        Some(entry)
     }
 
     pub(super) fn list(&self, after: Option<ChunkId>, limit: usize) -> Vec<ChunkId> {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use shoal_ports::Disk;
-use shoal_types::ChunkId;
+use shoal_types::{ChunkId, Copies};
 
 use super::path;
 
@@ -33,9 +33,9 @@ impl Quarantine {
         Ok(Self { disk, next: AtomicU64::new(next) })
     }
 
-    /// Takes the copy of `id` out of the chunks.
-    pub(super) fn take(&self, id: ChunkId) {
-        let from = path::file(id);
+    /// Takes the copy of `id`, of so many that there are to be, out of the chunks.
+    pub(super) fn take(&self, id: ChunkId, copies: Copies) {
+        let from = path::file(id, copies);
         let to = format!("{}/{id}.{}", Self::DIR, self.next.fetch_add(1, Ordering::Relaxed));
         let kept = self.disk.list(Self::DIR).map_or(Self::FILES_MAX, |names| names.len());
         let done = if kept < Self::FILES_MAX { self.disk.rename(&from, &to) } else { self.disk.remove(&from) };

@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    AppendId, Appends, Ballot, ChunkId, ChunkRef, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip, InputPin,
-    JobId, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId, PeerCondition, PeerId,
-    PeerInfo, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey, RegisterKind, RegisterOp, RegisterPlace,
-    RegisterReply, RegisterSpan, Request, Response, RoleChange, ScrubProgress, SecretText, Secrets, StageId, TaskId,
-    TaskReport, TaskSpec,
+    AppendId, Appends, Ballot, ChunkId, ChunkRef, Copies, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip,
+    InputPin, JobId, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId,
+    PeerCondition, PeerId, PeerInfo, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey, RegisterKind,
+    RegisterOp, RegisterPlace, RegisterReply, RegisterSpan, Request, Response, RoleChange, ScrubProgress, SecretText,
+    Secrets, StageId, TaskId, TaskReport, TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -126,14 +126,14 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::JobRuns { job: JobId::from_bytes([1; 10]) },
         Request::IsEmpty,
         Request::Moving,
-        Request::ChunkClaim { chunks: vec![ChunkId::of(b"x"); 2] },
+        Request::ChunkClaim { chunks: vec![ChunkId::of(b"x"); 2], copies: Copies::from(1) },
         Request::References {
             layout: layout().id(),
             beside: vec![ChunkId::of(b"x")],
             from: ReferencesFrom::Registers(RegisterKind::Object, Some(RegisterPlace::of_name("b/k"))),
         },
         Request::Condition,
-        Request::ChunkWanted { chunk: ChunkId::of(b"x") },
+        Request::ChunkWanted { chunk: ChunkId::of(b"x"), copies: Copies::DEFAULT },
     ] {
         check(request);
     }
@@ -153,13 +153,13 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     }
     check::<Result<Response, Error>>(Err(Error::OutputLost { output: output(), holder: peer() }));
     for header in [
-        FlowHeader::ChunkPut { chunk: ChunkId::of(b"x"), bytes: 1 },
+        FlowHeader::ChunkPut { chunk: ChunkId::of(b"x"), bytes: 1, copies: Copies::from(7) },
         FlowHeader::ChunkGet { chunk: ChunkId::of(b"x"), range: Some((1, 2)) },
         FlowHeader::FragmentGet { job: JobId::from_bytes([1; 10]), fragment: FragmentId::of(b"f") },
         FlowHeader::TaskRun(spec()),
         FlowHeader::OutputGet { output: output(), bucket: 1 },
         FlowHeader::Scrub { bytes_per_second: 1 },
-        FlowHeader::ChunkRepair { chunk: ChunkId::of(b"x"), bytes: 1 },
+        FlowHeader::ChunkRepair { chunk: ChunkId::of(b"x"), bytes: 1, copies: Copies::DEFAULT },
         FlowHeader::ChunkSlice { chunk: ChunkId::of(b"x"), range: (1, 2) },
     ] {
         check(header);

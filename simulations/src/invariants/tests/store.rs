@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{
-    Ballot, ChunkId, DiskState, Layout, Member, MeshId, PeerId, RegisterEntry, RegisterKey, RegisterPlace,
-    RegisterSpan, Result, wire,
+    Ballot, ChunkId, Copies, DiskState, HashedChunk, Layout, Member, MeshId, PeerId, RegisterEntry, RegisterKey,
+    RegisterPlace, RegisterSpan, Result, wire,
 };
 
 use super::{broken, world};
@@ -25,6 +25,18 @@ impl Store for Liar {
     fn chunk_put(&self, _: ChunkId, _: &[u8]) -> Result<()> {
         Ok(())
     }
+    fn chunk_keep(&self, chunk: &HashedChunk, _: Copies) -> Result<()> {
+        self.chunk_put(chunk.id(), chunk.bytes())
+    }
+
+    fn chunk_want(&self, id: ChunkId, _: Copies) -> Result<bool> {
+        Ok(self.chunk_len(id)?.is_some())
+    }
+
+    fn chunk_copies(&self, id: ChunkId) -> Result<Option<Copies>> {
+        Ok(self.chunk_len(id)?.map(|_| Copies::DEFAULT))
+    }
+
     fn chunk_len(&self, _: ChunkId) -> Result<Option<u32>> {
         Ok(None)
     }

@@ -25,10 +25,15 @@ pub(super) struct Mesh {
 
 /// Runs a test on four peers with three copies of each chunk.
 pub(super) fn mesh<F: Future<Output = ()>>(seed: u64, test: impl FnOnce(Mesh) -> F) {
+    mesh_of(4, seed, test);
+}
+
+/// The same on so many peers.
+pub(super) fn mesh_of<F: Future<Output = ()>>(peers: usize, seed: u64, test: impl FnOnce(Mesh) -> F) {
     executor::run(async move |idle| {
         let mut config = config();
         config.timing.grace = GRACE;
-        let world = World::build(seed, config, NetworkConfig::default(), specs(4));
+        let world = World::build(seed, config, NetworkConfig::default(), specs(peers));
         world.form().unwrap();
         for host in world.hosts() {
             world.start(host);

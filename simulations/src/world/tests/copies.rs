@@ -1,0 +1,79 @@
+//! A bucket says how many copies there are of what is in it, and how many of
+//! them a put waits for.
+
+use shoal_runtime::{CopyVersion, PutCondition};
+use shoal_types::BucketChange;
+
+use super::asking::{CHUNKS, GRACE, Mesh, SECOND, content, mesh_of, name};
+use super::*;
+use crate::host::Death;
+
+impl Mesh {
+    async fn keep(&self, bucket: &str, copies: u8, synced: u8) {
+        let (peer, bucket) = (self.peer(0), bucket.parse().unwrap());
+        let change = BucketChange { replicas: Some(copies), write_copies: Some(synced), ..BucketChange::default() };
+        self.ask(async move { peer.change_bucket(bucket, change).await }).await.unwrap();
+    }
+}
+
+#[test]
+fn a_chunk_has_as_many_copies_as_its_bucket_says_also_after_deaths() {
+    mesh_of(7, 21, |mesh| async move {
+        mesh.keep("scratch", 1, 0).await;
+        mesh.keep("dear", 5, 0).await;
+        mesh.put(0, "scratch/one", 1).await;
+        assert_eq!(mesh.copies(), CHUNKS);
+        mesh.put(1, "dear/five", 2).await;
+        assert_eq!(mesh.copies(), 6 * CHUNKS);
+        mesh.put(2, "plain/three", 3).await;
+        assert_eq!(mesh.copies(), 9 * CHUNKS);
+        // Nothing of it is taken for too much or too little.
+        mesh.pass(8 * GRACE).await;
+        assert_eq!(mesh.copies(), 9 * CHUNKS);
+        mesh.world.crash(HostId(6), Death::Kill);
+        mesh.pass(8 * GRACE).await;
+        let lost = mesh.world.state().ledger.copies.on(HostId(6));
+        let there = mesh.copies() - lost;
+        // Of what had one copy, some may be away with it.
+        assert!((8 * CHUNKS..=9 * CHUNKS).contains(&there), "{there}");
+        assert_eq!(mesh.length(0, "dear/five").await.unwrap(), content(2).len());
+        for host in [5, 4] {
+            mesh.world.crash(HostId(host), Death::Kill);
+        }
+        mesh.pass(2 * GRACE).await;
+        assert_eq!(mesh.length(0, "dear/five").await.unwrap(), content(2).len());
+    });
+}
+
+#[test]
+fn what_a_second_bucket_lists_has_as_many_copies_as_that_one_wants() {
+    mesh_of(5, 22, |mesh| async move {
+        mesh.keep("scratch", 1, 0).await;
+        mesh.put(0, "scratch/one", 1).await;
+        mesh.put(1, "scratch/two", 2).await;
+        assert_eq!(mesh.copies(), 2 * CHUNKS);
+        // The same content put elsewhere, and a copy without any.
+        mesh.put(3, "plain/one", 1).await;
+        assert_eq!(mesh.copies(), 4 * CHUNKS);
+        let (peer, always) = (mesh.peer(2), PutCondition::Always);
+        mesh.ask(async move { peer.copy(name("scratch/two"), name("plain/two"), CopyVersion::Now, always).await })
+            .await
+            .unwrap();
+        assert_eq!(mesh.copies(), 6 * CHUNKS);
+        mesh.remove(0, "scratch/one").await;
+        mesh.pass(5 * GRACE).await;
+        assert_eq!(mesh.copies(), 6 * CHUNKS);
+    });
+}
+
+#[test]
+fn a_put_that_waits_for_one_copy_is_followed_by_the_others() {
+    mesh_of(5, 23, |mesh| async move {
+        mesh.keep("feed", 3, 1).await;
+        mesh.put(0, "feed/x", 1).await;
+        let first = mesh.copies();
+        assert!(first >= CHUNKS);
+        mesh.pass(10 * SECOND).await;
+        assert_eq!(mesh.copies(), 3 * CHUNKS, "there were {first} when it returned");
+    });
+}
