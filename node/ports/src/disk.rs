@@ -44,7 +44,7 @@ pub trait DiskFile: Send + Sync {
     fn set_len(&self, bytes: u64) -> io::Result<()>;
 
     /// Says that the file, which is empty, will be `bytes` long: a disk that
-    /// knows that beforehand writes and syncs them in half the time, and says
+    /// knows that beforehand mostly writes and syncs them faster, and says
     /// now that it has no room. Its length may be that from now on. A disk that
     /// cannot do so does nothing.
     fn allocate(&self, _bytes: u64) -> io::Result<()> {

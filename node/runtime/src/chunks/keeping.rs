@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::channel::oneshot;
-use futures::stream::FuturesUnordered;
+use futures::{StreamExt, stream};
 use shoal_types::{BucketSettings, ChunkId, Copies, Error, HashedChunk, Result};
 
 use super::bring;
@@ -99,11 +98,12 @@ async fn make(
         if missing.is_empty() {
             break;
         }
-        let sent = missing.into_iter().map(|owner| {
+        let at_once = missing.len();
+        let sent = stream::iter(missing).map(|owner| {
             let hashed = hashed.clone();
             async move { (owner, bring(context, owner, hashed, copies).await) }
         });
-        let mut sent: FuturesUnordered<_> = sent.collect();
+        let mut sent = sent.buffer_unordered(at_once);
         while let Some((owner, result)) = sent.next().await {
             match result {
                 Ok(had_it) => {
