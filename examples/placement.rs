@@ -22,6 +22,7 @@ fn main() {
             // The last machine has a disk twice as large.
             weight: if n == 6 { 200 } else { 100 },
             revision: 0,
+            since: 0,
         })
         .collect();
     let before = place(&members);

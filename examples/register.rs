@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use shoal_register::{Acceptor, Action, Decision, Outcome, Proposal};
-use shoal_types::{PeerId, RegisterEntry, RegisterKey};
+use shoal_register::{Acceptor, Action, Change, Decision, Outcome, Proposal};
+use shoal_types::{Ballot, PeerId, RegisterEntry, RegisterKey};
 
 fn peer(n: u8) -> PeerId {
     PeerId::from_bytes([n; 32])
@@ -33,9 +33,12 @@ fn operate(
             match action {
                 Action::Send { step, to, op } => match acceptors.get_mut(&to) {
                     Some(state) => {
-                        let (reply, changed) = Acceptor::handle(state.as_ref(), &key, &op);
-                        if changed.is_some() {
-                            *state = changed;
+                        // Nothing was ever forgotten here: there is no horizon.
+                        let (reply, change) = Acceptor::handle(state.as_ref(), Ballot::ZERO, &key, &op);
+                        match change {
+                            Some(Change::Keep(entry)) => *state = Some(entry),
+                            Some(Change::Forget { .. }) => *state = None,
+                            None => {}
                         }
                         next.extend(proposal.on_reply(step, to, reply));
                     }

@@ -77,6 +77,8 @@ impl Bug {
             Planted::CollectsAtOnce => case(scenario!("collected"), &["durable"], 1, 12),
             Planted::CollectsUnasked => case(scenario!("collected"), &["durable"], 1, 12),
             Planted::KeepsHistoryLate => case(scenario!("history"), &["history-is-kept"], 1, 12),
+            Planted::ForgetsUnasked => case(scenario!("forgotten"), &["linearizable"], 1, 12),
+            Planted::KeepsOldRegisters => case(scenario!("taken-in-again"), &["linearizable"], 1, 24),
             Planted::ForgetsOwnWrite => case(scenario!("many-moves"), &["linearizable"], 1001, 24),
             Planted::AppendsTwice => case(scenario!("appended"), &["appends-once"], 1, 12),
         }

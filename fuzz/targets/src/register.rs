@@ -1,7 +1,7 @@
 //! Registers: what proposers ask of an acceptor, and acceptors answer to a proposer.
 
 use bytes::Bytes;
-use shoal_register::{Acceptor, Action, Decision, Proposal};
+use shoal_register::{Acceptor, Action, Change, Decision, Proposal};
 use shoal_types::{
     AcceptReply, Ballot, PeerId, PrepareReply, RegisterEntry, RegisterKey, RegisterOp, RegisterReply, wire,
 };
@@ -28,15 +28,28 @@ pub(crate) fn run(bytes: &[u8]) {
 /// Whatever it is asked, it never promises less, and holds nothing that it has not promised.
 fn acceptor(mut script: Script<'_>) {
     let key = RegisterKey::Object("b/k".parse().unwrap());
-    let mut held: Option<RegisterEntry> = None;
+    let (mut held, mut horizon): (Option<RegisterEntry>, Ballot) = (None, Ballot::ZERO);
+    let promised = |held: &Option<RegisterEntry>, horizon| held.as_ref().map_or(horizon, |held| held.promised);
     while let Some(op) = script.value::<RegisterOp>() {
-        let (reply, next) = Acceptor::handle(held.as_ref(), &key, &op);
-        if let Some(next) = next {
-            assert!(next.accepted <= next.promised);
-            assert!(held.as_ref().is_none_or(|held| held.promised <= next.promised && held.accepted <= next.accepted));
-            assert_eq!(next.key, key);
-            held = Some(next);
+        let before = promised(&held, horizon);
+        let (reply, change) = Acceptor::handle(held.as_ref(), horizon, &key, &op);
+        match change {
+            Some(Change::Keep(next)) => {
+                assert!(next.accepted <= next.promised);
+                assert!(held.as_ref().is_none_or(|held| held.accepted <= next.accepted));
+                assert!(held.is_some() || next.promised > horizon, "what was forgotten is back");
+                assert_eq!(next.key, key);
+                held = Some(next);
+            }
+            Some(Change::Forget { horizon: raised }) => {
+                assert!(
+                    matches!(op, RegisterOp::Forget { ballot } if held.is_some_and(|held| held.accepted == ballot))
+                );
+                (held, horizon) = (None, raised);
+            }
+            None => {}
         }
+        assert!(before <= promised(&held, horizon), "it promises less");
         assert_eq!(wire::decode::<RegisterReply>(&wire::encode(&reply).unwrap()).unwrap(), reply);
     }
 }
@@ -87,6 +100,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         RegisterOp::Prepare { ballot: ballot(u64::MAX, 255) },
         RegisterOp::Accept { ballot: ballot(2, 1), value: None },
         RegisterOp::Read,
+        RegisterOp::Forget { ballot: ballot(u64::MAX, 255) },
+        RegisterOp::Forget { ballot: ballot(1, 1) },
+        RegisterOp::Accept { ballot: ballot(1, 1), value: Some(Bytes::from_static(b"late")) },
     ];
     let replies = [
         RegisterReply::Prepare(PrepareReply::Promised { accepted: Ballot::ZERO, value: None }),
@@ -96,6 +112,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         RegisterReply::Accept(AcceptReply::Conflict { seen: ballot(u64::MAX, 255), accepted: ballot(4, 3) }),
         RegisterReply::Read { accepted: ballot(4, 3), value: None },
         RegisterReply::Read { accepted: Ballot::ZERO, value: None },
+        RegisterReply::Forgotten(true),
     ];
     let script = |first: u8, frames: Vec<Bytes>| {
         std::iter::once(first).chain(frames.iter().flat_map(|frame| with_length(frame))).collect::<Vec<u8>>()
@@ -103,11 +120,12 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let frames_of = |replies: &[RegisterReply]| -> Vec<Bytes> {
         replies.iter().map(|reply| wire::encode(reply).unwrap()).collect()
     };
-    let [nothing, value, conflict, accepted, refused, held, empty] = &replies;
+    let [nothing, value, conflict, accepted, refused, held, empty, _] = &replies;
     let well = [vec![nothing.clone(); 4], vec![accepted.clone(); 4]].concat();
     let ill = [vec![value.clone(); 4], vec![refused.clone(); 4], vec![conflict.clone(); 4]].concat();
     vec![
         script(0, ops.iter().map(|op| wire::encode(op).unwrap()).collect()),
+        script(0, [1, 6, 7, 2].map(|nth| wire::encode(&ops[nth]).unwrap()).to_vec()),
         script(1, frames_of(&well)),
         script(1, frames_of(&ill)),
         script(1, frames_of(&replies)),

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use shoal_types::{
-    ChunkId, Copies, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result,
+    Ballot, ChunkId, Copies, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result,
 };
 
 /// What a peer keeps on its disk: chunks by hash, and the acceptor state of
@@ -45,6 +45,20 @@ pub trait Store: Send + Sync {
 
     /// Replaces the state of these registers, all or none, in one sync.
     fn register_put(&self, puts: &[RegisterPut]) -> Result<()>;
+
+    /// Drops all that is here of these registers, and raises the horizon to
+    /// `horizon`, if it is below: all or none, in one sync. From then on nothing
+    /// here counts for having promised less. Of what is not here it need not know.
+    fn register_forget(&self, keys: &[RegisterKey], horizon: Ballot) -> Result<()>;
+
+    /// What a register of which nothing is here counts as having promised.
+    /// Costs no look at the disk, as a rule.
+    fn register_horizon(&self) -> Result<Ballot>;
+
+    /// Drops all registers but those of layouts, and the horizon: their ballots
+    /// are those of a mesh that this peer is no part of any more. Not all or
+    /// none: on an error it is to be done again.
+    fn register_clear(&self) -> Result<()>;
 
     /// Whether [`Store::register_settle`] has something to do. Costs nothing.
     fn register_is_unsettled(&self) -> bool {

@@ -78,6 +78,8 @@ pub struct Timing {
     /// it happened. Nothing that is under way may take half as long between
     /// bringing its chunks and listing them. At least some calls; minutes to
     /// days. The same at all peers: one counts on how long the others wait.
+    /// A removed name is forgotten when its removal has been at rest so long;
+    /// so no operation on a name may take half as long, either.
     pub grace: Duration,
     /// How often membership and layout look whether something is to be done. 50–1000 ms.
     pub tick: Duration,

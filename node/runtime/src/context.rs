@@ -27,7 +27,7 @@ use crate::names::Turns;
 use crate::objects::AppendTurns;
 use crate::placed::Placed;
 use crate::published::Published;
-use crate::registers::{Fence, RegistersMsg};
+use crate::registers::{Compared, Fence, Met, RegistersMsg, Swept};
 use crate::replicate::yielding;
 use crate::serve;
 use crate::supervisor::SupervisorMsg;
@@ -86,6 +86,12 @@ pub(crate) struct Context {
     pub(crate) turns: Turns,
     /// The layout under which registers are operated here.
     pub(crate) fence: Mutex<Fence>,
+    /// The highest ballot of registers that was met.
+    pub(crate) met: Met,
+    /// The layout under which registers that others keep are gone here.
+    pub(crate) swept: Swept,
+    /// What is compared with the registers of others.
+    pub(crate) compared: Compared,
     /// Whether somebody has this peer scrub all of its copies now.
     pub(crate) scrub_turn: AtomicBool,
     pub(crate) append_turns: AppendTurns,
@@ -130,6 +136,9 @@ impl Context {
             buckets: Buckets::default(),
             turns: Turns::default(),
             fence: Mutex::default(),
+            met: Met::default(),
+            swept: Swept::default(),
+            compared: Compared::default(),
             scrub_turn: AtomicBool::new(false),
             append_turns: AppendTurns::default(),
             stranger: Mutex::new(None),

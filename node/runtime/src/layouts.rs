@@ -215,11 +215,17 @@ impl State {
     }
 
     /// Makes a committed version the one in force here: first on disk, then
-    /// at the acceptors, who refuse older ones from then on, then for all.
+    /// at the acceptors, who refuse older ones from then on, then for all. If it
+    /// is the first since it was taken in, what it knew before is dropped in between.
     async fn adopt(&mut self, layout: Arc<Layout>, keep: bool) -> Result<()> {
         if keep && !self.context.has_planted(Planted::LayoutNotKept) {
             let (store, note) = (self.context.ports.store.clone(), wire::encode(&*layout)?);
             self.context.blocking(move || store.note_put(LAYOUT_NOTE, &note)).await?;
+        }
+        if registers::is_taken_in(&self.context, &layout, keep).await? {
+            // Nothing is written meanwhile.
+            self.fence(Fence::closed(layout.id())).await?;
+            registers::drop_former(&self.context, &layout).await?;
         }
         self.fence(Fence::of(layout.id())).await?;
         tracing::info!(version = layout.version, members = layout.members.len(), joint = layout.is_joint(), "layout");

@@ -73,6 +73,11 @@ impl Placed {
         self.placement().owners(PlacementKey::of_name(name), self.acceptors)
     }
 
+    /// Whether a peer is one of them from now on.
+    pub(crate) fn is_acceptor(&self, peer: PeerId, name: &str) -> bool {
+        self.placement().current.owners(PlacementKey::of_name(name), self.acceptors).contains(&peer)
+    }
+
     /// What share of all copies each present member has, in millionths: the
     /// same on every peer that has the layout.
     pub(crate) fn shares(&self) -> BTreeMap<PeerId, u32> {

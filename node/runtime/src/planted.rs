@@ -83,6 +83,11 @@ planted! {
     CollectsAtOnce = "collects-at-once",
     /// Of all members only this one is asked which chunks are referred to.
     CollectsUnasked = "collects-unasked",
+    /// A removed name is forgotten by all acceptors that hold the removal
+    /// without asking whether there are others.
+    ForgetsUnasked = "forgets-unasked",
+    /// A peer that is taken in again keeps what it knew of registers before.
+    KeepsOldRegisters = "keeps-old-registers",
     /// A write that finds its own value, left by its own attempt of unknown
     /// outcome, takes it for another's and says that it failed.
     ForgetsOwnWrite = "forgets-own-write",

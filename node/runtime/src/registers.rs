@@ -1,22 +1,33 @@
 //! Registers: the acceptor's actor, and the driver of one operation.
+//!
+//! What keeps them whole and small has files of its own: `former` (who is taken
+//! in again begins anew), `forgetting` (what is removed is forgotten), `compare`
+//! (what some acceptor has missed is brought to it).
 
+mod compare;
 mod drive;
 mod fence;
+mod forgetting;
+mod former;
+mod together;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
 use shoal_ports::{RegisterPut, Store};
-use shoal_register::Acceptor;
+use shoal_register::{Acceptor, Change};
 use shoal_types::{Ballot, Error, LayoutId, RegisterKey, RegisterOp, RegisterReply, Result};
 
 use crate::context::{Context, lock};
 use crate::gauges;
 use crate::planted::Planted;
-pub(crate) use drive::{Acceptors, Begin, operate};
+pub(crate) use compare::{Compared, ballots, run as compare};
+pub(crate) use drive::{Acceptors, Begin, Met, floor, operate};
 pub(crate) use fence::Fence;
+pub(crate) use forgetting::{Swept, run as forget};
+pub(crate) use former::{drop_former, is_taken_in};
 
 /// Operations that are made durable in one sync.
 const BATCH_MAX: usize = 512;
@@ -115,7 +126,7 @@ impl State {
             let _ = reply.send(());
         }
         let mut batch = Vec::new();
-        for waiting in self.waiting.drain(..self.waiting.len().min(BATCH_MAX)) {
+        for waiting in self.waiting.drain(..fit_together(&self.waiting)) {
             match self.fence.admits(self.context.me, &waiting.key, waiting.layout) {
                 Ok(()) => batch.push(waiting),
                 Err(_) if self.context.has_planted(Planted::NoFence) => batch.push(waiting),
@@ -136,8 +147,8 @@ impl State {
         }
         let (store, myself) = (self.context.ports.store.clone(), myself.clone());
         self.context.ports.spawner.blocking(Box::new(move || {
-            let (puts, answers) = decide(&*store, batch);
-            let synced = keep(&*store, &puts);
+            let (changes, answers) = decide(&*store, batch);
+            let synced = keep(&*store, &changes);
             answer(answers, &synced);
             // The actor may have stopped; then nothing follows.
             let _ = myself.cast(RegistersMsg::Synced);
@@ -166,15 +177,15 @@ impl State {
             let store = context.ports.store.clone();
             let decided = context
                 .blocking(move || {
-                    let (entries, answers) = decide(&*store, batch);
+                    let (changes, answers) = decide(&*store, batch);
                     answer(answers, &Ok(()));
-                    Ok(entries)
+                    Ok(changes)
                 })
                 .await;
             context.ports.clock.sleep(Duration::from_millis(30 + context.random() % 70)).await;
-            if let Ok(entries) = decided {
+            if let Ok(changes) = decided {
                 let store = context.ports.store.clone();
-                let _ = context.blocking(move || keep(&*store, &entries)).await;
+                let _ = context.blocking(move || keep(&*store, &changes)).await;
             }
             let _ = myself.cast(RegistersMsg::Synced);
         });
@@ -184,33 +195,75 @@ impl State {
 /// Answers that wait until what they promise is on disk.
 type Answers = Vec<(Result<RegisterReply>, RpcReplyPort<Result<RegisterReply>>)>;
 
-/// What a batch changes, and its answers.
-fn decide(store: &dyn Store, batch: Vec<Waiting>) -> (Vec<RegisterPut>, Answers) {
-    let mut changed: BTreeMap<RegisterKey, RegisterPut> = BTreeMap::new();
-    let mut answers = Vec::with_capacity(batch.len());
-    for Waiting { key, op, reply, .. } in batch {
-        let state = match changed.get(&key) {
-            Some(put) => Ok(Some(put.entry.clone())),
-            None => store.register_get(&key),
-        };
-        let answer = state.map(|state| {
-            let (answer, next) = Acceptor::handle(state.as_ref(), &key, &op);
-            if let Some(entry) = next {
-                let accepts = state.is_none_or(|state| state.accepted != entry.accepted);
-                let accepts = accepts && entry.accepted != Ballot::ZERO;
-                let accepted_before = changed.get(&key).is_some_and(|put| put.accepts);
-                changed.insert(key, RegisterPut { entry, accepts: accepts || accepted_before });
-            }
-            answer
-        });
-        answers.push((answer, reply));
-    }
-    (changed.into_values().collect(), answers)
+/// What a batch changes.
+struct Changes {
+    puts: BTreeMap<RegisterKey, RegisterPut>,
+    forgotten: Vec<RegisterKey>,
+    /// Raised by those.
+    horizon: Ballot,
 }
 
-/// Puts what a batch changes on disk, in one sync.
-fn keep(store: &dyn Store, puts: &[RegisterPut]) -> Result<()> {
-    if puts.is_empty() { Ok(()) } else { store.register_put(puts) }
+/// How many of those who wait go together: whoever asks for a register that
+/// another one has forgotten comes after that.
+fn fit_together(waiting: &[Waiting]) -> usize {
+    let mut forgotten = BTreeSet::new();
+    for (count, Waiting { key, op, .. }) in waiting.iter().take(BATCH_MAX).enumerate() {
+        if forgotten.contains(key) {
+            return count;
+        }
+        if let RegisterOp::Forget { .. } = op {
+            forgotten.insert(key);
+        }
+    }
+    waiting.len().min(BATCH_MAX)
+}
+
+/// What a batch changes, and its answers.
+fn decide(store: &dyn Store, batch: Vec<Waiting>) -> (Changes, Answers) {
+    let mut changes = Changes { puts: BTreeMap::new(), forgotten: Vec::new(), horizon: Ballot::ZERO };
+    let mut answers = Vec::with_capacity(batch.len());
+    for Waiting { key, op, reply, .. } in batch {
+        answers.push((changes.handle(store, key, &op), reply));
+    }
+    (changes, answers)
+}
+
+impl Changes {
+    fn handle(&mut self, store: &dyn Store, key: RegisterKey, op: &RegisterOp) -> Result<RegisterReply> {
+        let before = self.puts.get(&key);
+        let state = match before {
+            Some(put) => Some(put.entry.clone()),
+            None => store.register_get(&key)?,
+        };
+        let horizon = self.horizon.max(store.register_horizon()?);
+        let (answer, change) = Acceptor::handle(state.as_ref(), horizon, &key, op);
+        match change {
+            Some(Change::Keep(entry)) => {
+                let accepts = state.is_none_or(|state| state.accepted != entry.accepted);
+                let accepts = accepts && entry.accepted != Ballot::ZERO;
+                let accepts = accepts || before.is_some_and(|put| put.accepts);
+                self.puts.insert(key, RegisterPut { entry, accepts });
+            }
+            Some(Change::Forget { horizon }) => {
+                self.horizon = horizon;
+                self.puts.remove(&key);
+                self.forgotten.push(key);
+            }
+            None => {}
+        }
+        Ok(answer)
+    }
+}
+
+/// Puts what a batch changes on disk: in one sync, and in one more where
+/// something is forgotten. What is on disk of a batch that was not answered
+/// does no harm.
+fn keep(store: &dyn Store, changes: &Changes) -> Result<()> {
+    if !changes.puts.is_empty() {
+        let puts: Vec<RegisterPut> = changes.puts.values().cloned().collect();
+        store.register_put(&puts)?;
+    }
+    if changes.forgotten.is_empty() { Ok(()) } else { store.register_forget(&changes.forgotten, changes.horizon) }
 }
 
 fn answer(answers: Answers, synced: &Result<()>) {
@@ -246,5 +299,62 @@ async fn look(context: &Arc<Context>, layout: LayoutId, key: RegisterKey, op: &R
     let store = context.ports.store.clone();
     let asked = key.clone();
     let state = context.blocking(move || store.register_get(&asked)).await?;
-    Ok(Acceptor::handle(state.as_ref(), &key, op).0)
+    // The horizon is nothing to a read.
+    Ok(Acceptor::handle(state.as_ref(), Ballot::ZERO, &key, op).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_types::{MeshId, PeerId, PrepareReply, RegisterEntry};
+
+    use super::*;
+    use crate::tests::ports::Store as Kept;
+
+    const LAYOUT: LayoutId = LayoutId { mesh: MeshId::from_bytes([1; 16]), version: 3 };
+
+    fn ballot(counter: u64) -> Ballot {
+        Ballot { counter, proposer: PeerId::from_bytes([1; 32]) }
+    }
+
+    fn waiting(name: &str, op: RegisterOp) -> Waiting {
+        let (reply, _) = ractor::concurrency::oneshot();
+        Waiting { layout: LAYOUT, key: RegisterKey::Object(name.parse().unwrap()), op, reply: reply.into() }
+    }
+
+    #[test]
+    fn whoever_asks_for_what_another_has_forgotten_comes_after_it() {
+        let read = |name| waiting(name, RegisterOp::Read);
+        let forget = |name| waiting(name, RegisterOp::Forget { ballot: ballot(1) });
+        for (queue, expected) in [
+            (vec![read("b/x"), forget("b/x"), read("b/y")], 3),
+            (vec![forget("b/x"), read("b/y"), read("b/x"), read("b/y")], 2),
+            (vec![forget("b/x"), forget("b/x")], 1),
+            (vec![], 0),
+        ] {
+            assert_eq!(fit_together(&queue), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_in_a_batch_is_the_horizon_of_what_comes_later_in_it() {
+        let store = Kept::default();
+        let held = RegisterEntry {
+            key: RegisterKey::Object("b/x".parse().unwrap()),
+            promised: ballot(7),
+            accepted: ballot(5),
+            value: None,
+        };
+        store.register_put(&[held.into()]).unwrap();
+        let batch = vec![
+            waiting("b/x", RegisterOp::Forget { ballot: ballot(5) }),
+            waiting("b/y", RegisterOp::Prepare { ballot: ballot(7) }),
+            waiting("b/y", RegisterOp::Prepare { ballot: ballot(8) }),
+        ];
+        let (changes, answers) = decide(&store, batch);
+        let conflict = PrepareReply::Conflict { seen: ballot(7) };
+        assert_eq!(answers[1].0, Ok(RegisterReply::Prepare(conflict)));
+        assert_eq!((changes.forgotten.len(), changes.puts.len(), changes.horizon), (1, 1, ballot(7)));
+        keep(&store, &changes).unwrap();
+        assert_eq!(store.register_get(&changes.forgotten[0]).unwrap(), None);
+    }
 }

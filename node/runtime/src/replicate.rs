@@ -436,7 +436,7 @@ mod tests {
 
     fn member(n: u8) -> Member {
         let id = PeerId::from_bytes([n; 32]);
-        Member { id, name: n.to_string(), zone: format!("zone-{}", n % 4), weight: 100, revision: 0 }
+        Member { id, name: n.to_string(), zone: format!("zone-{}", n % 4), weight: 100, revision: 0, since: 0 }
     }
 
     /// Of many chunks who brings them, by whether that one had a copy before.

@@ -118,7 +118,7 @@ pub(crate) fn is_outdated(member: &Member, info: &PeerInfo) -> bool {
         && (member.weight != info.weight || member.name != info.name || member.zone != info.zone)
 }
 
-/// A peer as a member of a layout.
+/// A peer as a member of a layout to come.
 pub(crate) fn member_of(info: &PeerInfo) -> Member {
     Member {
         id: info.id,
@@ -126,6 +126,8 @@ pub(crate) fn member_of(info: &PeerInfo) -> Member {
         zone: info.zone.clone(),
         weight: info.weight,
         revision: info.revision,
+        // The layout knows.
+        since: 0,
     }
 }
 

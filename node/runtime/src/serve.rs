@@ -110,6 +110,13 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             collect::references(context, from, layout, beside, begin).await
         }
         Request::Moving => Ok(Response::Moving(moving::here(context))),
+        Request::RegisterSums { layout, branch } => {
+            Ok(Response::RegisterSums(context.compared.sums(layout, from, branch)))
+        }
+        Request::RegisterBallots { layout, leaves, kind, after } => {
+            registers::ballots(context, from, layout, leaves, kind, after).await
+        }
+        Request::RegistersSwept(layout) => Ok(Response::Swept(context.swept.is_done(layout))),
         Request::Condition => health::condition(context).await.map(Response::Condition),
     }
 }

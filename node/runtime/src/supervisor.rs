@@ -56,7 +56,7 @@ pub(crate) struct State {
     children: Vec<(&'static str, ActorCell)>,
     /// What goes on in the background: bringing what the peer holds to its
     /// owners, looking whether it and its disk are whole, and changing the secret.
-    background: [TaskHandle; 7],
+    background: [TaskHandle; 9],
     reason: Stopped,
 }
 
@@ -105,6 +105,8 @@ impl Actor for Supervisor {
             context.spawn("surplus", surplus::run(context.clone())),
             context.spawn("collect", collect::run(context.clone())),
             context.spawn("history", history::expiry::run(context.clone())),
+            context.spawn("forget", registers::forget(context.clone())),
+            context.spawn("compare", registers::compare(context.clone())),
             context.spawn("scrub", scrub::run(context.clone())),
             context.spawn("disk", disk::watch(context.clone())),
             context.spawn("secrets", secrets::run(context.clone())),

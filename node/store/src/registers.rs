@@ -6,7 +6,9 @@
 //! chunks' index, this cannot be rebuilt: a lost promise is a lost promise.
 //!
 //! What an acceptor has accepted and what it has promised since are rows
-//! apart: a promise does not write the value again.
+//! apart: a promise does not write the value again. A register that is
+//! forgotten leaves no row; what it had promised is not above the horizon, which
+//! is one row for all, raised in the same commit.
 
 mod backend;
 mod commits;
@@ -19,7 +21,7 @@ mod log;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -37,9 +39,17 @@ pub(crate) struct Registers {
     journal: Arc<Journal>,
     commits: Commits,
     health: Arc<Health>,
+    /// The horizon that is durable. Held while it is raised.
+    horizon: Mutex<Ballot>,
 }
 
+/// The key of the one row of the horizon.
+const HORIZON: &[u8] = &[];
+
 impl Registers {
+    /// Rows dropped in one commit where all of them are to go.
+    const CLEARED_AT_ONCE: usize = 1_000;
+
     /// The longest name of a note, and with it what a listing of them costs, in bytes.
     const NOTE_NAME_BYTES_MAX: usize = 256;
 
@@ -47,7 +57,12 @@ impl Registers {
         let database = Database::open(disk.clone(), health.clone(), config.register_cache_bytes)?;
         let journal = Journal::open(&disk, health.clone(), database, config.salt, config.register_log_bytes)?;
         let journal = Arc::new(journal);
-        Ok(Self { commits: Commits::new(journal.clone()), journal, health })
+        let mut registers =
+            Self { commits: Commits::new(journal.clone()), journal, health, horizon: Mutex::new(Ballot::ZERO) };
+        if let Some(row) = registers.journal.get(Table::Horizon, HORIZON)? {
+            registers.horizon = Mutex::new(registers.decode("all that are forgotten", &row)?);
+        }
+        Ok(registers)
     }
 
     pub(crate) fn get(&self, key: &RegisterKey) -> Result<Option<RegisterEntry>> {
@@ -81,6 +96,42 @@ impl Registers {
         self.commits.commit(rows)
     }
 
+    pub(crate) fn forget(&self, keys: &[RegisterKey], horizon: Ballot) -> Result<()> {
+        let mut durable = self.horizon.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = BTreeMap::new();
+        for key in keys {
+            let key = key::encode(key);
+            rows.insert((Table::Registers, key.clone()), None);
+            rows.insert((Table::Promises, key), None);
+        }
+        if horizon > *durable {
+            rows.insert((Table::Horizon, HORIZON.to_vec()), Some(wire::encode(&horizon)?));
+        }
+        self.commits.commit(rows)?;
+        *durable = horizon.max(*durable);
+        Ok(())
+    }
+
+    pub(crate) fn horizon(&self) -> Ballot {
+        *self.horizon.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn clear(&self) -> Result<()> {
+        let mut durable = self.horizon.lock().unwrap_or_else(PoisonError::into_inner);
+        for table in [Table::Registers, Table::Promises] {
+            loop {
+                let rows = self.journal.scan(table, &[], Some(key::LAST_LAYOUT), Self::CLEARED_AT_ONCE)?;
+                if rows.is_empty() {
+                    break;
+                }
+                self.commits.commit(rows.into_iter().map(|(key, _)| ((table, key), None)).collect())?;
+            }
+        }
+        self.commits.commit(BTreeMap::from([((Table::Horizon, HORIZON.to_vec()), None)]))?;
+        *durable = Ballot::ZERO;
+        Ok(())
+    }
+
     pub(crate) fn is_unsettled(&self) -> bool {
         self.journal.is_due()
     }
@@ -96,7 +147,7 @@ impl Registers {
         limit: usize,
     ) -> Result<Vec<RegisterEntry>> {
         let after = after.map(|place| key::place(span.kind, place));
-        let rows = self.journal.scan(&key::prefix(span), after.as_deref(), limit)?;
+        let rows = self.journal.scan(Table::Registers, &key::prefix(span), after.as_deref(), limit)?;
         rows.iter().map(|(key, value)| self.decode(key::describe(key), value)).collect()
     }
 

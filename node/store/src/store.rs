@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shoal_ports::{Disk, RegisterPut, Store, StoreUsage};
 use shoal_types::{
-    ChunkId, Copies, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result,
+    Ballot, ChunkId, Copies, DiskState, HashedChunk, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result,
 };
 
 use crate::StoreConfig;
@@ -81,6 +81,18 @@ impl Store for LocalStore {
 
     fn register_put(&self, puts: &[RegisterPut]) -> Result<()> {
         self.registers.put(puts)
+    }
+
+    fn register_forget(&self, keys: &[RegisterKey], horizon: Ballot) -> Result<()> {
+        self.registers.forget(keys, horizon)
+    }
+
+    fn register_horizon(&self) -> Result<Ballot> {
+        Ok(self.registers.horizon())
+    }
+
+    fn register_clear(&self) -> Result<()> {
+        self.registers.clear()
     }
 
     fn register_is_unsettled(&self) -> bool {

@@ -54,6 +54,7 @@ mod tests {
             zone: format!("zone-{}", n % zones),
             weight: weights[usize::from(n) % weights.len()],
             revision: 0,
+            since: 0,
         }
     }
 

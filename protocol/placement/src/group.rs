@@ -220,6 +220,7 @@ mod tests {
                 zone: zones.iter().find(|of| zone % **of == 0).map_or("rest".into(), |of| format!("zone-{of}")),
                 weight: weights[weight % weights.len()],
                 revision: 0,
+                since: 0,
             }
         };
         (0..count).map(one).collect()

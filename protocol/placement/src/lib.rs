@@ -129,6 +129,7 @@ mod tests {
                 zone: format!("zone-{}", n % zones),
                 weight: weight(n),
                 revision: 0,
+                since: 0,
             })
             .collect()
     }

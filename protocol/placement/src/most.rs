@@ -46,6 +46,7 @@ mod tests {
                         zone: format!("zone-{}", n % zones),
                         weight: weights[usize::from(n / zones) % weights.len()],
                         revision: 0,
+                        since: 0,
                     })
                     .collect();
                 for away in [&[][..], &[3], &[0, 7], &[0, 1, 2, 3], &[0, 5, 10, 15], &[1, 2, 6, 7, 11, 12]] {

@@ -97,7 +97,14 @@ mod tests {
             .map(|last| {
                 let mut id = [7; 32];
                 id[31] = last;
-                Member { id: PeerId::from_bytes(id), name: String::new(), zone: String::new(), weight: 1, revision: 0 }
+                Member {
+                    id: PeerId::from_bytes(id),
+                    name: String::new(),
+                    zone: String::new(),
+                    weight: 1,
+                    revision: 0,
+                    since: 0,
+                }
             })
             .into();
         let ranked: Vec<u8> = Ranked::new(PlacementKey(5), &members).map(|member| member.id.as_bytes()[31]).collect();
@@ -113,6 +120,7 @@ mod tests {
                 zone: String::new(),
                 weight: [0, 1, 50, 50, 51, u32::MAX][usize::from(n) % 6],
                 revision: 0,
+                since: 0,
             })
             .collect();
         for key in 0..100 {

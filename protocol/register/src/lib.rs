@@ -22,6 +22,7 @@
 //! - [`Acceptor`]: what an owner of the key does with an operation.
 //! - [`Proposal`]: drives one operation to its end; it never does anything
 //!   itself, it returns [`Action`]s.
+//! - [`Sums`]: what two acceptors compare, to find what one of them has missed.
 //! - [`linearizability`]: whether a history is one that a register could have
 //!   shown; for tests and simulations.
 //!
@@ -30,6 +31,31 @@
 //! owners, given that every key sees one operation (an identity round,
 //! [`Decision::Leave`]) through the joint quorum before the old group goes,
 //! and that acceptors refuse operations of layouts older than their own.
+//!
+//! # Forgetting
+//!
+//! A register that stands for nothing, as a removed name does, need not be
+//! remembered, if nothing can bring an older value back. An acceptor drops it
+//! ([`RegisterOp::Forget`](shoal_types::RegisterOp)) once *all* acceptors, not
+//! a majority, have accepted the same removal at one ballot `t`, and nobody
+//! else holds anything of it. Why that is safe:
+//!
+//! - Nobody holds an older value, and nobody will: whoever has dropped the
+//!   register refuses all ballots up to its *horizon*, which is one for all
+//!   registers of an acceptor, and not below any ballot that one it dropped
+//!   had promised. So what is late changes nothing.
+//! - A proposal above `t` was promised by a quorum each of which had accepted
+//!   `t`, or had not yet and then would have refused it: so each reported the
+//!   removal, something later, or that it has dropped it, which says as much.
+//! - What is newer than `t` is not dropped: each acceptor looks again whether
+//!   `t` is what it has accepted last, in the moment in which it drops it.
+//! - A proposal that has a value in doubt from before `t` would take "nothing"
+//!   for "not written". So it must be over: its owner lets it live shorter than
+//!   acceptors wait before they forget. A refusal by whoever has accepted
+//!   nothing says so, too: it owns up to everything below the horizon.
+//!
+//! An acceptor that was let go of, and one that is taken in again, must drop
+//! what it holds in the same way before it counts.
 //!
 //! Operations on one register are linearizable. Nothing is promised across
 //! registers.
@@ -40,6 +66,8 @@ mod proposal;
 mod quorum;
 #[cfg(test)]
 mod simulation;
+mod sums;
 
-pub use acceptor::Acceptor;
+pub use acceptor::{Acceptor, Change};
 pub use proposal::{Action, Decision, Ending, Failure, Outcome, Proposal};
+pub use sums::Sums;

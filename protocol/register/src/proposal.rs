@@ -335,6 +335,11 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         !self.attempts.is_empty()
     }
 
+    /// The highest ballot that it has met at acceptors, or was begun above.
+    pub fn met(&self) -> Ballot {
+        self.seen
+    }
+
     /// How it ends for a caller who gives up waiting, if too few acceptors have
     /// answered lately, in the present phase and the one before: silent ones
     /// take all the time there is, where dead ones end a round at once.

@@ -1,16 +1,17 @@
 //! Registers under a network that loses, doubles and reorders, acceptors that
-//! crash and come back with what they had made durable, and a layout that is
-//! replaced while operations run. Every history is checked for linearizability.
+//! crash and come back with what they had made durable, a layout that is
+//! replaced while operations run, and removals that are forgotten once they have
+//! been at rest. Every history is checked for linearizability.
 //!
 //! A failing seed replays alone: `run(seed, Bug::None)`.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use shoal_types::{PeerId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
+use shoal_types::{Ballot, PeerId, RegisterEntry, RegisterKey, RegisterOp, RegisterReply};
 
 use crate::linearizability::{Kind, Op, Value, is_linearizable};
-use crate::{Acceptor, Action, Decision, Ending, Failure, Proposal};
+use crate::{Acceptor, Action, Change, Decision, Ending, Failure, Proposal};
 
 /// A mistake put in on purpose, to see that the check finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,12 @@ enum Bug {
     NoJointLayout,
     /// A read takes the newest of a majority's answers, whoever else holds it.
     ReadsTheNewest,
+    /// A removal is forgotten by whoever holds it, without asking the others.
+    ForgetsUnasked,
+    /// It is forgotten at once, while operations from before it are under way.
+    ForgetsAtOnce,
+    /// Whoever forgets it forgets what it promised, too.
+    NoHorizon,
 }
 
 const PEERS: usize = 5;
@@ -32,21 +39,57 @@ const OPS: usize = 60;
 const TIMEOUT_MS: u64 = 60;
 const GIVE_UP_MS: u64 = 1500;
 
-type Change = Box<dyn FnMut(Option<&Bytes>) -> Decision>;
+/// How long a removal is at rest before it is forgotten: longer than any operation lives.
+const REST_MS: u64 = GIVE_UP_MS + 200;
+
+/// After some removals clients pause for so long.
+const PAUSE_MS: u64 = REST_MS + 800;
+
+/// What a removal writes: this, and its number.
+const REMOVED: u64 = 1 << 63;
+
+type Decide = Box<dyn FnMut(Option<&Bytes>) -> Decision>;
 
 enum Event {
-    Request { op: usize, step: u32, layout: u32, to: usize, what: RegisterOp },
-    Reply { op: usize, step: u32, from: usize, what: Option<RegisterReply> },
-    Retry { op: usize },
-    GiveUp { op: usize },
-    Next { client: usize },
+    Request {
+        op: usize,
+        step: u32,
+        layout: u32,
+        to: usize,
+        what: RegisterOp,
+    },
+    Reply {
+        op: usize,
+        step: u32,
+        from: usize,
+        what: Option<RegisterReply>,
+    },
+    Retry {
+        op: usize,
+    },
+    GiveUp {
+        op: usize,
+    },
+    Next {
+        client: usize,
+    },
     Crash,
-    Restart { peer: usize },
+    Restart {
+        peer: usize,
+    },
     Reconfigure,
+    /// It is looked whether a removal can be forgotten.
+    Collect,
+    Forget {
+        layout: u32,
+        to: usize,
+        ballot: Ballot,
+    },
 }
 
 struct Peer {
     durable: Option<RegisterEntry>,
+    horizon: Ballot,
     layout: u32,
     up: bool,
 }
@@ -56,13 +99,14 @@ struct Running {
     layout: u32,
     invoked: u64,
     want: Want,
-    proposal: Proposal<Change>,
+    proposal: Proposal<Decide>,
 }
 
 #[derive(Clone, Copy)]
 enum Want {
     Read,
     Write(u64),
+    Remove(u64),
     Swap {
         expected: Value,
         new: u64,
@@ -86,6 +130,12 @@ struct World {
     last: [Value; CLIENTS],
     history: Vec<Op>,
     finished: usize,
+    /// Nobody begins anything before that.
+    quiet_until: u64,
+    /// The removal that was met last, and since when it is there.
+    at_rest: Option<(Ballot, u64)>,
+    /// How often an acceptor has forgotten one.
+    forgotten: usize,
 }
 
 fn id(peer: usize) -> PeerId {
@@ -102,7 +152,13 @@ fn groups(layout: u32) -> Vec<Vec<PeerId>> {
 }
 
 fn decode(value: Option<&Bytes>) -> Value {
-    value.map(|bytes| u64::from_le_bytes(bytes.as_ref().try_into().expect("eight bytes")))
+    let value = value.map(|bytes| u64::from_le_bytes(bytes.as_ref().try_into().expect("eight bytes")));
+    value.filter(|value| value & REMOVED == 0)
+}
+
+/// The ballot of a removal, if that is what an acceptor holds.
+fn removal(held: Option<&RegisterEntry>) -> Option<Ballot> {
+    held.filter(|held| held.value.is_some() && decode(held.value.as_ref()).is_none()).map(|held| held.accepted)
 }
 
 fn encode(value: u64) -> Option<Bytes> {
@@ -111,7 +167,7 @@ fn encode(value: u64) -> Option<Bytes> {
 
 impl World {
     fn new(seed: u64, bug: Bug) -> Self {
-        let peers = (0..PEERS).map(|_| Peer { durable: None, layout: 1, up: true }).collect();
+        let peers = (0..PEERS).map(|_| Peer { durable: None, horizon: Ballot::ZERO, layout: 1, up: true }).collect();
         let mut world = Self {
             bug,
             random: seed.wrapping_mul(0x2545_f491_4f6c_dd1d),
@@ -125,12 +181,16 @@ impl World {
             last: [None; CLIENTS],
             history: Vec::new(),
             finished: 0,
+            quiet_until: 0,
+            at_rest: None,
+            forgotten: 0,
         };
         for client in 0..CLIENTS {
             world.after(1, 20, Event::Next { client });
         }
         world.after(1, 200, Event::Crash);
-        world.after(100, 1500, Event::Reconfigure);
+        world.after(100, 6000, Event::Reconfigure);
+        world.after(1, 100, Event::Collect);
         world
     }
 
@@ -216,6 +276,63 @@ impl World {
                 }
             }
             Event::Reconfigure => self.reconfigure(),
+            Event::Collect => {
+                self.collect();
+                self.after(20, 80, Event::Collect);
+            }
+            Event::Forget { layout, to, ballot } => {
+                if self.peers[to].up && self.peers[to].layout == layout {
+                    self.handle(to, &RegisterOp::Forget { ballot });
+                }
+            }
+        }
+    }
+
+    /// What the acceptor of a peer answers, and keeps.
+    fn handle(&mut self, to: usize, op: &RegisterOp) -> RegisterReply {
+        let keeps_no_horizon = self.bug == Bug::NoHorizon;
+        let peer = &mut self.peers[to];
+        let key = RegisterKey::Object("b/k".parse().unwrap());
+        let (reply, change) = Acceptor::handle(peer.durable.as_ref(), peer.horizon, &key, op);
+        match change {
+            Some(Change::Keep(entry)) => peer.durable = Some(entry),
+            Some(Change::Forget { horizon }) => {
+                peer.durable = None;
+                peer.horizon = if keeps_no_horizon { Ballot::ZERO } else { horizon };
+                self.forgotten += 1;
+            }
+            None => {}
+        }
+        reply
+    }
+
+    /// Has the acceptors of a settled layout forget a removal that all of them
+    /// have held at one ballot for long enough.
+    fn collect(&mut self) {
+        let groups = groups(self.layout);
+        let [group] = &groups[..] else { return };
+        let (acceptors, others): (Vec<usize>, Vec<usize>) = (0..PEERS).partition(|peer| group.contains(&id(*peer)));
+        for peer in others {
+            // One that is no acceptor any more, or not yet.
+            self.peers[peer].durable = None;
+        }
+        let asks_all = self.bug != Bug::ForgetsUnasked;
+        let mut held = acceptors.iter().map(|peer| &self.peers[*peer]).map(|peer| {
+            let is_there = peer.up && peer.layout == self.layout;
+            removal(peer.durable.as_ref()).filter(|_| is_there || !asks_all)
+        });
+        let first = held.next().flatten();
+        let Some(ballot) = first.filter(|first| !asks_all || held.all(|other| other == Some(*first))) else {
+            return;
+        };
+        let since = self.at_rest.filter(|(known, _)| *known == ballot).map_or(self.now, |(_, since)| since);
+        self.at_rest = Some((ballot, since));
+        if since + REST_MS > self.now && self.bug != Bug::ForgetsAtOnce {
+            return;
+        }
+        let layout = self.layout;
+        for to in acceptors {
+            self.travel(|| Event::Forget { layout, to, ballot });
         }
     }
 
@@ -228,12 +345,7 @@ impl World {
             None
         } else {
             peer.layout = peer.layout.max(layout);
-            let key = RegisterKey::Object("b/k".parse().unwrap());
-            let (reply, next) = Acceptor::handle(peer.durable.as_ref(), &key, what);
-            if next.is_some() {
-                peer.durable = next;
-            }
-            Some(reply)
+            Some(self.handle(to, what))
         };
         self.travel(|| Event::Reply { op, step, from: to, what: reply.clone() });
     }
@@ -242,10 +354,14 @@ impl World {
         if self.started >= OPS {
             return;
         }
+        if self.now < self.quiet_until {
+            return self.after(self.quiet_until - self.now, 20, Event::Next { client });
+        }
         let new = self.started as u64 + 1;
-        let want = match self.below(3) {
-            0 => Want::Read,
-            1 => Want::Write(new),
+        let want = match self.below(7) {
+            0 | 1 => Want::Read,
+            2 | 3 => Want::Write(new),
+            4 => Want::Remove(REMOVED | new),
             _ => Want::Swap { expected: self.last[client], new },
         };
         // A client may not have heard of the newest layout.
@@ -254,9 +370,9 @@ impl World {
     }
 
     fn propose(&mut self, client: Option<usize>, layout: u32, want: Want) {
-        let change: Change = match want {
+        let change: Decide = match want {
             Want::Read | Want::Settle => Box::new(|_| Decision::Leave),
-            Want::Write(new) => Box::new(move |_| Decision::Write(encode(new))),
+            Want::Write(new) | Want::Remove(new) => Box::new(move |_| Decision::Write(encode(new))),
             Want::Swap { expected, new } => {
                 Box::new(
                     move |current| {
@@ -277,7 +393,7 @@ impl World {
             proposal = proposal.that_reads_the_newest_answer();
         }
         // Reads of both kinds, and swaps that ask first, too.
-        if !matches!(want, Want::Write(_)) && self.below(4) > 0 {
+        if !matches!(want, Want::Write(_) | Want::Remove(_)) && self.below(4) > 0 {
             proposal = proposal.asking();
         }
         let actions = proposal.start();
@@ -309,6 +425,7 @@ impl World {
             Ok((saw, ending)) => {
                 let kind = match (want, ending) {
                     (Want::Write(new), _) => Kind::Write { new },
+                    (Want::Remove(_), _) => Kind::Remove { was_there: None },
                     (Want::Swap { expected, new }, Ending::Written) => Kind::Swap { expected, new },
                     (Want::Swap { expected, .. }, _) => Kind::Refused { expected, saw },
                     (Want::Read | Want::Settle, _) => Kind::Read { saw },
@@ -320,6 +437,7 @@ impl World {
             }
             Err(Failure::Unknown) => match want {
                 Want::Write(new) => Some((None, Kind::Write { new })),
+                Want::Remove(_) => Some((None, Kind::Remove { was_there: None })),
                 Want::Swap { expected, new } => Some((None, Kind::Swap { expected, new })),
                 Want::Read | Want::Settle => None,
             },
@@ -328,6 +446,9 @@ impl World {
         };
         if let Some((returned, kind)) = known {
             self.history.push(Op { invoked, returned, kind });
+        }
+        if matches!(want, Want::Remove(_)) && self.below(3) == 0 {
+            self.quiet_until = self.now + PAUSE_MS;
         }
         match (client, want, result) {
             (Some(client), ..) => self.after(1, 60, Event::Next { client }),
@@ -368,18 +489,20 @@ fn first_bad(bug: Bug, seeds: u64) -> Option<u64> {
 
 #[test]
 fn every_history_is_linearizable_whatever_is_lost_doubled_or_restarted() {
-    let (mut ended, mut unknown, mut settled) = (0, 0, 0);
+    let (mut ended, mut unknown, mut settled, mut forgotten) = (0, 0, 0, 0);
     for seed in 0..600 {
         let world = run(seed, Bug::None);
         assert!(is_linearizable(&world.history), "seed {seed}: {:#?}", world.history);
         ended += world.history.iter().filter(|op| op.returned.is_some()).count();
         unknown += world.history.iter().filter(|op| op.returned.is_none()).count();
         settled += usize::from(world.layout == 3);
+        forgotten += world.forgotten;
     }
     // The faults must bite, and still most of the work must get done.
     assert!(ended > 600 * OPS / 2, "{ended} ended");
     assert!(unknown > 600, "{unknown} of unknown end");
     assert!(settled > 300, "{settled} layouts settled");
+    assert!(forgotten > 400, "{forgotten} removals forgotten");
 }
 
 #[test]
@@ -407,4 +530,19 @@ fn reading_what_no_quorum_is_known_to_hold_is_caught() {
 #[test]
 fn leaving_out_the_joint_layout_is_caught() {
     assert!(first_bad(Bug::NoJointLayout, 50).is_some());
+}
+
+#[test]
+fn forgetting_a_removal_that_others_have_not_heard_of_is_caught() {
+    assert!(first_bad(Bug::ForgetsUnasked, 600).is_some());
+}
+
+#[test]
+fn forgetting_a_removal_while_older_operations_are_under_way_is_caught() {
+    assert!(first_bad(Bug::ForgetsAtOnce, 600).is_some());
+}
+
+#[test]
+fn forgetting_what_was_promised_is_caught() {
+    assert!(first_bad(Bug::NoHorizon, 2000).is_some());
 }

@@ -18,6 +18,9 @@ pub struct Member {
     pub weight: u32,
     /// Of what the member said of itself, when this was taken from it.
     pub revision: u64,
+    /// The version that took it in. One that left and comes back has a later
+    /// one: what it knew of registers before counts for nothing.
+    pub since: u64,
 }
 
 /// A version of the mesh's membership as far as data is concerned.
@@ -56,14 +59,19 @@ impl Layout {
 
     /// The first version: one peer alone is a whole mesh.
     pub fn first(mesh: MeshId, member: Member) -> Self {
-        Self { mesh, version: 1, members: vec![member], previous: None }
+        Self { mesh, version: 1, members: vec![Member { since: 1, ..member }], previous: None }
     }
 
     /// The next, joint version in which `members` replace the present ones.
+    /// Whoever is in neither group of this one is taken in by it.
     pub fn replaced_by(&self, mut members: Vec<Member>) -> Self {
         members.sort_by_key(|member| member.id);
         members.dedup_by_key(|member| member.id);
-        Self { mesh: self.mesh, version: self.version + 1, members, previous: Some(self.members.clone()) }
+        let version = self.version + 1;
+        for member in &mut members {
+            member.since = self.since(member.id).unwrap_or(version);
+        }
+        Self { mesh: self.mesh, version, members, previous: Some(self.members.clone()) }
     }
 
     /// The next, joint version in which others replace the same members as in
@@ -92,6 +100,11 @@ impl Layout {
 
     pub fn member(&self, id: PeerId) -> Option<&Member> {
         find(&self.members, id)
+    }
+
+    /// The version that took `id` in, if it is a member of this version or of the one it replaces.
+    pub fn since(&self, id: PeerId) -> Option<u64> {
+        self.groups().find_map(|group| find(group, id)).map(|member| member.since)
     }
 
     /// Whether `id` is a member of this version, or of the one it replaces.
@@ -145,6 +158,29 @@ mod tests {
     use crate::wire;
 
     #[test]
+    fn who_stays_was_taken_in_when_it_was_and_who_comes_back_anew() {
+        let member = |n| Member {
+            id: PeerId::from_bytes([n; 32]),
+            name: String::new(),
+            zone: String::new(),
+            weight: 1,
+            revision: 0,
+            since: 0,
+        };
+        let members = |ids: &[u8]| ids.iter().map(|n| member(*n)).collect::<Vec<_>>();
+        let since = |layout: &Layout| layout.members.iter().map(|member| member.since).collect::<Vec<_>>();
+        let first = Layout::first(MeshId::from_bytes([1; 16]), member(1));
+        let two = first.replaced_by(members(&[1, 2]));
+        assert_eq!((since(&first), since(&two), since(&two.settled())), (vec![1], vec![1, 2], vec![1, 2]));
+        // It is being let go of, and has not gone: what it holds is the truth still.
+        let without = two.settled().replaced_by(members(&[1]));
+        let instead = without.replaced_instead_by(members(&[1, 2, 3]));
+        assert_eq!(since(&instead), [1, 2, 5]);
+        let back = without.settled().replaced_by(members(&[1, 2]));
+        assert_eq!((back.version, since(&back)), (6, vec![1, 6]));
+    }
+
+    #[test]
     fn a_layout_out_of_order_or_without_a_next_version_is_not_read() {
         let member = |n| Member {
             id: PeerId::from_bytes([n; 32]),
@@ -152,6 +188,7 @@ mod tests {
             zone: String::new(),
             weight: 1,
             revision: 0,
+            since: 0,
         };
         let layout = |version, members: &[u8], previous: Option<&[u8]>| {
             let group = |ids: &[u8]| ids.iter().map(|n| member(*n)).collect();

@@ -151,6 +151,11 @@ pub enum RegisterOp {
     },
     /// What the acceptor has accepted last. Promises nothing, and writes nothing.
     Read,
+    /// All acceptors have accepted this, and it is as good as nothing: the
+    /// acceptor is to forget the register, if this is what it has accepted last.
+    Forget {
+        ballot: Ballot,
+    },
 }
 
 /// An acceptor's answer to [`RegisterOp::Prepare`].
@@ -166,9 +171,9 @@ pub enum PrepareReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AcceptReply {
     Accepted,
-    /// It has promised this higher ballot. What it holds was accepted at
-    /// `accepted`: when that is below the refused ballot, the refused value
-    /// was never accepted here and never will be.
+    /// It has promised this higher ballot. What it has accepted last, and
+    /// perhaps forgotten since, was not above `accepted`: when that is below the refused ballot,
+    /// the refused value was never accepted here and never will be.
     Conflict {
         seen: Ballot,
         accepted: Ballot,
@@ -185,6 +190,8 @@ pub enum RegisterReply {
         accepted: Ballot,
         value: Option<Bytes>,
     },
+    /// To [`RegisterOp::Forget`]: whether nothing is left of it.
+    Forgotten(bool),
 }
 
 /// What an acceptor holds of one register.

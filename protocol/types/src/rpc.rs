@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, Copies, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerCondition, PeerId,
-    PeerInfo, RegisterEntry, RegisterKey, RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan,
+    Ballot, ChunkId, Copies, FragmentId, JobId, JobSummary, Layout, LayoutId, MeshId, Moving, OutputId, PeerCondition,
+    PeerId, PeerInfo, RegisterEntry, RegisterKey, RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan,
     RoleChange, Secrets, TaskSpec,
 };
 
@@ -115,6 +115,24 @@ pub enum Request {
         beside: Vec<ChunkId>,
         from: ReferencesFrom,
     },
+    /// Whether the receiver has let go of all registers of which it is no
+    /// acceptor under that settled layout.
+    RegistersSwept(LayoutId),
+    /// Sums over what the receiver has accepted, in registers of which the
+    /// sender is an acceptor, too, under that layout: of 256 branches, or of
+    /// the 256 leaves of one.
+    RegisterSums {
+        layout: LayoutId,
+        branch: Option<u8>,
+    },
+    /// The ballots of those of them that belong to these leaves, in the order
+    /// of their keys, from there on.
+    RegisterBallots {
+        layout: LayoutId,
+        leaves: Vec<u16>,
+        kind: RegisterKind,
+        after: Option<RegisterPlace>,
+    },
 }
 
 /// Where a page of [`Request::References`] begins.
@@ -153,6 +171,16 @@ pub enum Response {
     References {
         chunks: Vec<u64>,
         next: Option<ReferencesFrom>,
+    },
+    /// To [`Request::RegistersSwept`].
+    Swept(bool),
+    /// `None` while the receiver has not looked through its registers under
+    /// that layout.
+    RegisterSums(Option<Vec<u64>>),
+    /// What was accepted last, register by register, and where the next page begins.
+    RegisterBallots {
+        ballots: Vec<(RegisterKey, Ballot)>,
+        next: Option<(RegisterKind, Option<RegisterPlace>)>,
     },
 }
 

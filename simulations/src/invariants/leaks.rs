@@ -5,7 +5,7 @@ use crate::host::HostId;
 use crate::world::World;
 
 /// Tasks that live as long as their peer; the last is the world's own.
-const PERMANENT: [&str; 12] = [
+const PERMANENT: [&str; 14] = [
     "router",
     "replicate",
     "scrub",
@@ -13,6 +13,8 @@ const PERMANENT: [&str; 12] = [
     "surplus",
     "collect",
     "history",
+    "forget",
+    "compare",
     "secrets",
     "layout tick",
     "members tick",

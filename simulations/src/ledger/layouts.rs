@@ -89,6 +89,7 @@ mod tests {
             zone: String::new(),
             weight: 1,
             revision: 0,
+            since: 0,
         };
         let members = members.iter().map(member).collect();
         Arc::new(Layout { mesh: MeshId::from_bytes([1; 16]), version, members, previous: None })

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{
-    ChunkId, Copies, DiskState, HashedChunk, Layout, PeerId, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan,
-    Result, wire,
+    Ballot, ChunkId, Copies, DiskState, HashedChunk, Layout, PeerId, RegisterEntry, RegisterKey, RegisterPlace,
+    RegisterSpan, Result, wire,
 };
 
 use crate::host::HostId;
@@ -70,12 +70,13 @@ impl WitnessedStore {
 
     /// A register was found, or is about to be written.
     fn judge_register(&self, key: &RegisterKey, entry: Option<&RegisterEntry>) {
+        let horizon = self.store.register_horizon().unwrap_or(Ballot::ZERO);
         let wrong = {
             let mut state = self.world.state();
             let ledger = &mut state.ledger;
             ledger.looks.kept += 1;
             let judged = ledger.copies.is_reliable(self.host) && ledger.copies.disk_of(self.host) == self.disk;
-            if judged { ledger.registers.judge(self.host, self.disk, key, entry) } else { None }
+            if judged { ledger.registers.judge(self.host, self.disk, key, entry, horizon) } else { None }
         };
         if let Some(wrong) = wrong {
             self.world.violate("synced-stays", &[self.host], wrong);
@@ -157,6 +158,20 @@ impl Store for WitnessedStore {
             state.ledger.registers.synced(self.host, self.disk, entry);
         }
         Ok(())
+    }
+
+    fn register_forget(&self, keys: &[RegisterKey], horizon: Ballot) -> Result<()> {
+        self.world.state().ledger.registers.forgets(self.host, self.disk, keys);
+        self.store.register_forget(keys, horizon)
+    }
+
+    fn register_horizon(&self) -> Result<Ballot> {
+        self.store.register_horizon()
+    }
+
+    fn register_clear(&self) -> Result<()> {
+        self.world.state().ledger.registers.clears(self.host, self.disk);
+        self.store.register_clear()
     }
 
     fn register_is_unsettled(&self) -> bool {

@@ -77,6 +77,7 @@ impl World {
                     zone: host.zone.clone(),
                     weight: host.weight,
                     revision: 0,
+                    since: 1,
                 })
                 .collect();
             members.sort_by_key(|member| member.id);

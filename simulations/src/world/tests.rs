@@ -3,6 +3,7 @@ mod collecting;
 mod copies;
 mod history;
 mod meeting;
+mod registers;
 
 use std::time::Duration;
 

@@ -21,7 +21,14 @@ fn output() -> OutputId {
 }
 
 fn layout() -> Layout {
-    let member = |n| Member { id: peer(n), name: "minnow".into(), zone: "a".into(), weight: u32::from(n), revision: 0 };
+    let member = |n| Member {
+        id: peer(n),
+        name: "minnow".into(),
+        zone: "a".into(),
+        weight: u32::from(n),
+        revision: 0,
+        since: 0,
+    };
     Layout::first(MeshId::from_bytes([9; 16]), member(1)).replaced_by((0..4).map(member).collect())
 }
 
@@ -131,6 +138,14 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         },
         Request::Condition,
         Request::ChunkWanted { chunk: ChunkId::of(b"x"), copies: Copies::DEFAULT },
+        Request::RegistersSwept(layout().id()),
+        Request::RegisterSums { layout: layout().id(), branch: Some(7) },
+        Request::RegisterBallots {
+            layout: layout().id(),
+            leaves: vec![0, u16::MAX],
+            kind: RegisterKind::Version,
+            after: Some(RegisterPlace::of_name("b/k")),
+        },
     ])
 }
 
@@ -149,6 +164,13 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
         Ok(Response::References { chunks: vec![0, u64::MAX], next: Some(ReferencesFrom::InUse(None)) }),
         Ok(Response::Moving(Some(Moving { copies_missing: u64::MAX, since_ms: 1, ..Moving::default() }))),
         Ok(Response::Condition(condition())),
+        Ok(Response::Register(RegisterReply::Forgotten(true))),
+        Ok(Response::Swept(false)),
+        Ok(Response::RegisterSums(Some(vec![0, u64::MAX]))),
+        Ok(Response::RegisterBallots {
+            ballots: vec![(entry().key, ballot()); 2],
+            next: Some((RegisterKind::Version, Some(RegisterPlace::of_name("b/k")))),
+        }),
         Err(exhausted()),
         Err(Error::OutputLost { output: output(), holder: peer(3) }),
     ])

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use shoal_types::{
-    Ballot, Error, Layout, ObjectEntry, PeerId, RegisterEntry, RegisterKey, RegisterKind, RegisterPlace, RegisterSpan,
-    Request, Response, Result,
+    Ballot, Error, Layout, LayoutId, ObjectEntry, PeerId, RegisterEntry, RegisterKey, RegisterKind, RegisterPlace,
+    RegisterSpan, Request, Response, Result,
 };
 
 use super::manifest;
 use crate::context::Context;
+use crate::registers::floor;
 
 /// A page of registers.
 pub(crate) struct Page {
@@ -55,8 +56,17 @@ pub(crate) async fn scan(
         .filter_map(|(entries, _)| entries.last())
         .map(|entry| entry.key.clone())
         .min();
+    // What a member knew before it was taken in counts for nothing; it may not have heard yet that it was.
+    let floor_of = |peer| {
+        let since = layout.since(peer).unwrap_or(layout.version);
+        floor(LayoutId { version: since, ..layout.id() })
+    };
+    let counts = pages.into_iter().flat_map(|(peer, (entries, _))| {
+        let floor = floor_of(peer);
+        entries.into_iter().filter(move |entry| entry.accepted >= floor)
+    });
     let mut newest: BTreeMap<RegisterKey, (Ballot, Option<Bytes>)> = BTreeMap::new();
-    for entry in pages.into_values().flat_map(|(entries, _)| entries) {
+    for entry in counts {
         if !span.contains(&entry.key) || end.as_ref().is_some_and(|end| entry.key > *end) {
             continue;
         }

@@ -1,6 +1,6 @@
 //! The driver of one operation: carries out what a [`Proposal`] says.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use futures::{FutureExt, StreamExt};
 use shoal_register::{Action, Decision, Failure, Outcome, Proposal};
 use shoal_types::{Ballot, Error, LayoutId, PeerId, RegisterKey, Request, Response, Result};
 
-use crate::context::Context;
+use crate::context::{Context, lock};
 use crate::planted::Planted;
 
 /// The acceptors of a register, a majority of each group of which makes a
@@ -17,6 +17,33 @@ use crate::planted::Planted;
 pub(crate) struct Acceptors {
     pub(crate) groups: Vec<Vec<PeerId>>,
     pub(crate) layout: LayoutId,
+}
+
+/// The highest ballot that proposals of this peer have met under a layout.
+/// Whoever begins above it is not refused for the horizon of an acceptor that
+/// has forgotten other registers.
+#[derive(Default)]
+pub(crate) struct Met(Mutex<Option<(LayoutId, Ballot)>>);
+
+impl Met {
+    /// Of the ballots under one version those are passed on from register to
+    /// register that are below the half: so a version has more than a mesh can use up.
+    const COUNTER_MAX: u64 = 1 << 31;
+
+    /// Above what a proposal under that layout begins.
+    fn above(&self, layout: LayoutId) -> Ballot {
+        let met = lock(&self.0).filter(|(known, _)| *known == layout);
+        met.map_or(floor(layout), |(_, met)| met.max(floor(layout)))
+    }
+
+    fn note(&self, layout: LayoutId, met: Ballot) {
+        let mut known = lock(&self.0);
+        let is_in_range = met.counter.saturating_sub(floor(layout).counter) < Self::COUNTER_MAX;
+        let is_later = known.is_none_or(|(of, known)| of != layout || known < met);
+        if is_in_range && is_later {
+            *known = Some((layout, met));
+        }
+    }
 }
 
 /// How an operation begins.
@@ -42,12 +69,16 @@ pub(crate) async fn operate(
     let what = format!("'{key}'");
     let plant = |groups| if context.has_planted(Planted::QuorumOfOne) { first_live(context, groups) } else { groups };
     let Acceptors { groups, layout } = acceptors;
-    let mut proposal = Proposal::new(context.me, plant(groups), context.random(), change).above(floor(layout));
+    let above = context.met.above(layout);
+    let mut proposal = Proposal::new(context.me, plant(groups), context.random(), change).above(above);
     if begin == Begin::Asking {
         proposal = proposal.asking();
     }
-    let work = drive(context, &key, layout, moved, &plant, &mut proposal);
-    let result = context.timeout(&what, context.config.timing.name, work).await;
+    // Shorter than a removal is at rest before it is forgotten: whatever was
+    // done about what this one has in doubt can be told until it is over.
+    let limit = context.config.timing.name.min(context.config.timing.grace / 2);
+    let work = drive(context, &key, layout, moved, &plant, &mut proposal, context.ports.clock.now() + limit);
+    let result = context.timeout(&what, limit, work).await;
     match (&result, proposal.lacks_quorum()) {
         (Err(Error::Timeout { .. }), Some(failure)) => Err(failed(&key, failure)),
         _ => result,
@@ -61,6 +92,7 @@ async fn drive(
     moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
     plant: &(dyn Fn(Vec<Vec<PeerId>>) -> Vec<Vec<PeerId>> + Send + Sync),
     proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision + Send>,
+    until: Duration,
 ) -> Result<Outcome> {
     let (answers, mut incoming) = mpsc::unbounded();
     let (mut stale, mut is_stale) = (None, false);
@@ -101,7 +133,13 @@ async fn drive(
             actions = proposal.regroup(plant(next.groups), floor(layout));
             continue;
         }
-        actions = match incoming.next().map(Option::flatten).await {
+        context.met.note(layout, proposal.met());
+        let answer = incoming.next().map(Option::flatten).await;
+        if context.ports.clock.now() > until {
+            // This process stood still: its time was up before it could hear of it.
+            return Err(Error::Timeout { what: format!("'{key}'"), ms: 0 });
+        }
+        actions = match answer {
             Some((step, from, Ok(Response::Register(reply)))) => proposal.on_reply(step, from, reply),
             Some((step, from, Ok(_))) => proposal.on_failure(step, from),
             Some((step, from, Err(error))) => {
@@ -117,7 +155,7 @@ async fn drive(
 
 /// Below every ballot under a layout version, and above those under all
 /// versions before it.
-fn floor(layout: LayoutId) -> Ballot {
+pub(crate) fn floor(layout: LayoutId) -> Ballot {
     Ballot { counter: layout.version.min(u64::from(u32::MAX)) << 32, proposer: PeerId::from_bytes([0; 32]) }
 }
 
@@ -138,5 +176,29 @@ fn failed(key: &RegisterKey, failure: Failure) -> Error {
             name: key.to_string(),
             found: format!("{}: peers went away, or others changed it, in the middle", Error::IN_DOUBT),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_types::MeshId;
+
+    use super::*;
+
+    #[test]
+    fn what_was_met_under_one_layout_is_nothing_to_another_and_never_above_the_next() {
+        let layout = |version| LayoutId { mesh: MeshId::from_bytes([1; 16]), version };
+        let at = |version, counter| Ballot { counter: floor(layout(version)).counter + counter, ..floor(layout(1)) };
+        let met = Met::default();
+        assert_eq!(met.above(layout(3)), floor(layout(3)));
+        met.note(layout(3), at(3, 9));
+        met.note(layout(3), at(3, 4));
+        assert_eq!(met.above(layout(3)), at(3, 9));
+        assert_eq!(met.above(layout(4)), floor(layout(4)));
+        // A register with a ballot beyond the half is dear by itself, and makes no other one so.
+        met.note(layout(3), at(3, Met::COUNTER_MAX));
+        assert_eq!(met.above(layout(3)), at(3, 9));
+        met.note(layout(4), at(4, 1));
+        assert_eq!(met.above(layout(4)), at(4, 1));
     }
 }

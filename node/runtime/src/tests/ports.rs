@@ -12,7 +12,7 @@ use shoal_ports::{
     Spawner, StoreUsage, TaskHandle, TaskIo, Transport, TransportStats,
 };
 use shoal_types::{
-    ChunkId, Copies, DiskState, Error, Format, HashedChunk, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query,
+    Ballot, ChunkId, Copies, DiskState, Error, Format, HashedChunk, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query,
     RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Response, Result, Secrets, TaskReport, TaskSpec, wire,
 };
 use tokio::sync::{mpsc, watch};
@@ -238,6 +238,20 @@ impl shoal_ports::Store for Store {
 
     fn register_put(&self, puts: &[RegisterPut]) -> Result<()> {
         lock(&self.registers).extend(puts.iter().map(|put| (put.entry.key.clone(), put.entry.clone())));
+        Ok(())
+    }
+
+    fn register_forget(&self, keys: &[RegisterKey], _: Ballot) -> Result<()> {
+        lock(&self.registers).retain(|key, _| !keys.contains(key));
+        Ok(())
+    }
+
+    fn register_horizon(&self) -> Result<Ballot> {
+        Ok(Ballot::ZERO)
+    }
+
+    fn register_clear(&self) -> Result<()> {
+        lock(&self.registers).retain(|key, _| matches!(key, RegisterKey::Layout(..)));
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{
-    ChunkId, Copies, DiskState, Error, HashedChunk, PeerId, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan,
-    Result,
+    Ballot, ChunkId, Copies, DiskState, Error, HashedChunk, PeerId, RegisterEntry, RegisterKey, RegisterPlace,
+    RegisterSpan, Result,
 };
 
 /// Bytes of chunks that are kept. A mesh of one that lives for one query
@@ -19,17 +19,24 @@ pub(crate) struct MemoryStore {
     kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
 struct Kept {
     chunks: BTreeMap<ChunkId, Bytes>,
     chunk_bytes: u64,
     registers: BTreeMap<RegisterKey, RegisterEntry>,
+    horizon: Ballot,
     notes: BTreeMap<String, Bytes>,
 }
 
 impl MemoryStore {
     pub(crate) fn new(peer: PeerId) -> Self {
-        Self { peer, kept: Mutex::default() }
+        let kept = Kept {
+            chunks: BTreeMap::new(),
+            chunk_bytes: 0,
+            registers: BTreeMap::new(),
+            horizon: Ballot::ZERO,
+            notes: BTreeMap::new(),
+        };
+        Self { peer, kept: Mutex::new(kept) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -104,6 +111,26 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn register_forget(&self, keys: &[RegisterKey], horizon: Ballot) -> Result<()> {
+        let mut kept = self.kept();
+        for key in keys {
+            kept.registers.remove(key);
+        }
+        kept.horizon = kept.horizon.max(horizon);
+        Ok(())
+    }
+
+    fn register_horizon(&self) -> Result<Ballot> {
+        Ok(self.kept().horizon)
+    }
+
+    fn register_clear(&self) -> Result<()> {
+        let mut kept = self.kept();
+        kept.registers.retain(|key, _| matches!(key, RegisterKey::Layout(..)));
+        kept.horizon = Ballot::ZERO;
+        Ok(())
+    }
+
     fn register_scan(
         &self,
         span: &RegisterSpan,
@@ -144,7 +171,7 @@ impl Store for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shoal_types::{Ballot, RegisterKind};
+    use shoal_types::RegisterKind;
 
     #[test]
     fn a_chunk_is_what_its_name_says_or_refused() {

@@ -18,10 +18,11 @@ const FILE: &str = "registers.redb";
 /// The database while it is being made: a half-made one never has the name of a whole one.
 const NEW_FILE: &str = "registers.new";
 
-/// The version of keys and values that this build writes. It reads the one
-/// before, too, which had no logs and no promises apart, and makes this of it.
-const FORMAT: u32 = 2;
-const FORMAT_BEFORE: u32 = 1;
+/// The version of keys and values that this build writes. It reads those
+/// before, too, and makes this of them: 1 had no logs and no promises apart, 2
+/// no horizon.
+const FORMAT: u32 = 3;
+const FORMAT_FIRST: u32 = 1;
 
 const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 const META_FORMAT: &str = "format";
@@ -39,16 +40,20 @@ pub(super) enum Table {
     Notes,
     /// What they have promised since.
     Promises,
+    /// One row, without a key: the ballot that registers of which nothing is
+    /// here count as having promised.
+    Horizon,
 }
 
 impl Table {
-    const ALL: [Self; 3] = [Self::Registers, Self::Notes, Self::Promises];
+    const ALL: [Self; 4] = [Self::Registers, Self::Notes, Self::Promises, Self::Horizon];
 
     const fn definition(self) -> Rowed {
         match self {
             Self::Registers => TableDefinition::new("registers"),
             Self::Notes => TableDefinition::new("notes"),
             Self::Promises => TableDefinition::new("promises"),
+            Self::Horizon => TableDefinition::new("horizon"),
         }
     }
 
@@ -58,6 +63,7 @@ impl Table {
             Self::Registers => 0,
             Self::Notes => 1,
             Self::Promises => 2,
+            Self::Horizon => 3,
         }
     }
 
@@ -100,7 +106,7 @@ impl Database {
         let redb = database.load(FILE, false).map_err(|error| database.refusal(error))?;
         match format_of(&redb) {
             Ok(Some(FORMAT)) => {}
-            Ok(Some(FORMAT_BEFORE)) => fill(&redb).map_err(|error| database.refusal(error))?,
+            Ok(Some(FORMAT_FIRST..FORMAT)) => fill(&redb).map_err(|error| database.refusal(error))?,
             Ok(Some(other)) => return Err(foreign(&format!("format {other}"))),
             Ok(None) => return Err(foreign("an unknown format")),
             Err(error) => return Err(database.refusal(error)),
@@ -116,10 +122,16 @@ impl Database {
         })
     }
 
-    /// Registers whose key begins with `prefix`, in the order of their keys, `from` there.
-    pub(super) fn scan(&self, from: Bound<&[u8]>, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Bytes)>> {
+    /// Rows whose key begins with `prefix`, in the order of their keys, `from` there.
+    pub(super) fn scan(
+        &self,
+        table: Table,
+        from: Bound<&[u8]>,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>> {
         self.with(|redb| {
-            let table = redb.begin_read()?.open_table(Table::Registers.definition())?;
+            let table = redb.begin_read()?.open_table(table.definition())?;
             let mut rows = Vec::new();
             for row in table.range::<&[u8]>((from, Bound::Unbounded))?.take(limit) {
                 let (key, value) = row?;
@@ -287,7 +299,7 @@ pub(super) fn damaged(file: &str, why: &str) -> Error {
 
 fn foreign(what: &str) -> Error {
     Error::invalid(
-        format!("the registers in {FILE} are of {what}, this build reads formats {FORMAT_BEFORE} and {FORMAT}"),
+        format!("the registers in {FILE} are of {what}, this build reads formats {FORMAT_FIRST} to {FORMAT}"),
         "start the version of Shoal that wrote them, or give another directory with --data",
     )
 }

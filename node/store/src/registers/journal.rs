@@ -167,8 +167,14 @@ impl Journal {
         }
     }
 
-    /// Registers whose key begins with `prefix`, in the order of their keys, after `after`.
-    pub(super) fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Bytes)>> {
+    /// Rows whose key begins with `prefix`, in the order of their keys, after `after`.
+    pub(super) fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>> {
         let mut from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after.to_vec()),
             _ => Bound::Included(prefix.to_vec()),
@@ -177,8 +183,8 @@ impl Journal {
         while all.len() < limit {
             let wanted = limit - all.len();
             // In this order: what is taken over in between is met twice, and not missed.
-            let fresh = self.fresh.read().unwrap_or_else(PoisonError::into_inner).range(&from, prefix, wanted);
-            let settled = self.database.scan(from.as_ref().map(Vec::as_slice), prefix, wanted)?;
+            let fresh = self.fresh.read().unwrap_or_else(PoisonError::into_inner).range(table, &from, prefix, wanted);
+            let settled = self.database.scan(table, from.as_ref().map(Vec::as_slice), prefix, wanted)?;
             // Beyond the end of a full page its source is not known.
             let last_of = |full: bool, last: Option<&Vec<u8>>| last.filter(|_| full).cloned();
             let end_fresh = last_of(fresh.len() == wanted, fresh.keys().next_back());
@@ -203,14 +209,20 @@ impl Fresh {
         self.rows.get(row).or_else(|| self.settling.as_ref()?.1.get(row))
     }
 
-    /// The first rows of the registers in a range, the later over the earlier.
-    fn range(&self, from: &Bound<Vec<u8>>, prefix: &[u8], limit: usize) -> BTreeMap<Vec<u8>, Option<Bytes>> {
-        let start = from.as_ref().map(|key| (Table::Registers, key.clone()));
+    /// The first rows of a table in a range, the later over the earlier.
+    fn range(
+        &self,
+        table: Table,
+        from: &Bound<Vec<u8>>,
+        prefix: &[u8],
+        limit: usize,
+    ) -> BTreeMap<Vec<u8>, Option<Bytes>> {
+        let start = from.as_ref().map(|key| (table, key.clone()));
         let settling = self.settling.as_ref().map(|(_, rows)| &**rows);
         let mut all = BTreeMap::new();
         for rows in settling.into_iter().chain([&self.rows]) {
             let within = rows.range((start.clone(), Bound::Unbounded));
-            let within = within.take_while(|((table, key), _)| *table == Table::Registers && key.starts_with(prefix));
+            let within = within.take_while(|((of, key), _)| *of == table && key.starts_with(prefix));
             all.extend(within.take(limit).map(|((_, key), value)| (key.clone(), value.clone())));
         }
         while all.len() > limit {

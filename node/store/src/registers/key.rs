@@ -5,6 +5,12 @@ use shoal_types::{RegisterKey, RegisterKind, RegisterPlace, RegisterSpan};
 /// buckets.
 const LAYOUT: u8 = 0;
 
+/// Behind the keys of all layouts, and before all others.
+pub(super) const LAST_LAYOUT: &[u8] = &[
+    LAYOUT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+];
+
 /// Ends the name in the key of a version: no name has that character, and it
 /// is below all that names have.
 const END: u8 = 0;

@@ -321,10 +321,10 @@ fn registers_of_another_format_version_are_not_touched() {
         let redb = redb::Database::open(&file).unwrap();
         let commit = redb.begin_write().unwrap();
         let meta = redb::TableDefinition::<&str, u32>::new("meta");
-        commit.open_table(meta).unwrap().insert("format", 3).unwrap();
+        commit.open_table(meta).unwrap().insert("format", 4).unwrap();
         commit.commit().unwrap();
     }
     let result = LocalStore::open(Arc::new(LocalDisk::open(dir.path()).unwrap()), config()).err();
     let Some(Error::Invalid { what, .. }) = result else { panic!("{result:?}") };
-    assert!(what.contains("format 3"), "{what}");
+    assert!(what.contains("format 4"), "{what}");
 }

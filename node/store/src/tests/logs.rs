@@ -231,3 +231,44 @@ fn what_looks_like_many_long_records_does_not_keep_a_peer_from_starting() {
     let store = open_with(dir.path(), 1 << 20).unwrap();
     assert_eq!(counters(&store, 10).into_values().collect::<Vec<_>>(), [1, 2, 3]);
 }
+
+#[test]
+fn what_is_forgotten_is_gone_with_a_horizon_that_only_rises() {
+    let dir = tempfile::tempdir().unwrap();
+    let ballot = |counter| entry("b/x", counter).promised;
+    {
+        let store = open_with(dir.path(), 600).unwrap();
+        assert_eq!(store.register_horizon().unwrap(), Ballot::ZERO);
+        for n in 1..40 {
+            store.register_put(&[entry(&format!("b/{n:02}"), n).into()]).unwrap();
+            if n % 9 == 0 {
+                store.register_settle().unwrap();
+            }
+        }
+        // Some of them are in the database by now, and some in a log.
+        let some: Vec<RegisterKey> = (1..38).map(|n| key(&format!("b/{n:02}"))).collect();
+        store.register_forget(&some[..20], ballot(37)).unwrap();
+        store.register_forget(&some[20..], ballot(5)).unwrap();
+        assert_eq!(counters(&store, 7).into_values().collect::<Vec<_>>(), [38, 39]);
+        assert_eq!(store.register_horizon().unwrap(), ballot(37));
+        store.register_put(&[entry("b/07", 41).into()]).unwrap();
+    }
+    for _ in 0..3 {
+        let store = open_with(dir.path(), 600).unwrap();
+        assert_eq!(counters(&store, 7).into_values().collect::<Vec<_>>(), [41, 38, 39]);
+        assert_eq!(store.register_get(&key("b/09")).unwrap(), None);
+        assert_eq!(store.register_horizon().unwrap(), ballot(37));
+        store.register_settle().unwrap();
+    }
+    let store = open_with(dir.path(), 600).unwrap();
+    let promise = RegisterPut { entry: entry("b/promised", 50), accepts: false };
+    let decided = RegisterKey::Layout(shoal_types::MeshId::from_bytes([0xff; 16]), u64::MAX);
+    let layout = RegisterEntry { key: decided.clone(), ..entry("b/x", 60) };
+    store.register_put(&[promise, layout.clone().into()]).unwrap();
+    store.register_clear().unwrap();
+    drop(store);
+    let store = open_with(dir.path(), 600).unwrap();
+    assert_eq!((counters(&store, 7).len(), store.register_horizon().unwrap()), (0, Ballot::ZERO));
+    assert_eq!(store.register_get(&key("b/promised")).unwrap(), None);
+    assert_eq!(store.register_get(&decided).unwrap(), Some(layout));
+}

@@ -21,13 +21,22 @@ impl Random {
     }
 }
 
+/// What is known of one: the counters of the last change that was acknowledged,
+/// and of the last one tried.
+#[derive(Default)]
+struct Register {
+    acknowledged: u64,
+    tried: u64,
+    /// It was told to forget it since it last wrote it.
+    may_be_gone: bool,
+}
+
 /// Writes until the power or the process goes, several times over; what was lost, if anything.
 fn run(seed: u64, left_out: LeftOut) -> Result<(), String> {
     let mut random = Random(seed);
     let mut disk = PowerCut::new(random.below(220), left_out);
     let mut chunks = Vec::new();
-    // Per register the last change that was acknowledged, and the last one tried.
-    let mut registers: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    let mut registers: BTreeMap<u64, Register> = BTreeMap::new();
     // The chunk whose put failed.
     let mut doubtful = None;
     for cut in 0..6u64 {
@@ -37,12 +46,22 @@ fn run(seed: u64, left_out: LeftOut) -> Result<(), String> {
             for step in 1.. {
                 let counter = cut * 1000 + step;
                 let name = random.below(5);
+                if random.below(6) == 0 {
+                    // Gone with a horizon above it, or there as before.
+                    let horizon = entry("b/0", counter).promised;
+                    let known = registers.entry(name).or_default();
+                    (known.tried, known.may_be_gone) = (counter, true);
+                    if store.register_forget(&[key(name)], horizon).is_ok() {
+                        known.acknowledged = counter;
+                    }
+                    continue;
+                }
                 let n = doubtful.take().unwrap_or_else(|| random.below(400));
                 let known = registers.entry(name).or_default();
-                known.1 = counter;
+                known.tried = counter;
                 let written = store.register_put(&[entry(&format!("b/{name}"), counter).into()]);
                 if written.is_ok() {
-                    known.0 = counter;
+                    (known.acknowledged, known.may_be_gone) = (counter, false);
                 }
                 // An error of settling is that of a disk without power.
                 if random.below(4) == 0 {
@@ -70,16 +89,22 @@ fn run(seed: u64, left_out: LeftOut) -> Result<(), String> {
     verify(&store, &chunks, &registers).map_err(|lost| format!("seed {seed}: {lost}"))
 }
 
-fn verify(store: &LocalStore, chunks: &[u64], registers: &BTreeMap<u64, (u64, u64)>) -> Result<(), String> {
+fn key(name: u64) -> RegisterKey {
+    RegisterKey::Object(format!("b/{name}").parse().unwrap())
+}
+
+fn verify(store: &LocalStore, chunks: &[u64], registers: &BTreeMap<u64, Register>) -> Result<(), String> {
     for n in chunks {
         if !matches!(store.chunk_get(chunk(*n).0, None), Ok(Some(bytes)) if bytes == chunk(*n).1) {
             return Err(format!("chunk {n}"));
         }
     }
-    for (name, (acknowledged, tried)) in registers {
-        let found = store
-            .register_get(&RegisterKey::Object(format!("b/{name}").parse().unwrap()))
-            .map_err(|error| error.to_string())?;
+    for (name, Register { acknowledged, tried, may_be_gone }) in registers {
+        let found = store.register_get(&key(*name)).map_err(|error| error.to_string())?;
+        let horizon = store.register_horizon().map_err(|error| error.to_string())?;
+        if found.is_none() && *may_be_gone && horizon.counter >= *acknowledged {
+            continue;
+        }
         let counter = found.map_or(0, |entry| entry.promised.counter);
         if !(*acknowledged..=*tried).contains(&counter) {
             return Err(format!("register {name} is at {counter}, {acknowledged} was acknowledged, {tried} was tried"));

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use shoal_types::{RegisterEntry, RegisterKey};
 
 use super::*;
-use crate::Acceptor;
+use crate::{Acceptor, Change};
 
 fn peer(n: u8) -> PeerId {
     PeerId::from_bytes([n; 32])
@@ -24,8 +24,8 @@ struct Acceptors {
 impl Acceptors {
     fn answer(&mut self, to: PeerId, op: &RegisterOp) -> RegisterReply {
         let key = RegisterKey::Object("b/k".parse().unwrap());
-        let (reply, next) = Acceptor::handle(self.states.get(&to), &key, op);
-        if let Some(next) = next {
+        let (reply, change) = Acceptor::handle(self.states.get(&to), Ballot::ZERO, &key, op);
+        if let Some(Change::Keep(next)) = change {
             self.syncs += 1;
             self.states.insert(to, next);
         }

@@ -20,7 +20,7 @@ fn output() -> OutputId {
 }
 
 fn layout() -> Layout {
-    let member = Member { id: peer(), name: "a".into(), zone: "b".into(), weight: 7, revision: 2 };
+    let member = Member { id: peer(), name: "a".into(), zone: "b".into(), weight: 7, revision: 2, since: 1 };
     Layout::first(MeshId::from_bytes([9; 16]), member.clone()).replaced_by(vec![member])
 }
 
@@ -113,7 +113,8 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
             key: key.clone(),
             op: RegisterOp::Accept { ballot, value: value.clone() },
         },
-        Request::Register { layout: layout().id(), key, op: RegisterOp::Read },
+        Request::Register { layout: layout().id(), key: key.clone(), op: RegisterOp::Read },
+        Request::Register { layout: layout().id(), key, op: RegisterOp::Forget { ballot } },
         Request::RegisterScan {
             mesh: MeshId::from_bytes([1; 16]),
             span: RegisterSpan::under(RegisterKind::Version, "p"),
@@ -134,6 +135,14 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         },
         Request::Condition,
         Request::ChunkWanted { chunk: ChunkId::of(b"x"), copies: Copies::DEFAULT },
+        Request::RegistersSwept(layout().id()),
+        Request::RegisterSums { layout: layout().id(), branch: Some(7) },
+        Request::RegisterBallots {
+            layout: layout().id(),
+            leaves: vec![0, u16::MAX],
+            kind: RegisterKind::Version,
+            after: Some(RegisterPlace::of_name("b/k")),
+        },
     ] {
         check(request);
     }
@@ -141,6 +150,12 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         accepted: ballot,
         value,
     }))));
+    check::<Result<Response, Error>>(Ok(Response::Register(RegisterReply::Forgotten(true))));
+    check::<Result<Response, Error>>(Ok(Response::Swept(true)));
+    check::<Result<Response, Error>>(Ok(Response::RegisterSums(Some(vec![0, u64::MAX]))));
+    let ballots = vec![(RegisterKey::Version("b/k".parse().unwrap(), 7), ballot)];
+    let next = Some((RegisterKind::Bucket, None));
+    check::<Result<Response, Error>>(Ok(Response::RegisterBallots { ballots, next }));
     let next = Some(ReferencesFrom::InUse(Some(ChunkId::of(b"x"))));
     check::<Result<Response, Error>>(Ok(Response::References { chunks: vec![0, u64::MAX], next }));
     let moving = Moving { names_settled: 1, bytes_missing: u64::MAX, since_ms: 300, ..Moving::default() };

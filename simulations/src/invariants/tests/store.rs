@@ -15,8 +15,8 @@ use crate::ports::WitnessedStore;
 use crate::world::World;
 
 /// Gives back what it is told to, whatever was put.
-#[derive(Default)]
 struct Liar {
+    horizon: Mutex<Ballot>,
     chunk: Mutex<Option<Bytes>>,
     register: Mutex<Option<RegisterEntry>>,
 }
@@ -55,6 +55,15 @@ impl Store for Liar {
     fn register_put(&self, _: &[RegisterPut]) -> Result<()> {
         Ok(())
     }
+    fn register_forget(&self, _: &[RegisterKey], _: Ballot) -> Result<()> {
+        Ok(())
+    }
+    fn register_horizon(&self) -> Result<Ballot> {
+        Ok(*self.horizon.lock().unwrap())
+    }
+    fn register_clear(&self) -> Result<()> {
+        Ok(())
+    }
     fn register_scan(&self, _: &RegisterSpan, _: Option<&RegisterPlace>, _: usize) -> Result<Vec<RegisterEntry>> {
         Ok(Vec::new())
     }
@@ -73,7 +82,8 @@ impl Store for Liar {
 }
 
 fn witnessed(world: &World) -> (Arc<Liar>, WitnessedStore) {
-    let liar = Arc::new(Liar::default());
+    let liar =
+        Arc::new(Liar { horizon: Mutex::new(Ballot::ZERO), chunk: Mutex::default(), register: Mutex::default() });
     (liar.clone(), WitnessedStore::new(world.clone(), HostId(0), liar))
 }
 
@@ -152,6 +162,7 @@ fn a_false_layout_on_a_disk_is_found() {
         zone: String::new(),
         weight: 1,
         revision: 0,
+        since: 0,
     };
     let layout = |n| Layout { mesh: MeshId::from_bytes([1; 16]), version: 2, members: vec![member(n)], previous: None };
     store.note_put("layout", &wire::encode(&layout(1)).unwrap()).unwrap();

@@ -52,6 +52,7 @@ pub(super) fn members(count: usize, zones: usize) -> Vec<Member> {
         zone: format!("zone-{}", n % zones),
         weight: USUAL_WEIGHT,
         revision: 0,
+        since: 0,
     };
     (0..count).map(one).collect()
 }

@@ -1,0 +1,272 @@
+//! Registers that some acceptor holds an older value of are found by comparing.
+//!
+//! An acceptor that was away while a name changed has the older value until the
+//! name changes again. That harms no operation, which all ask a majority; but
+//! each such acceptor is one less that may fail, and keeps a removal from being
+//! forgotten. So every so often peers compare what they have accepted.
+//!
+//! ```text
+//!   A, the smaller id                         B, an acceptor of some of the same registers
+//!     |--- RegisterSums(all) ------------------->|  256 sums, one a branch
+//!     |--- RegisterSums(branch) ---------------->|  256 sums, one a leaf, of a branch that differs
+//!     |--- RegisterBallots(leaves) ------------->|  key and ballot of each register in leaves that differ
+//!     |    compare with what is here, bring together what differs
+//! ```
+//!
+//! Sums are over the registers of which both are acceptors ([`Sums`]). One walk
+//! through all registers here makes those for all partners, and they are kept
+//! until the next: some 25 bytes for each register and partner, of which a name
+//! has four. So the sums of two peers are not of one moment, and what has been
+//! changed in between seems to differ: that costs a look at it, no more, since
+//! ballots are asked for anew, and all acceptors once more before anything is done.
+//!
+//! Cost, while nothing differs: the walk, and 2 KiB for each pair of peers with
+//! registers in common. A name that differs costs its branch's sums (2 KiB), its
+//! key, a look through the registers at either, and what [`bring_together`] costs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use futures::{StreamExt, stream};
+use shoal_register::Sums;
+use shoal_types::{
+    Ballot, Error, LayoutId, PeerId, RegisterKey, RegisterKind, RegisterPlace, RegisterSpan, Request, Response, Result,
+};
+
+use super::together::bring_together;
+use crate::context::{Context, lock};
+use crate::placed::Placed;
+
+/// It is compared once in so many intervals of repair.
+const INTERVALS: u32 = 5;
+
+/// Registers looked at in one step.
+const PAGE: usize = 1_000;
+
+/// Registers looked at for one page of ballots, and bytes of keys in it.
+const BALLOTS_LOOKED_AT_MAX: usize = 20_000;
+const BALLOTS_BYTES_MAX: usize = 400 << 10;
+
+/// Bytes of a ballot, and of what is around it and a key.
+const BALLOT_BYTES: usize = 64;
+
+/// Partners compared with at once.
+const PARTNERS_AT_ONCE: usize = 4;
+
+/// Registers brought together at once.
+const AT_ONCE: usize = 16;
+
+/// Registers brought together after one comparison, at most: the next finds the others.
+const DIFFERING_MAX: usize = 50_000;
+
+/// Sums over the registers that are shared with each partner, under a layout.
+#[derive(Default)]
+pub(crate) struct Compared(Mutex<Option<Arc<Table>>>);
+
+struct Table {
+    layout: LayoutId,
+    partners: BTreeMap<PeerId, Sums>,
+}
+
+impl Compared {
+    /// The sums over what is shared with a partner: of all branches, or of the leaves of one.
+    pub(crate) fn sums(&self, layout: LayoutId, partner: PeerId, branch: Option<u8>) -> Option<Vec<u64>> {
+        let table = lock(&self.0).clone().filter(|table| table.layout == layout)?;
+        let none = Sums::default();
+        let sums = table.partners.get(&partner).unwrap_or(&none);
+        Some(branch.map_or_else(|| sums.branches(), |branch| sums.leaves(branch)))
+    }
+}
+
+/// Compares for as long as the peer lives.
+pub(crate) async fn run(context: Arc<Context>) {
+    loop {
+        context.ports.clock.sleep(context.config.timing.repair_interval * INTERVALS).await;
+        let layout = context.layout().filter(|layout| !layout.is_joint() && layout.involves(context.me));
+        let Some(layout) = layout else {
+            continue;
+        };
+        match compare(&context, &layout).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "registers that some acceptors had missed are known to all"),
+            Err(error) => tracing::info!(%error, "not all registers are known to all of their acceptors"),
+        }
+    }
+}
+
+/// Compares with all partners; how many registers were brought together.
+async fn compare(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<usize> {
+    let table = Arc::new(Table { layout: layout.id(), partners: walk(context, layout).await? });
+    *lock(&context.compared.0) = Some(table.clone());
+    let live = |peer: &PeerId| context.is_live(*peer);
+    // Of each pair one asks; who is away is compared with when it is back.
+    let members = layout.members.iter().map(|member| member.id);
+    let asked: Vec<PeerId> = members.filter(|peer| *peer > context.me).filter(live).collect();
+    let none = Sums::default();
+    let compared = stream::iter(asked).map(|peer| {
+        let sums = table.partners.get(&peer).unwrap_or(&none);
+        async move { (peer, differing(context, layout, peer, sums).await) }
+    });
+    let mut compared = compared.buffer_unordered(PARTNERS_AT_ONCE);
+    let (mut keys, mut failed) = (BTreeSet::new(), None);
+    while let Some((peer, found)) = compared.next().await {
+        match found {
+            Ok(found) => keys.extend(found),
+            // It may not have walked through its own yet, or have gone.
+            Err(error) => {
+                tracing::debug!(%error, peer = %peer.short(), "not compared");
+                failed = Some(error);
+            }
+        }
+    }
+    let rounds = stream::iter(keys.into_iter().take(DIFFERING_MAX));
+    let mut rounds =
+        rounds.map(|key| async move { bring_together(context, layout, &key).await }).buffer_unordered(AT_ONCE);
+    let mut count = 0;
+    while let Some(took) = rounds.next().await {
+        match took {
+            Ok(took) => count += usize::from(took),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) if count == 0 => Err(error),
+        _ => Ok(count),
+    }
+}
+
+/// One walk through all registers here, for all partners.
+async fn walk(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<BTreeMap<PeerId, Sums>> {
+    let mut partners: BTreeMap<PeerId, Sums> = BTreeMap::new();
+    let mut from = Some((RegisterKind::ALL[0], None));
+    while let Some((kind, after)) = from {
+        let (page, next) = page(context, kind, after).await?;
+        for (key, accepted) in page {
+            let acceptors = key.placed_by().map(|name| layout.acceptors(name).current).unwrap_or_default();
+            if acceptors.contains(&context.me) {
+                for partner in acceptors.into_iter().filter(|peer| *peer != context.me) {
+                    partners.entry(partner).or_default().add(&key, accepted);
+                }
+            }
+        }
+        from = next;
+    }
+    Ok(partners)
+}
+
+/// Where a page of registers begins.
+type From = (RegisterKind, Option<RegisterPlace>);
+
+/// A page of the registers here, and where the next begins.
+async fn page(
+    context: &Arc<Context>,
+    kind: RegisterKind,
+    after: Option<RegisterPlace>,
+) -> Result<(Vec<(RegisterKey, Ballot)>, Option<From>)> {
+    let store = context.ports.store.clone();
+    let scan = move || store.register_scan(&RegisterSpan::all(kind), after.as_ref(), PAGE);
+    let entries = context.blocking(scan).await?;
+    let last = entries.last().filter(|_| entries.len() == PAGE).and_then(|entry| entry.key.place());
+    let next = match last {
+        Some(last) => Some((kind, Some(last))),
+        None => kind.next().map(|kind| (kind, None)),
+    };
+    Ok((entries.into_iter().map(|entry| (entry.key, entry.accepted)).collect(), next))
+}
+
+/// Registers here, or at the partner, that differ.
+async fn differing(
+    context: &Arc<Context>,
+    layout: &Arc<Placed>,
+    partner: PeerId,
+    ours: &Sums,
+) -> Result<Vec<RegisterKey>> {
+    let branches = ours.differing_branches(&sums_of(context, layout, partner, None).await?);
+    let mut leaves = BTreeSet::new();
+    for branch in branches {
+        leaves.extend(ours.differing_leaves(branch, &sums_of(context, layout, partner, Some(branch)).await?));
+    }
+    if leaves.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut theirs, mut from) = (BTreeMap::new(), Some((RegisterKind::ALL[0], None)));
+    while let Some((kind, after)) = from {
+        let asked = (kind, after.clone());
+        let leaves = leaves.iter().copied().collect();
+        let request = Request::RegisterBallots { layout: layout.id(), leaves, kind, after };
+        match context.call(partner, request).await? {
+            Response::RegisterBallots { ballots, next } => {
+                theirs.extend(ballots.into_iter().take(DIFFERING_MAX.saturating_sub(theirs.len())));
+                from = next.filter(|next| *next > asked && theirs.len() < DIFFERING_MAX);
+            }
+            _ => return Err(context.unexpected("ballots")),
+        }
+    }
+    let (mut differing, mut from) = (Vec::new(), Some((RegisterKind::ALL[0], None)));
+    while let Some((kind, after)) = from {
+        let (ours, next) = page(context, kind, after).await?;
+        for (key, accepted) in ours.into_iter().filter(|(key, _)| concerns(layout, [context.me, partner], &leaves, key))
+        {
+            if theirs.remove(&key) != Some(accepted) {
+                differing.push(key);
+            }
+        }
+        from = next.filter(|_| differing.len() < DIFFERING_MAX);
+    }
+    differing.extend(theirs.into_keys().filter(|key| concerns(layout, [context.me, partner], &leaves, key)));
+    Ok(differing)
+}
+
+/// Whether both are acceptors of a register in one of these leaves.
+fn concerns(layout: &Placed, peers: [PeerId; 2], leaves: &BTreeSet<u16>, key: &RegisterKey) -> bool {
+    leaves.contains(&Sums::leaf_of(key))
+        && key.placed_by().is_some_and(|name| {
+            let acceptors = layout.acceptors(name).current;
+            peers.iter().all(|peer| acceptors.contains(peer))
+        })
+}
+
+async fn sums_of(context: &Arc<Context>, layout: &Placed, partner: PeerId, branch: Option<u8>) -> Result<Vec<u64>> {
+    match context.call(partner, Request::RegisterSums { layout: layout.id(), branch }).await? {
+        Response::RegisterSums(Some(sums)) => Ok(sums),
+        Response::RegisterSums(None) => {
+            Err(Error::NotReady { peer: partner, why: "it has not looked through its registers yet".into() })
+        }
+        _ => Err(context.unexpected("sums of registers")),
+    }
+}
+
+/// Ballots of the registers here that are shared with a partner and in those leaves, a page of them.
+pub(crate) async fn ballots(
+    context: &Arc<Context>,
+    partner: PeerId,
+    layout: LayoutId,
+    leaves: Vec<u16>,
+    kind: RegisterKind,
+    after: Option<RegisterPlace>,
+) -> Result<Response> {
+    let leaves: BTreeSet<u16> = leaves.into_iter().collect();
+    let placed = context.layout().filter(|placed| placed.id() == layout);
+    let placed = placed.ok_or_else(|| context.not_ready("it has another layout"))?;
+    let (mut ballots, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
+    let mut from = Some((kind, after));
+    while let Some((kind, after)) = from.take() {
+        let (page, next) = page(context, kind, after).await?;
+        looked_at += page.len();
+        for (key, accepted) in page {
+            if concerns(&placed, [context.me, partner], &leaves, &key) {
+                bytes += key.placed_by().map_or(0, str::len) + BALLOT_BYTES;
+                let place = key.place();
+                ballots.push((key, accepted));
+                if bytes >= BALLOTS_BYTES_MAX {
+                    return Ok(Response::RegisterBallots { ballots, next: Some((kind, place)) });
+                }
+            }
+        }
+        if looked_at >= BALLOTS_LOOKED_AT_MAX {
+            return Ok(Response::RegisterBallots { ballots, next });
+        }
+        from = next;
+    }
+    Ok(Response::RegisterBallots { ballots, next: None })
+}
