@@ -34,7 +34,7 @@ fn fill(mesh: &Mesh, objects: usize) {
 }
 
 /// The files of a peer's chunks.
-fn chunk_files(peer: &Peer) -> Vec<PathBuf> {
+pub(crate) fn chunk_files(peer: &Peer) -> Vec<PathBuf> {
     let shards = fs::read_dir(peer.dir.join("chunks")).unwrap().flatten();
     let files = shards.flat_map(|shard| fs::read_dir(shard.path()).unwrap().flatten());
     let mut files: Vec<PathBuf> = files.map(|file| file.path()).collect();

@@ -10,6 +10,7 @@ mod admission;
 mod append;
 mod bad_input;
 mod bench;
+mod buckets;
 mod demo;
 mod detection;
 mod dev;

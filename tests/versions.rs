@@ -62,15 +62,3 @@ fn versions_are_listed_read_brought_back_and_purged_through_any_peer() {
     assert_eq!(versions(&mesh, 2, "app/").len(), 1, "another name stays");
     assert!(mesh.peers[0].fails(1, &["rm", "--purge", name]).contains("there is no object"));
 }
-
-#[test]
-fn settings_that_cannot_be_kept_are_refused_with_a_hint() {
-    let mesh = Mesh::of(1);
-    let peer = &mesh.peers[0];
-    assert!(peer.fails(2, &["bucket", "set", "app", "--copies", "8"]).contains("1 to 7"));
-    assert!(peer.fails(2, &["bucket", "set", "app/x", "--copies", "1"]).contains("bucket"));
-    assert!(peer.fails(1, &["bucket", "set", "app", "--copies", "2", "--synced", "3"]).contains("at least one copy"));
-    assert!(peer.fails(1, &["bucket", "set", "app", "--history", "9999999w"]).contains("hundred years"));
-    assert_eq!(peer.ok(&["bucket", "ls"]), "");
-    assert!(peer.ok(&["bucket", "show", "app"]).contains("none"));
-}
