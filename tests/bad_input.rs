@@ -18,7 +18,8 @@ fn a_broken_parquet_file_is_refused_and_what_was_there_stays() {
     let mesh = Mesh::of(2);
     let good = mesh.file("good.bin", b"what was there");
     mesh.peers[0].ok(&["put", &good, "b/t.parquet", "--format", "bytes"]);
-    let broken = mesh.file("t.parquet", &[b'x'; 5000]);
+    // It begins as one: what does not is stored as the bytes that it is.
+    let broken = mesh.file("t.parquet", &[&b"PAR1"[..], &[b'x'; 5000]].concat());
     let said = mesh.peers[0].fails(1, &["put", &broken, "b/t.parquet"]);
     assert!(said.contains("t.parquet") && said.contains("--format bytes"), "{said}");
     assert_eq!(mesh.peers[1].ok(&["get", "b/t.parquet", "-"]), "what was there");
