@@ -239,7 +239,7 @@ fn one_bad_file_among_many_is_told_and_the_others_are_stored() {
     let peer = &mesh.peers[0];
     let mut tree = tree(40);
     let dir = write(&mesh, "tree", &tree);
-    mesh.file("tree/one/broken.parquet", &[b'x'; 5_000]);
+    mesh.file("tree/one/broken.parquet", &[&b"PAR1"[..], &[b'x'; 5_000]].concat());
     let complaint = peer.fails(1, &["put", &dir, "b/"]);
     assert!(complaint.contains("b/one/broken.parquet") && complaint.contains("1 of 41 objects failed"), "{complaint}");
     assert_eq!(lines(&peer.ok(&["ls", "b/"])).len(), 40);
