@@ -89,7 +89,7 @@ fn a_long_object_is_appended_to_by_its_last_chunk_alone_and_says_that_its_etag_i
     };
     let (old, new) = (ids(&before), ids(&after));
     assert!(old.len() > 1 && new.len() == old.len() && new[..new.len() - 1] == old[..old.len() - 1]);
-    assert!(after["etag"].as_str().unwrap().ends_with("-1") && after["md5"].as_str().unwrap().ends_with("-1"));
+    assert!(after["etag"].as_str().unwrap().ends_with("-1"));
     let file = mesh.path("back.txt");
     third.ok(&["get", "b/long.txt", &file]);
     assert!(std::fs::read(&file).unwrap() == content.as_bytes(), "byte for byte");

@@ -2,10 +2,11 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
-use shoal_runtime::{PutCondition, Terms};
+use data_encoding::BASE64;
+use shoal_runtime::{ContentMd5, PutCondition, Terms};
 use shoal_types::{AppendId, Error, Etag, ParseIdError, Result};
 
-use crate::REQUEST_ID_HEADER;
+use crate::{CONTENT_MD5_HEADER, KEEP_MD5, MD5_HEADER, REQUEST_ID_HEADER};
 
 /// What a PUT demands of the name before it. What cannot be demanded is
 /// refused, never ignored: a client that asked for safety must get it.
@@ -26,6 +27,24 @@ pub(crate) fn of_put(headers: &HeaderMap) -> Result<PutCondition> {
 /// On which terms a PUT writes the name.
 pub(crate) fn terms(headers: &HeaderMap) -> Result<Terms> {
     Ok(Terms { condition: of_put(headers)?, request: id(headers, REQUEST_ID_HEADER)? })
+}
+
+/// What becomes of the MD5 of a body.
+pub(crate) fn md5(headers: &HeaderMap) -> Result<ContentMd5> {
+    if let Some(digest) = text(headers, CONTENT_MD5_HEADER)? {
+        let bytes = BASE64.decode(digest.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        return bytes
+            .map(ContentMd5::Expected)
+            .ok_or_else(|| Error::invalid(format!("Content-MD5: {digest} is no MD5"), "it is the base64 of 16 bytes"));
+    }
+    match text(headers, MD5_HEADER)? {
+        None => Ok(ContentMd5::Left),
+        Some(KEEP_MD5) => Ok(ContentMd5::Kept),
+        Some(other) => Err(Error::invalid(
+            format!("{MD5_HEADER}: {other} asks for nothing that is known"),
+            format!("{MD5_HEADER}: {KEEP_MD5} has the MD5 computed and kept, Content-MD5 has it checked too"),
+        )),
+    }
 }
 
 /// The id in a header, if there is one.
@@ -109,6 +128,18 @@ mod tests {
             &[("if-match", "\"a\""), ("if-match", "\"b\"")],
         ] {
             assert!(of_put(&headers(refused)).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn an_md5_is_left_out_kept_or_expected() {
+        assert_eq!(md5(&headers(&[])), Ok(ContentMd5::Left));
+        assert_eq!(md5(&headers(&[(MD5_HEADER, KEEP_MD5)])), Ok(ContentMd5::Kept));
+        let empty = [0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0, 0xb2, 4, 0xe9, 0x80, 9, 0x98, 0xec, 0xf8, 0x42, 0x7e];
+        let expected = md5(&headers(&[("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")]));
+        assert_eq!(expected, Ok(ContentMd5::Expected(empty)));
+        for refused in [("content-md5", "1B2M2Y8A"), ("content-md5", "?"), (MD5_HEADER, "yes")] {
+            assert!(md5(&headers(&[refused])).is_err(), "{refused:?}");
         }
     }
 

@@ -59,8 +59,13 @@ pub const FORMAT_HEADER: &str = "x-shoal-format";
 pub const APPEND_ID_HEADER: &str = "x-shoal-append-id";
 /// Which PUT or copy it is, as 32 hex digits: asked for again under the same id, it is not refused for its own sake.
 pub const REQUEST_ID_HEADER: &str = "x-shoal-request-id";
-/// The MD5 of an object's content, in hex.
+/// The MD5 that a body must have, in base64 (RFC 1864).
+pub const CONTENT_MD5_HEADER: &str = "content-md5";
+/// The MD5 of an object's content, in hex, in answers that have one; with
+/// [`KEEP_MD5`] in a put it is computed and kept.
 pub const MD5_HEADER: &str = "x-shoal-md5";
+/// What asks a put for an MD5.
+pub const KEEP_MD5: &str = "keep";
 /// When an object was put, in ms since the epoch.
 pub const MODIFIED_HEADER: &str = "x-shoal-modified-ms";
 /// The job that a stream of records belongs to.

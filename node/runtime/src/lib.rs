@@ -60,7 +60,7 @@ pub use health::{Checkup, CheckupUpdate, MemberCheck};
 pub use history::FormerVersion;
 pub use members::next_incarnation;
 pub use objects::Stored;
-pub use peer::{Answer, CopyVersion, Peer, PutCondition, Terms, Update};
+pub use peer::{Answer, ContentMd5, CopyVersion, Peer, PutCondition, Said, Terms, Update};
 pub use planted::{Planted, UnknownBug};
 pub use role::remembered_role;
 pub use scrub::ScrubUpdate;

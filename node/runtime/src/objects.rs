@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
+use shoal_types::{Error, Etag, Manifest, ObjectName, Result};
 
 use crate::buckets;
 use crate::chunks;
@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::foreground::Awaited;
 use crate::history;
 use crate::names::{self, Listed};
-use crate::peer::{CopyVersion, Terms};
+use crate::peer::{ContentMd5, CopyVersion, Said, Terms};
 pub(crate) use append::append;
 use intake::Intake;
 use recognise::{Cutting, recognise};
@@ -52,13 +52,16 @@ const LISTING_TRIES: u32 = 8;
 pub(crate) async fn put(
     context: &Arc<Context>,
     name: ObjectName,
-    format: Option<Format>,
+    said: Said,
     terms: Terms,
     body: BoxStream<'static, Result<Bytes>>,
 ) -> Result<Stored> {
-    let (recognised, body) = recognise(&name, format, body).await?;
-    let cutting = Cutting::new(context, &name, format, recognised);
+    let (recognised, body) = recognise(&name, said.format, body).await?;
+    let cutting = Cutting::new(context, &name, said.format, recognised);
     let mut intake = Intake::new(context, cutting, body);
+    if said.md5 != ContentMd5::Left {
+        intake = intake.with_md5();
+    }
     let durability = buckets::durability(context, &name).await?;
     let mut sending = Sending::new(context, durability);
     // What fits into the manifest is cut all the same, to be checked, and rides there whole.
@@ -78,6 +81,18 @@ pub(crate) async fn put(
     }
     let (chunks, there_bytes, lease) = sending.finish().await?;
     let taken_in = intake.finish().await?;
+    let md5 = taken_in.md5.map(|md5| data_encoding::HEXLOWER.encode(&md5));
+    if let (ContentMd5::Expected(expected), Some(md5)) = (said.md5, &md5)
+        && data_encoding::HEXLOWER.encode(&expected) != *md5
+    {
+        return Err(Error::invalid(
+            format!(
+                "the content of '{name}' was to have the MD5 {}, and has {md5}",
+                data_encoding::HEXLOWER.encode(&expected)
+            ),
+            "nothing was stored; it was changed on its way, or the MD5 is that of something else",
+        ));
+    }
     let inline = (taken_in.bytes <= Manifest::INLINE_BYTES_MAX as u64).then(|| Bytes::from(small.concat()));
     let etag = match (taken_in.blake3, &inline, chunks.as_slice()) {
         (_, Some(content), _) => Etag(blake3::hash(content).to_hex().to_string()),
@@ -88,7 +103,7 @@ pub(crate) async fn put(
     let manifest = Manifest {
         bytes: taken_in.bytes,
         etag,
-        md5: data_encoding::HEXLOWER.encode(&taken_in.md5),
+        md5,
         format: taken_in.format,
         modified_ms: context.ports.clock.wall_ms(),
         chunks,

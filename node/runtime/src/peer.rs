@@ -76,6 +76,38 @@ impl From<&PutCondition> for Terms {
     }
 }
 
+/// What whoever puts an object says of its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Said {
+    /// By default what the name and the first bytes tell ([`Format::of`]).
+    pub format: Option<Format>,
+    pub md5: ContentMd5,
+}
+
+impl From<Option<Format>> for Said {
+    fn from(format: Option<Format>) -> Self {
+        Self { format, md5: ContentMd5::Left }
+    }
+}
+
+impl From<Format> for Said {
+    fn from(format: Format) -> Self {
+        Some(format).into()
+    }
+}
+
+/// Whether the MD5 of a content is kept with it, for clients of S3. BLAKE3
+/// names and checks all content anyway, at a seventh of the cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ContentMd5 {
+    /// It is not computed.
+    #[default]
+    Left,
+    Kept,
+    /// It is kept, and a content with another one is refused.
+    Expected([u8; 16]),
+}
+
 /// What arrives while a query runs: events, the answer's frames, then the summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
@@ -133,18 +165,16 @@ impl Peer {
 
     /// Stores `body` under `name`; returns when every live owner has each
     /// chunk synced and the name is decided. Chunks that owners have already
-    /// are not sent again. The format is what the name and the first bytes
-    /// tell ([`Format::of`]), unless one is said. On an error the name stands
-    /// for what it did before.
+    /// are not sent again. On an error the name stands for what it did before.
     pub async fn put(
         &self,
         name: ObjectName,
-        format: impl Into<Option<Format>>,
+        said: impl Into<Said>,
         terms: impl Into<Terms>,
         body: BoxStream<'static, Result<Bytes>>,
     ) -> Result<Stored> {
         let _awaited = Awaited::begin(&self.context);
-        objects::put(&self.context, name, format.into(), terms.into(), body).await
+        objects::put(&self.context, name, said.into(), terms.into(), body).await
     }
 
     /// Appends `body` to an object, which comes into being where there is

@@ -77,8 +77,8 @@ mod tests {
     use shoal_types::Format;
 
     fn object(etag: &str, modified_ms: u64) -> ObjectView {
-        let (name, md5) = ("b/x".to_owned(), String::new());
-        ObjectView { name, bytes: 1, etag: etag.into(), md5, format: Format::Bytes, modified_ms, chunks: 0 }
+        let name = "b/x".to_owned();
+        ObjectView { name, bytes: 1, etag: etag.into(), md5: None, format: Format::Bytes, modified_ms, chunks: 0 }
     }
 
     fn former(etag: &str, modified_ms: u64, replaced_ms: u64) -> VersionView {

@@ -259,9 +259,10 @@ pub struct ChunkRef {
 pub struct Manifest {
     pub bytes: u64,
     pub etag: Etag,
-    /// MD5 of the content, in hex: what S3 clients call the ETag. Where
-    /// [`Etag`] is of the form `HASH-N`, this is `MD5-N` in the same way.
-    pub md5: String,
+    /// MD5 of the content, in hex, where the put asked for it: it costs more
+    /// than all else that a put computes. No object has it that was appended to.
+    #[serde(with = "empty_is_none")]
+    pub md5: Option<String>,
     pub format: Format,
     /// Wall-clock time of the put, in ms since the epoch. For people only.
     pub modified_ms: u64,
@@ -282,6 +283,19 @@ impl Manifest {
             *at += u64::from(chunk.bytes);
             Some((start, chunk))
         })
+    }
+}
+
+/// On disk and on the wire an empty string stands for none.
+mod empty_is_none {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        text.as_deref().unwrap_or_default().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+        Ok(Some(String::deserialize(deserializer)?).filter(|text| !text.is_empty()))
     }
 }
 
@@ -307,6 +321,23 @@ mod tests {
         assert_eq!(wire::decode::<ObjectName>(&wire::encode(&name).unwrap()).unwrap(), name);
         assert!(wire::decode::<ObjectName>(&wire::encode(&"b/../x").unwrap()).is_err());
         assert_eq!((name.bucket(), name.key()), ("trips", "2026/a b.parquet"));
+    }
+
+    #[test]
+    fn an_md5_that_is_not_there_takes_a_byte_and_reads_back_as_none() {
+        let manifest = |md5: Option<&str>| Manifest {
+            bytes: 0,
+            etag: Etag(String::new()),
+            md5: md5.map(str::to_owned),
+            format: Format::Bytes,
+            modified_ms: 0,
+            chunks: Vec::new(),
+            inline: None,
+        };
+        let [with, without] = [manifest(Some("ab")), manifest(None)];
+        let bytes = [&with, &without].map(|manifest| wire::encode(manifest).unwrap());
+        assert_eq!(bytes[0].len(), bytes[1].len() + 2);
+        assert_eq!(bytes.map(|bytes| wire::decode::<Manifest>(&bytes).unwrap()), [with, without]);
     }
 
     #[test]

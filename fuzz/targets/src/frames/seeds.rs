@@ -36,7 +36,7 @@ fn manifest() -> Manifest {
     Manifest {
         bytes: 8,
         etag: Etag("e".into()),
-        md5: "m".into(),
+        md5: Some("m".into()),
         format: Format::Parquet,
         modified_ms: 1,
         chunks: vec![ChunkRef { id: ChunkId::of(b"x"), bytes: 4 }; 2],

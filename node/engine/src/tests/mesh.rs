@@ -116,7 +116,7 @@ impl Mesh {
         let manifest = Manifest {
             bytes: bytes.len() as u64,
             etag: Etag(blake3::hash(&bytes).to_hex().to_string()),
-            md5: String::new(),
+            md5: None,
             format,
             modified_ms: 0,
             chunks,

@@ -7,14 +7,14 @@ use futures::{Stream, StreamExt};
 use reqwest::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Body, Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
-use shoal_runtime::{CopyVersion, PutCondition, Terms};
+use shoal_runtime::{ContentMd5, CopyVersion, PutCondition, Said, Terms};
 use shoal_types::{AppendId, BucketChange, BucketName, Error, Etag, Format, ObjectName};
 
 use super::{Client, ClientError, Result};
 use crate::condition::strong_tag;
 use crate::routes::CopyRequest;
 use crate::view::{BucketView, ManifestView, ObjectPage, ObjectView, StoredView, VersionPage, VersionView};
-use crate::{APPEND_ID_HEADER, FORMAT_HEADER, REQUEST_ID_HEADER};
+use crate::{APPEND_ID_HEADER, CONTENT_MD5_HEADER, FORMAT_HEADER, KEEP_MD5, MD5_HEADER, REQUEST_ID_HEADER};
 
 /// A page of names.
 pub type ListPage = ObjectPage;
@@ -27,11 +27,17 @@ impl Client {
     pub async fn put(
         &self,
         name: &ObjectName,
-        format: Option<Format>,
+        said: impl Into<Said>,
         terms: impl Into<Terms>,
         body: impl Stream<Item = std::result::Result<Bytes, Error>> + Send + 'static,
     ) -> Result<StoredView> {
-        let request = self.request(Method::PUT, self.object_url("objects", name));
+        let Said { format, md5 } = said.into();
+        let mut request = self.request(Method::PUT, self.object_url("objects", name));
+        request = match md5 {
+            ContentMd5::Left => request,
+            ContentMd5::Kept => request.header(MD5_HEADER, KEEP_MD5),
+            ContentMd5::Expected(md5) => request.header(CONTENT_MD5_HEADER, data_encoding::BASE64.encode(&md5)),
+        };
         self.send_body(on_terms(request, &terms.into()), format, body).await
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
-use shoal_runtime::{Peer, Stored};
+use shoal_runtime::{Peer, Said, Stored};
 use shoal_types::{Error, Format, ObjectName, Result};
 use tokio::sync::Mutex;
 
@@ -59,7 +59,8 @@ pub(crate) async fn manifest(
     Ok(Json(ManifestView::new(source.name(), &manifest)))
 }
 
-/// `PUT /v1/objects/NAME`: 201 once the object is durable.
+/// `PUT /v1/objects/NAME`: 201 once the object is durable. With `Content-MD5`
+/// the content must have that MD5 (RFC 1864).
 pub(crate) async fn put(
     State(peer): State<Peer>,
     Path(name): Path<String>,
@@ -84,7 +85,8 @@ async fn put_object(
 ) -> Result<StoredView> {
     let name = ObjectName::new(name)?;
     let terms = condition::terms(headers)?;
-    let Stored { manifest, there_bytes } = peer.put(name.clone(), format_of(headers)?, terms, body).await?;
+    let said = Said { format: format_of(headers)?, md5: condition::md5(headers)? };
+    let Stored { manifest, there_bytes } = peer.put(name.clone(), said, terms, body).await?;
     Ok(StoredView { object: ObjectView::new(&name, &manifest), there_bytes })
 }
 

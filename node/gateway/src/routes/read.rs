@@ -158,7 +158,9 @@ fn describe(response: &mut Response, manifest: &Manifest, length: u64) -> Result
     // What others have stored is never run by a browser that is led here.
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff".into())?;
     set(HeaderName::from_static(FORMAT_HEADER), manifest.format.as_str().into())?;
-    set(HeaderName::from_static(MD5_HEADER), manifest.md5.clone())?;
+    if let Some(md5) = &manifest.md5 {
+        set(HeaderName::from_static(MD5_HEADER), md5.clone())?;
+    }
     set(HeaderName::from_static(MODIFIED_HEADER), manifest.modified_ms.to_string())
 }
 

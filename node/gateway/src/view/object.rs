@@ -10,8 +10,9 @@ pub struct ObjectView {
     /// BLAKE3 of the content, in hex; `HASH-N` for a long object that was
     /// appended to, which is no hash of the content (see [`Etag`](shoal_types::Etag)).
     pub etag: String,
-    /// MD5 of the content, in hex; `MD5-N` in the same way.
-    pub md5: String,
+    /// MD5 of the content, in hex, where the put asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
     pub format: Format,
     /// When it was put, in ms since the epoch.
     pub modified_ms: u64,

@@ -185,8 +185,8 @@ mod tests {
     fn object(name: &str, chunks: &[u8]) -> ObjectEntry {
         let chunks: Vec<ChunkRef> = chunks.iter().map(|n| ChunkRef { id: ChunkId::of(&[*n]), bytes: 10 }).collect();
         let bytes = 10 * chunks.len() as u64;
-        let (etag, md5) = (Etag(String::new()), String::new());
-        let manifest = Manifest { bytes, etag, md5, format: Format::Bytes, modified_ms: 0, chunks, inline: None };
+        let etag = Etag(String::new());
+        let manifest = Manifest { bytes, etag, md5: None, format: Format::Bytes, modified_ms: 0, chunks, inline: None };
         ObjectEntry { name: name.parse().unwrap(), manifest }
     }
 

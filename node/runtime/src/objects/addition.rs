@@ -24,7 +24,6 @@ pub(super) struct Addition {
     pub(super) lease: Lease,
     pub(super) bytes: u64,
     pub(super) blake3: blake3::Hash,
-    pub(super) md5: Vec<u8>,
 }
 
 impl Addition {
@@ -45,7 +44,7 @@ impl Addition {
             parts.push(cuts).await?;
         }
         let (rest, _, lease) = parts.rest.finish().await?;
-        let TakenIn { bytes, md5, blake3, .. } = intake.finish().await?;
+        let TakenIn { bytes, blake3, .. } = intake.finish().await?;
         let head = parts.head.unwrap_or_default();
         let blake3 = match blake3 {
             Some(hash) => hash,
@@ -54,7 +53,7 @@ impl Addition {
                 context.blocking(move || Ok(blake3::hash(&only))).await?
             }
         };
-        Ok(Self { format, head, rest, lease, bytes, blake3, md5 })
+        Ok(Self { format, head, rest, lease, bytes, blake3 })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The bytes of an object on their way in.
 //!
 //! ```text
-//!   body ─▶ batch ─▶ MD5 and cutter, aside ─▶ chunks
+//!   body ─▶ batch ─▶ hashes and cutter, aside ─▶ chunks
 //!             ▲ the next one is gathered meanwhile
 //! ```
 
@@ -48,7 +48,7 @@ enum Work {
 
 struct State {
     cutting: Cutting,
-    md5: Md5,
+    md5: Option<Md5>,
     whole: Whole,
 }
 
@@ -56,16 +56,25 @@ struct State {
 pub(super) struct TakenIn {
     pub(super) bytes: u64,
     pub(super) format: Format,
-    pub(super) md5: Vec<u8>,
+    /// Where it was asked for.
+    pub(super) md5: Option<[u8; 16]>,
     /// `None` of what is one chunk, or none at all: then it is that one's name.
     pub(super) blake3: Option<blake3::Hash>,
 }
 
 impl Intake {
     pub(super) fn new(context: &Arc<Context>, cutting: Cutting, body: BoxStream<'static, Result<Bytes>>) -> Self {
-        let state = State { cutting, md5: Md5::new(), whole: Whole::Nothing };
+        let state = State { cutting, md5: None, whole: Whole::Nothing };
         let work = Work::Here(Box::new(state));
         Self { context: context.clone(), body, is_over: false, bytes: 0, work }
+    }
+
+    /// Computes the MD5 of the content as well; before any of it has come.
+    pub(super) fn with_md5(mut self) -> Self {
+        if let Work::Here(state) = &mut self.work {
+            state.md5 = Some(Md5::new());
+        }
+        self
     }
 
     /// How much has come so far.
@@ -106,7 +115,8 @@ impl Intake {
             Whole::Nothing | Whole::One(_) => None,
             Whole::Many(hasher) => Some(hasher.finalize()),
         };
-        Ok(TakenIn { bytes: self.bytes, format: state.cutting.format(), md5: state.md5.finalize().to_vec(), blake3 })
+        let md5 = state.md5.map(|md5| md5.finalize().into());
+        Ok(TakenIn { bytes: self.bytes, format: state.cutting.format(), md5, blake3 })
     }
 
     async fn gather(&mut self) -> Result<Vec<Bytes>> {
@@ -158,7 +168,9 @@ impl State {
     fn push(&mut self, batch: Vec<Bytes>) -> Result<Vec<Bytes>> {
         let mut cuts = Vec::new();
         for piece in batch {
-            self.md5.update(&piece);
+            if let Some(md5) = &mut self.md5 {
+                md5.update(&piece);
+            }
             cuts.extend(self.cutting.push(piece)?);
         }
         self.whole.extend(&cuts);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use md5::{Digest, Md5};
 use shoal_types::{ChunkRef, Error, Etag, Format, Manifest, ObjectName, Result};
 
 use super::addition::Addition;
@@ -52,10 +51,11 @@ pub(super) async fn join(
     }
     let all_is_here = kept.is_empty() && addition.rest.is_empty();
     let joined = all_is_here.then(|| joined(&end.last, &addition.head));
-    let (etag, md5) = match (&joined, before) {
+    let etag = match (&joined, before) {
         (Some(all), _) => of_content(context, all.clone()).await?,
-        (None, Some(before)) if before.bytes > 0 => of_append(before, addition, count),
-        (None, _) => (Etag(addition.blake3.to_hex().to_string()), data_encoding::HEXLOWER.encode(&addition.md5)),
+        // Nobody has all of the content in one place.
+        (None, Some(before)) if before.bytes > 0 => Etag::of_append(&before.etag, addition.blake3.as_bytes(), count),
+        (None, _) => Etag(addition.blake3.to_hex().to_string()),
     };
     let inline = joined.filter(|all| all.len() <= Manifest::INLINE_BYTES_MAX);
     if inline.is_none() {
@@ -66,7 +66,7 @@ pub(super) async fn join(
         kept.extend(tail(context, name, end, addition).await?);
     }
     let modified_ms = context.ports.clock.wall_ms();
-    Ok(Manifest { bytes, etag, md5, format, modified_ms, chunks: kept, inline })
+    Ok(Manifest { bytes, etag, md5: None, format, modified_ms, chunks: kept, inline })
 }
 
 /// What an object ends in.
@@ -157,18 +157,7 @@ fn joined(last: &Bytes, head: &Bytes) -> Bytes {
     all.freeze()
 }
 
-/// The hashes of content that is here as a whole.
-async fn of_content(context: &Arc<Context>, all: Bytes) -> Result<(Etag, String)> {
-    let hashed = move || {
-        let etag = Etag(blake3::hash(&all).to_hex().to_string());
-        Ok((etag, data_encoding::HEXLOWER.encode(&Md5::digest(&all))))
-    };
-    context.blocking(hashed).await
-}
-
-/// What stands for the hashes of content that nobody has as a whole.
-fn of_append(before: &Manifest, addition: &Addition, count: u64) -> (Etag, String) {
-    let etag = Etag::of_append(&before.etag, addition.blake3.as_bytes(), count);
-    let md5 = Md5::new().chain_update(&before.md5).chain_update(&addition.md5).finalize();
-    (etag, format!("{}-{count}", data_encoding::HEXLOWER.encode(&md5)))
+/// The ETag of content that is here as a whole.
+async fn of_content(context: &Arc<Context>, all: Bytes) -> Result<Etag> {
+    context.blocking(move || Ok(Etag(blake3::hash(&all).to_hex().to_string()))).await
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use shoal_gateway::{Client, ClientError};
-use shoal_runtime::PutCondition;
+use shoal_runtime::{ContentMd5, PutCondition, Said};
 use shoal_types::{AppendId, Error, Etag, Format, ObjectName};
 
 use crate::batch::{Done, Tally};
@@ -47,6 +47,11 @@ pub(crate) struct PutArgs {
     /// name's ending, all else by the first bytes; what they do not tell is stored as plain bytes.
     #[arg(long, value_parser = transfer::formats())]
     format: Option<Format>,
+
+    /// Keep the MD5 of the content too, for those who compare it as clients of S3 do. It costs more than all else that
+    /// a put computes; what is stored is named and checked by BLAKE3 either way.
+    #[arg(long)]
+    md5: bool,
 
     /// Only where there is no such object yet.
     #[arg(long, conflicts_with = "if_match")]
@@ -100,8 +105,9 @@ impl PutArgs {
         let is_alone = puts.len() == 1 && refused.is_empty();
         let can_go_on = puts.iter().all(|put| put.source != Source::Stdin);
         let _ = tally.expected().set((puts.len() + refused.len()) as u64);
-        let (format, id, resume) = (self.format, self.id, self.resume);
-        let to = Storing { client, format, condition, id, resume, progress: progress.clone() };
+        let md5 = if self.md5 { ContentMd5::Kept } else { ContentMd5::Left };
+        let (said, id, resume) = (Said { format: self.format, md5 }, self.id, self.resume);
+        let to = Storing { client, said, condition, id, resume, progress: progress.clone() };
         let store_one = async |put: Put| to.store(&put).await.map_err(|failure| failure.about(&put.name));
         let work = async {
             let mut puts = puts;
@@ -128,7 +134,7 @@ impl PutArgs {
 /// How objects are stored.
 struct Storing {
     client: Client,
-    format: Option<Format>,
+    said: Said,
     condition: PutCondition,
     id: Option<AppendId>,
     resume: bool,
@@ -150,7 +156,7 @@ impl Storing {
         let terms = self.condition.clone().asked_as(id);
         let send = async || {
             let body = put.source.open(self.progress.clone()).await?;
-            self.client.put(&put.name, self.format, terms.clone(), body).await
+            self.client.put(&put.name, self.said, terms.clone(), body).await
         };
         let stored = match put.source {
             Source::Stdin => send().await,
@@ -174,7 +180,7 @@ impl Storing {
             Err(ClientError::Shoal(Error::NotFound { .. })) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let format = match self.format {
+        let format = match self.said.format {
             Some(format) => format,
             None => Format::of(put.name.as_str(), &transfer::head(path, Format::HEAD_BYTES).await?),
         };

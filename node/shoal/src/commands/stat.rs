@@ -42,14 +42,14 @@ impl StatArgs {
             ("bytes", format!("{} ({})", object.bytes, units::bytes(object.bytes))),
             ("format", object.format.as_str().into()),
             ("etag", object.etag.clone()),
-            ("md5", object.md5.clone()),
+            ("md5", object.md5.clone().unwrap_or_default()),
             ("modified", format!("{} UTC", units::time(object.modified_ms))),
             (
                 "chunks",
                 if manifest.inline { "none: it lives in its manifest".into() } else { object.chunks.to_string() },
             ),
         ];
-        for (name, value) in rows {
+        for (name, value) in rows.into_iter().filter(|(_, value)| !value.is_empty()) {
             stdout::line(format_args!("{name:<9} {value}"))?;
         }
         Ok(())

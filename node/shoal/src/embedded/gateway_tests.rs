@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
 use shoal_engine::read_frames;
 use shoal_gateway::view::JobStateView;
 use shoal_gateway::{Client, ClientError, Gateway, Serving, SqlUpdate};
-use shoal_runtime::{CopyVersion, PutCondition};
+use shoal_runtime::{ContentMd5, CopyVersion, PutCondition, Said};
 use shoal_types::{Error, Etag, Format, ObjectName, Query, Result};
 
 use super::Embedded;
@@ -47,6 +47,38 @@ impl Served {
         }
         Ok(bytes)
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_md5_is_kept_where_asked_for_and_checked_where_expected() {
+    let served = serve().await;
+    let put = async |name: &str, md5| {
+        // Several pieces, and more than is hashed where it comes up.
+        let body = stream::iter(vec![Ok(Bytes::from(vec![7; 40_000])); 3]);
+        let said = Said { format: None, md5 };
+        served.client.put(&name.parse().unwrap(), said, &PutCondition::Always, body).await.map(|put| put.object.md5)
+    };
+    // As md5sum has it.
+    let expected = "0db21189d5950d58ee1191f5214599c0";
+    assert_eq!(put("b/left", ContentMd5::Left).await.unwrap(), None);
+    let kept = put("b/kept", ContentMd5::Kept).await.unwrap();
+    assert_eq!(kept.as_deref(), Some(expected));
+    let answer = reqwest::get(served.url("objects/b/kept")).await.unwrap();
+    assert_eq!(answer.headers()["x-shoal-md5"].to_str().unwrap(), expected);
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&data_encoding::HEXLOWER.decode(expected.as_bytes()).unwrap());
+    assert_eq!(put("b/same", ContentMd5::Expected(digest)).await.unwrap(), kept);
+    digest[3] ^= 1;
+    let refused = put("b/other", ContentMd5::Expected(digest)).await.unwrap_err();
+    assert!(matches!(&refused, ClientError::Shoal(Error::Invalid { .. })) && refused.to_string().contains(expected));
+    assert!(served.get("b/other").await.is_err(), "nothing was stored");
+    // A copy is the same content; what was appended to is another.
+    let of = |name: &str| name.parse::<ObjectName>().unwrap();
+    let copy = served.client.copy(&of("b/kept"), &of("b/copy"), &CopyVersion::Now, &PutCondition::Always).await;
+    assert_eq!(copy.unwrap().md5, kept);
+    let more = stream::iter([Ok(Bytes::from_static(b"more"))]);
+    let id = shoal_types::AppendId::from_bytes([1; 16]);
+    assert_eq!(served.client.append(&of("b/copy"), None, id, None, more).await.unwrap().md5, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

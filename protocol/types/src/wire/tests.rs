@@ -28,7 +28,7 @@ fn manifest() -> Manifest {
     Manifest {
         bytes: 1 << 40,
         etag: Etag("e".into()),
-        md5: "m".into(),
+        md5: Some("m".into()),
         format: Format::Parquet,
         modified_ms: 1,
         chunks: vec![ChunkRef { id: ChunkId::of(b"x"), bytes: 1 }],

@@ -106,7 +106,7 @@ impl Mesh {
             let mut manifest = Manifest {
                 bytes: bytes.len() as u64,
                 etag: Etag(String::new()),
-                md5: String::new(),
+                md5: None,
                 format: Format::Bytes,
                 modified_ms: 0,
                 chunks: vec![],

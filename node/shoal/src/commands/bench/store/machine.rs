@@ -31,7 +31,7 @@ pub(super) struct Machine {
     pub(super) copy_mb_per_second: f64,
     /// The copies read, each from its beginning to its end, out of the page cache.
     pub(super) read_mb_per_second: f64,
-    /// The same copying over TCP streams of loopback, with MD5 and BLAKE3: what
+    /// The same copying over TCP streams of loopback, with BLAKE3: what
     /// a put of one copy cannot do without.
     pub(super) checked_copy_mb_per_second: f64,
     /// The same reading with BLAKE3, and over TCP streams: what a get cannot
@@ -39,7 +39,6 @@ pub(super) struct Machine {
     pub(super) checked_read_mb_per_second: f64,
     /// On one core.
     pub(super) blake3_mb_per_second: f64,
-    pub(super) md5_mb_per_second: f64,
     /// One TCP stream.
     pub(super) loopback_mb_per_second: f64,
     /// 4 KiB written over each other and synced (fdatasync), one after the other.
@@ -61,7 +60,6 @@ impl Machine {
                 checked_copy_mb_per_second: super::mb_per_second(bytes, times.checked_copy),
                 checked_read_mb_per_second: super::mb_per_second(bytes, times.checked_read),
                 blake3_mb_per_second: hashes::blake3_mb_per_second(MEMORY_TIME),
-                md5_mb_per_second: hashes::md5_mb_per_second(MEMORY_TIME),
                 loopback_mb_per_second: loopback::mb_per_second(MEMORY_TIME)?,
                 sync: disk::syncs(&dir, time)?,
             })

@@ -21,7 +21,6 @@ pub(super) fn print(machine: &Machine, meshes: &[MeshRow]) -> Result<(), Failure
         speed("copy, synced, hashed, over TCP", machine.checked_copy_mb_per_second),
         speed("read, hashed, over TCP", machine.checked_read_mb_per_second),
         speed("BLAKE3", machine.blake3_mb_per_second),
-        speed("MD5", machine.md5_mb_per_second),
         speed("TCP", machine.loopback_mb_per_second),
         pace("sync of 4 KiB", "/s", |pace| pace.per_second),
         pace("sync of 4 KiB, p50", "ms", |pace| pace.p50_ms),
