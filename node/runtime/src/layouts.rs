@@ -148,7 +148,7 @@ impl Actor for Layouts {
                 }
             }
             LayoutMsg::Reconsider => state.outlook = None,
-            LayoutMsg::Emptiness { version } => state.shrink(&myself, version),
+            LayoutMsg::Emptiness { version } => state.found_empty(&myself, version).await?,
             LayoutMsg::Proposed(result) => {
                 state.proposing = false;
                 gauges::note(&state.context.levels.proposals, 0);

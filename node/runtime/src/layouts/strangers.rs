@@ -75,11 +75,14 @@ impl State {
         let Some(waited) = self.foreign_ticks.checked_sub(patience).filter(|_| !self.proposing) else {
             return Ok(());
         };
-        if self.is_over(&ours) {
-            if self.give_up(&ours).await? {
-                tracing::info!(ours = %ours.mesh.short(), theirs = %smallest.short(), "gave up an empty mesh for another");
+        if !self.involved {
+            // Whoever is left may have been given something meanwhile, through this very peer.
+            if !self.asking && waited.is_multiple_of(YIELD_TICKS) {
+                self.ask_whether_empty(myself, ours);
             }
-        } else if !ours.is_joint() && !self.asking && self.involved {
+        } else if self.is_over(&ours) {
+            self.give_up(&ours).await?;
+        } else if !ours.is_joint() && !self.asking {
             // As when any change is wanted; later only the first looks, and seldom.
             let (turn, interval) = if stay_apart { (0, APART_TICKS) } else { (waited / TURN_TICKS, YIELD_TICKS) };
             let before = self.context.members.look(|members| change::turn(&ours, self.context.me, members, turn + 1));
@@ -104,23 +107,22 @@ impl State {
     }
 
     /// Whether nobody but this peer, or nobody at all, could make this layout
-    /// change any more: it is alone in it or not in it, or most have gone over to other meshes.
+    /// change any more: it is alone in it, or most have gone over to other meshes.
     fn is_over(&self, ours: &Layout) -> bool {
         let gone = ours.members.iter().filter(|member| self.foreign.contains_key(&member.id)).count();
         let alone = ours.members.len() == 1 && !ours.is_joint();
-        alone || !self.involved || gone > ours.members.len() / 2
+        alone || gone > ours.members.len() / 2
     }
 
-    /// Forgets the mesh, unless this peer keeps anything of it; whether it did.
-    async fn give_up(&mut self, ours: &Layout) -> Result<bool> {
+    /// Forgets the mesh, unless this peer keeps anything of it.
+    async fn give_up(&mut self, ours: &Layout) -> Result<()> {
         if !is_empty(&self.context).await? {
-            return Ok(false);
+            return Ok(());
         }
         // From here on nothing is written any more.
         self.fence(Fence::closed(ours.id())).await?;
         if !is_empty(&self.context).await? {
-            self.fence(Fence::of(ours.id())).await?;
-            return Ok(false);
+            return self.fence(Fence::of(ours.id())).await;
         }
         let store = self.context.ports.store.clone();
         self.context.blocking(move || store.note_put(LAYOUT_NOTE, &[])).await?;
@@ -140,19 +142,25 @@ impl State {
             linked.map(|(peer, _)| *peer).collect::<Vec<_>>()
         };
         self.context.members.look(linked).into_iter().for_each(|peer| self.hint(peer));
-        Ok(true)
+        tracing::info!(mesh = %ours.mesh.short(), "gave up an empty mesh for another");
+        Ok(())
     }
 
-    /// Asks all members of a layout, if they are there and of this mesh.
+    /// Asks all members of a layout, if they are there and of this mesh. Who is
+    /// not among them asks those who are: the others do not count on it.
     fn ask_whether_empty(&mut self, myself: &ActorRef<LayoutMsg>, ours: Arc<Layout>) {
         let is_there = |peer: PeerId| self.context.is_live(peer) && !self.foreign.contains_key(&peer);
-        if self.context.info().weight == 0 || !ours.members.iter().all(|member| is_there(member.id)) {
-            return;
+        let mut members: Vec<PeerId> = ours.members.iter().map(|member| member.id).collect();
+        if self.involved {
+            if self.context.info().weight == 0 || !members.iter().all(|member| is_there(*member)) {
+                return;
+            }
+        } else {
+            members.retain(|member| is_there(*member));
         }
         self.asking = true;
         let (context, myself) = (self.context.clone(), myself.clone());
         self.context.spawn("layout emptiness", async move {
-            let members: Vec<PeerId> = ours.members.iter().map(|member| member.id).collect();
             let asked = stream::iter(members).map(|peer| {
                 let context = context.clone();
                 async move { context.call(peer, Request::IsEmpty).await }
@@ -164,16 +172,23 @@ impl State {
     }
 
     /// Nobody in the layout of this `version` keeps anything: it is to be that
-    /// of this peer alone.
-    pub(super) fn shrink(&mut self, myself: &ActorRef<LayoutMsg>, version: Option<u64>) {
+    /// of this peer alone; one that is not in it goes.
+    pub(super) async fn found_empty(&mut self, myself: &ActorRef<LayoutMsg>, version: Option<u64>) -> Result<()> {
         self.asking = false;
         let Some(ours) = self.layout.clone().filter(|ours| Some(ours.version) == version) else {
-            return;
+            return Ok(());
         };
-        if !self.proposing && !ours.is_joint() && !self.foreign.is_empty() {
+        if self.proposing || self.foreign.is_empty() {
+            return Ok(());
+        }
+        if !self.involved {
+            return self.give_up(&ours).await;
+        }
+        if !ours.is_joint() {
             let next = ours.replaced_by(vec![member_of(&self.context.info())]);
             self.propose(myself, ours, next);
         }
+        Ok(())
     }
 }
 
