@@ -30,6 +30,26 @@ fn scratch_has_one_copy_what_is_dear_has_five_and_health_is_content_with_both() 
 }
 
 #[test]
+fn what_has_one_copy_is_read_by_a_task_beside_it() {
+    let mesh = Mesh::of(3);
+    mesh.peers[0].ok(&["bucket", "set", "scratch", "--copies", "1"]);
+    // Large enough that they are not all read where the answer is wanted, and
+    // one by one, so that no task goes elsewhere rather than wait.
+    let padding = "x".repeat(100);
+    for n in 0..4 {
+        let rows: String = (0..50_000).map(|id| format!("{id},{n},{padding}\n")).collect();
+        let file = mesh.file(&format!("{n}.csv"), format!("id,n,text\n{rows}").as_bytes());
+        mesh.peers[1].ok(&["put", &file, &format!("scratch/{n}.csv")]);
+        let sum = mesh.peers[2].ok(&["sql", &format!("SELECT sum(n) FROM 'scratch/{n}.csv'"), "--format", "csv"]);
+        assert!(sum.ends_with(&format!("\n{}\n", n * 50_000)), "{sum}");
+    }
+    let jobs = mesh.peers[0].json(&["job", "ls", "--json"]);
+    let scanned = |of: &str| jobs.as_array().unwrap().iter().map(|job| job[of].as_u64().unwrap()).sum::<u64>();
+    assert!(scanned("scanned_local_bytes") > 0, "{jobs}");
+    assert_eq!(scanned("scanned_remote_bytes"), 0, "{jobs}");
+}
+
+#[test]
 fn settings_that_cannot_be_kept_are_refused_with_a_hint() {
     let mesh = Mesh::of(1);
     let peer = &mesh.peers[0];

@@ -29,7 +29,7 @@ use crate::jobs::Work;
 use crate::peer::Update;
 use crate::placed::Placed;
 use crate::planted::Planted;
-use crate::tables::Tables;
+use crate::tables::{KeptCopies, Tables};
 use crate::worker::WorkerMsg;
 use answer::Sent;
 use workers::Worker;
@@ -38,7 +38,7 @@ use workers::Worker;
 const DISTRUST: Duration = Duration::from_secs(2);
 
 pub(crate) enum CoordinatorMsg {
-    Planned(Result<JobPlan>),
+    Planned(Result<(JobPlan, KeptCopies)>),
     /// Who is there has changed.
     Members,
     Ended {
@@ -125,7 +125,7 @@ impl Actor for Coordinator {
             context,
         };
         match planned {
-            Some(plan) => myself.cast(CoordinatorMsg::Planned(Ok(plan)))?,
+            Some(plan) => myself.cast(CoordinatorMsg::Planned(Ok((plan, KeptCopies::new()))))?,
             None => state.plan(&myself),
         }
         Ok(state)
@@ -143,7 +143,7 @@ impl Actor for Coordinator {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let actions = match message {
-            CoordinatorMsg::Planned(Ok(plan)) => state.planned(&myself, plan),
+            CoordinatorMsg::Planned(Ok((plan, kept))) => state.planned(&myself, plan, &kept),
             CoordinatorMsg::Planned(Err(error)) => vec![Action::Failed(error)],
             CoordinatorMsg::Members => state.members(&myself),
             CoordinatorMsg::Ended { output, peer, result } => state.ended(&myself, output, peer, result),
@@ -167,18 +167,18 @@ impl State {
     fn plan(&mut self, myself: &ActorRef<CoordinatorMsg>) {
         let (context, query, myself) = (self.context.clone(), self.query.clone(), myself.clone());
         self.context.spawn("plan", async move {
-            let tables = Arc::new(Tables { context: context.clone(), query: query.clone() });
-            let plan = context.ports.compute.plan(query, tables).await;
-            let _ = myself.cast(CoordinatorMsg::Planned(plan));
+            let tables = Arc::new(Tables::of(&context, query.clone()));
+            let plan = context.ports.compute.plan(query, tables.clone()).await;
+            let _ = myself.cast(CoordinatorMsg::Planned(plan.map(|plan| (plan, tables.kept()))));
         });
     }
 
-    fn planned(&mut self, myself: &ActorRef<CoordinatorMsg>, plan: JobPlan) -> Vec<Action> {
+    fn planned(&mut self, myself: &ActorRef<CoordinatorMsg>, plan: JobPlan, kept: &KeptCopies) -> Vec<Action> {
         let stages = plan.stages.len();
         let context = self.context.clone();
         let layout = context.layout();
         let preferred = |stage: usize, partition: usize| match (plan.stages[stage].chunks.get(partition), &layout) {
-            (Some(chunks), Some(layout)) if !chunks.is_empty() => holders(layout, chunks),
+            (Some(chunks), Some(layout)) if !chunks.is_empty() => holders(layout, chunks, kept),
             // The answer is wanted here.
             _ if stage + 1 == stages => vec![context.me],
             _ => vec![],
@@ -231,10 +231,11 @@ impl State {
             self.workers.remove(&peer);
             actions.extend(job.handle(Event::PeerLost { peer }));
         }
-        for (peer, worker) in present {
-            if self.workers.insert(peer, worker) != Some(worker) {
-                actions.extend(job.handle(Event::PeerUp { peer, slots: worker.slots }));
-            }
+        let workers = &mut self.workers;
+        let new = present.into_iter().filter(|(peer, worker)| workers.insert(*peer, *worker) != Some(*worker));
+        let slots: BTreeMap<PeerId, u32> = new.map(|(peer, worker)| (peer, worker.slots)).collect();
+        if !slots.is_empty() {
+            actions.extend(job.handle(Event::PeersUp { slots }));
         }
         if !self.distrusted.is_empty() {
             self.distrusted.retain(|_, (until, _)| *until > now);
@@ -458,10 +459,11 @@ fn watch(context: &Arc<Context>, job: &ActorRef<CoordinatorMsg>) -> TaskHandle {
 }
 
 /// The owners of a partition's chunks, those of most first.
-fn holders(layout: &Placed, chunks: &[ChunkId]) -> Vec<PeerId> {
+fn holders(layout: &Placed, chunks: &[ChunkId], kept: &KeptCopies) -> Vec<PeerId> {
     let mut counts: Vec<(PeerId, usize)> = Vec::new();
     for chunk in chunks {
-        for owner in layout.owners(*chunk).current {
+        let copies = kept.get(chunk).copied().unwrap_or_default();
+        for owner in layout.owners_of(*chunk, copies).current {
             match counts.iter_mut().find(|(peer, _)| *peer == owner) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((owner, 1)),

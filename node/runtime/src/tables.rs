@@ -1,15 +1,16 @@
 //! What a table's name in a query stands for.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use globset::{GlobBuilder, GlobMatcher};
 use shoal_ports::{BoxFuture, Planning, TableFile, TableSource};
-use shoal_types::{ChunkId, Error, JobPlan, ObjectName, Query, Result};
+use shoal_types::{ChunkId, Copies, Error, JobPlan, ObjectName, Query, Result};
 
-use crate::context::Context;
-use crate::{chunks, jobs, names};
+use crate::context::{Context, lock};
+use crate::{buckets, chunks, jobs, names};
 
 /// Objects listed in one page.
 const PAGE: u32 = 1_000;
@@ -19,18 +20,36 @@ const ENDINGS: [&str; 6] = ["parquet", "csv", "jsonl", "json", "ndjson", "txt"];
 
 /// What planning may ask, answered by this peer.
 pub(crate) struct Tables {
-    pub(crate) context: Arc<Context>,
-    pub(crate) query: Query,
+    context: Arc<Context>,
+    query: Query,
+    kept: Arc<Mutex<KeptCopies>>,
+}
+
+/// How many copies there are of chunks that tables are made of, where their
+/// buckets say so.
+pub(crate) type KeptCopies = BTreeMap<ChunkId, Copies>;
+
+impl Tables {
+    pub(crate) fn of(context: &Arc<Context>, query: Query) -> Self {
+        Self { context: context.clone(), query, kept: Arc::default() }
+    }
+
+    /// Of the tables that were asked for until now.
+    pub(crate) fn kept(&self) -> KeptCopies {
+        lock(&self.kept).clone()
+    }
 }
 
 impl Planning for Tables {
     fn resolve(&self, table: String) -> BoxFuture<'static, Result<Vec<TableFile>>> {
-        let context = self.context.clone();
+        let (context, kept) = (self.context.clone(), self.kept.clone());
         async move {
-            match context.ports.files.clone() {
-                Some(files) => context.blocking(move || files.resolve(&table)).await,
-                None => resolve(&context, &table).await,
+            if let Some(files) = context.ports.files.clone() {
+                return context.blocking(move || files.resolve(&table)).await;
             }
+            let found = resolve(&context, &table).await?;
+            note_copies(&context, &found, &kept).await?;
+            Ok(found)
         }
         .boxed()
     }
@@ -62,6 +81,18 @@ impl Planning for Tables {
         }
         .boxed()
     }
+}
+
+async fn note_copies(context: &Arc<Context>, files: &[TableFile], kept: &Mutex<KeptCopies>) -> Result<()> {
+    for file in files {
+        if let TableSource::Object(name, manifest) = &file.source {
+            let copies = buckets::settings(context, &name.bucket_name()).await?.copies();
+            if copies != Copies::DEFAULT {
+                lock(kept).extend(manifest.chunks.iter().map(|chunk| (chunk.id, copies)));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The objects that `table` stands for: one by its name, all that match a

@@ -28,11 +28,12 @@ impl Default for JobConfig {
 /// What a [`Job`] is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A peer that can run tasks, so many at once. Again when that changes:
-    /// what it runs beyond that goes on, and nothing new begins there.
-    PeerUp {
-        peer: PeerId,
-        slots: u32,
+    /// Peers that can run tasks, each so many at once. Again when that changes:
+    /// what one runs beyond that goes on, and nothing new begins there. Those
+    /// who are there together are told of together: tasks are dealt out at
+    /// once, wherever there is room.
+    PeersUp {
+        slots: BTreeMap<PeerId, u32>,
     },
     /// A peer is gone, with all that it ran and held.
     PeerLost {
@@ -143,8 +144,10 @@ impl Job {
             return actions;
         }
         match event {
-            Event::PeerUp { peer, slots } => {
-                self.workers.entry(peer).or_insert(Worker { slots, running: 0 }).slots = slots;
+            Event::PeersUp { slots } => {
+                for (peer, slots) in slots {
+                    self.workers.entry(peer).or_insert(Worker { slots, running: 0 }).slots = slots;
+                }
             }
             Event::PeerLost { peer } => self.lose_peer(peer, &mut actions),
             Event::Finished { output, peer, report } => self.finish(output, peer, report, &mut actions),

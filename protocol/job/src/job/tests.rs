@@ -49,6 +49,11 @@ fn finish(job: &mut Job, running: &mut Running, at: usize) -> Vec<Action> {
     apply(running, actions)
 }
 
+/// Peers that are there, and how many tasks each can run.
+fn up(peers: &[(u8, u32)]) -> Event {
+    Event::PeersUp { slots: peers.iter().map(|(n, slots)| (peer(*n), *slots)).collect() }
+}
+
 fn answered(actions: &[Action]) -> bool {
     actions.iter().any(|action| matches!(action, Action::Answered(_)))
 }
@@ -62,23 +67,20 @@ fn failed(actions: &[Action]) -> Option<&Error> {
 
 #[test]
 fn a_task_runs_where_its_chunks_are() {
-    let mut job = job(|stage, partition| if stage == 0 { vec![peer(1 + partition as u8 % 2)] } else { vec![] });
+    // The first of those who are there has none of them, and room for all.
+    let near = |partition: u32| peer(3 - partition as u8 % 2);
+    let mut job = job(|stage, partition| if stage == 0 { vec![near(partition as u32)] } else { vec![] });
     let mut running = vec![];
-    for n in 1..=3 {
-        // No room yet on the third, so that nothing is taken from afar.
-        let actions = job.handle(Event::PeerUp { peer: peer(n), slots: if n == 3 { 0 } else { 2 } });
-        apply(&mut running, actions);
-    }
-    let spread: Vec<PeerId> = running.iter().filter(|(o, ..)| o.task.partition < 2).map(|(_, p, _)| *p).collect();
-    assert!(spread.contains(&peer(1)));
+    apply(&mut running, job.handle(up(&[(1, 4), (2, 4), (3, 4)])));
     assert_eq!(running.len(), 4);
+    assert!(running.iter().all(|(output, on, _)| *on == near(output.task.partition)), "{running:?}");
 }
 
 #[test]
 fn a_consumer_waits_for_all_producers_and_pins_their_attempts() {
     let mut job = job(|_, _| vec![]);
     let mut running = vec![];
-    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 8 });
+    let actions = job.handle(up(&[(1, 8)]));
     apply(&mut running, actions);
     for _ in 0..3 {
         finish(&mut job, &mut running, 0);
@@ -94,9 +96,9 @@ fn a_consumer_waits_for_all_producers_and_pins_their_attempts() {
 fn no_peer_runs_more_than_its_slots() {
     let mut job = job(|_, _| vec![]);
     let mut running = vec![];
-    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 1 });
+    let actions = job.handle(up(&[(1, 1)]));
     apply(&mut running, actions);
-    let actions = job.handle(Event::PeerUp { peer: peer(2), slots: 2 });
+    let actions = job.handle(up(&[(2, 2)]));
     apply(&mut running, actions);
     assert_eq!(running.len(), 3);
     assert_eq!(running.iter().filter(|(_, p, _)| *p == peer(1)).count(), 1);
@@ -106,12 +108,12 @@ fn no_peer_runs_more_than_its_slots() {
 fn a_peer_that_gets_no_more_tasks_ends_those_it_has_and_its_outputs_are_read() {
     let mut job = job(|stage, _| if stage == 0 { vec![peer(1)] } else { vec![] });
     let mut running = vec![];
-    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 4 });
+    let actions = job.handle(up(&[(1, 4)]));
     apply(&mut running, actions);
-    let actions = job.handle(Event::PeerUp { peer: peer(2), slots: 4 });
+    let actions = job.handle(up(&[(2, 4)]));
     apply(&mut running, actions);
     assert_eq!(running.len(), 4);
-    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 0 });
+    let actions = job.handle(up(&[(1, 0)]));
     assert!(actions.is_empty(), "{actions:?}");
     while running.iter().any(|(output, ..)| output.task.stage == StageId(0)) {
         finish(&mut job, &mut running, 0);
@@ -125,7 +127,7 @@ fn what_a_dead_peer_ran_and_held_is_run_again_and_consumers_pin_the_new_attempts
     let mut job = job(|_, _| vec![]);
     let mut running = vec![];
     for n in 1..=2 {
-        let actions = job.handle(Event::PeerUp { peer: peer(n), slots: 2 });
+        let actions = job.handle(up(&[(n, 2)]));
         apply(&mut running, actions);
     }
     while running.iter().any(|(output, ..)| output.task.stage == StageId(0)) {
@@ -161,12 +163,12 @@ fn what_a_dead_peer_ran_and_held_is_run_again_and_consumers_pin_the_new_attempts
 fn an_output_that_nobody_needs_is_not_made_again() {
     let mut job = job(|stage, _| if stage == 0 { vec![peer(2)] } else { vec![peer(1)] });
     let mut running = vec![];
-    let actions = job.handle(Event::PeerUp { peer: peer(2), slots: 8 });
+    let actions = job.handle(up(&[(2, 8)]));
     apply(&mut running, actions);
     while running.iter().any(|(output, ..)| output.task.stage == StageId(0)) {
         finish(&mut job, &mut running, 0);
     }
-    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 8 });
+    let actions = job.handle(up(&[(1, 8)]));
     apply(&mut running, actions);
     // Stage 1 was started on peer 2 before peer 1 came.
     while running.iter().any(|(output, ..)| output.task.stage == StageId(1)) {
@@ -184,21 +186,21 @@ fn an_output_that_nobody_needs_is_not_made_again() {
 fn a_users_error_ends_the_job_at_once_and_stops_everything_else() {
     let mut job = job(|_, _| vec![]);
     let mut running = vec![];
-    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 8 });
+    let actions = job.handle(up(&[(1, 8)]));
     apply(&mut running, actions);
     let (output, on, _) = running.remove(0);
     let error = Error::invalid("division by zero", "");
     let actions = job.handle(Event::Failed { output, peer: on, error: error.clone() });
     assert_eq!(actions.iter().filter(|action| matches!(action, Action::Abort { .. })).count(), 3);
     assert_eq!(failed(&actions), Some(&error));
-    assert!(job.handle(Event::PeerUp { peer: peer(2), slots: 8 }).is_empty());
+    assert!(job.handle(up(&[(2, 8)])).is_empty());
 }
 
 #[test]
 fn four_attempts_then_a_failure_with_the_first_cause() {
     let mut job = job(|_, _| vec![]);
     let mut running = vec![];
-    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 1 });
+    let actions = job.handle(up(&[(1, 1)]));
     apply(&mut running, actions);
     let cause = |n| Error::DiskFailed { peer: peer(1), why: format!("cause {n}") };
     for n in 0..4 {
@@ -218,7 +220,7 @@ fn four_attempts_then_a_failure_with_the_first_cause() {
 fn late_news_of_an_attempt_that_was_given_up_is_not_accepted() {
     let mut job = job(|_, _| vec![]);
     let mut running = vec![];
-    let actions = job.handle(Event::PeerUp { peer: peer(1), slots: 4 });
+    let actions = job.handle(up(&[(1, 4)]));
     apply(&mut running, actions);
     let (late, on, _) = running[0].clone();
     job.handle(Event::PeerLost { peer: peer(1) });
@@ -252,7 +254,7 @@ fn any_order_of_deaths_and_ends_leads_to_an_end() {
         let mut running = vec![];
         let mut alive: Vec<u8> = vec![1, 2, 3];
         for n in &alive {
-            let actions = job.handle(Event::PeerUp { peer: peer(*n), slots: 2 });
+            let actions = job.handle(up(&[(*n, 2)]));
             apply(&mut running, actions);
         }
         let mut next = 4;
@@ -266,7 +268,7 @@ fn any_order_of_deaths_and_ends_leads_to_an_end() {
             } else if step < 12 && random(5) == 0 {
                 alive.push(next);
                 next += 1;
-                let actions = job.handle(Event::PeerUp { peer: peer(next - 1), slots: 2 });
+                let actions = job.handle(up(&[(next - 1, 2)]));
                 apply(&mut running, actions)
             } else if running.is_empty() {
                 vec![]
