@@ -32,7 +32,7 @@ use shoal_types::{
 use crate::context::Context;
 use crate::placed::Placed;
 use crate::planted::Planted;
-use crate::{serve, surplus};
+use crate::{at_rest, serve, surplus};
 pub(crate) use lease::{Claims, Lease, claim};
 
 /// Chunks looked at in one step.
@@ -47,21 +47,12 @@ const REFERENCES_PAGE: usize = 30_000;
 /// Members asked at once.
 const ASKED_AT_ONCE: usize = 8;
 
-/// Rounds in a grace period.
-const ROUNDS: u32 = 4;
-
 /// Collects for as long as the peer lives.
 pub(crate) async fn run(context: Arc<Context>) {
     loop {
-        context.ports.clock.sleep(context.config.timing.grace / ROUNDS).await;
-        let Some(layout) = surplus::at_rest(&context) else {
-            continue;
-        };
-        match round(&context, &layout).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "chunks that nothing refers to are gone"),
-            Err(error) => tracing::info!(%error, "what can go is not known"),
-        }
+        let layout = at_rest::next_round(&context).await;
+        let collected = round(&context, &layout).await;
+        at_rest::log(collected, "chunks that nothing refers to are gone", "what can go is not known");
     }
 }
 
@@ -79,7 +70,7 @@ async fn round(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
     while let Some(answer) = asked.next().await {
         found.extend(answer?);
     }
-    if surplus::at_rest(context).is_none_or(|now| now.id() != layout.id()) {
+    if at_rest::layout(context).is_none_or(|now| now.id() != layout.id()) {
         return Err(context.not_ready("members come or go"));
     }
     let grace = match context.has_planted(Planted::CollectsAtOnce) {

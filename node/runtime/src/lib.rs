@@ -10,10 +10,12 @@
 //! Actors are thin: a message becomes an event for a state machine of
 //! `protocol/`, and each action that comes back is performed through the ports
 //! of `shoal-ports`. What needs no state of its own is a plain function:
-//! [`chunks`], [`history`], [`names`], [`objects`], [`replicate`], [`serve`], [`surplus`], [`tables`].
+//! [`chunks`], [`history`], [`names`], [`objects`], [`replicate`], [`serve`],
+//! [`surplus`], [`tables`].
 //!
 //! [`Peer`] is the handle by which the gateway and the binary speak to all of it.
 
+mod at_rest;
 mod buckets;
 mod chunks;
 mod collect;

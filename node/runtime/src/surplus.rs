@@ -20,7 +20,7 @@ use shoal_types::{ChunkId, Copies, Error, HashedChunk, PeerId, Request, Response
 use crate::context::{Context, lock};
 use crate::placed::Placed;
 use crate::planted::Planted;
-use crate::{replicate, serve};
+use crate::{at_rest, serve};
 
 /// Chunks looked at in one step.
 const PAGE: usize = 1_000;
@@ -207,29 +207,19 @@ pub(crate) async fn run(context: Arc<Context>) {
     let mut before = None;
     loop {
         context.ports.clock.sleep(context.config.timing.repair_interval).await;
-        let layout = at_rest(&context);
+        let layout = at_rest::layout(&context);
         let now = layout.as_ref().map(|layout| layout.id());
         // After a change there is enough to do; and those who were away may be so again.
         if let Some(layout) = layout.filter(|_| before == now) {
-            match pass(&context, &layout).await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "copies that are kept elsewhere are gone"),
-                Err(error) => tracing::info!(%error, "not all copies that are kept elsewhere are gone"),
-            }
+            at_rest::log(
+                pass(&context, &layout).await,
+                "copies that are kept elsewhere are gone",
+                "not all copies that are kept elsewhere are gone",
+            );
             context.surplus.doubt_no_more();
         }
         before = now;
     }
-}
-
-/// The layout, if it is settled and all of its members are there.
-pub(crate) fn at_rest(context: &Context) -> Option<Arc<Placed>> {
-    let layout = context.layout().filter(|layout| layout.involves(context.me))?;
-    if context.has_planted(Planted::ShedsUnasked) {
-        return Some(layout);
-    }
-    let nobody_is_away = context.members.look(|table| replicate::away(table, context.me, &layout).is_empty());
-    (nobody_is_away && !layout.is_joint()).then_some(layout)
 }
 
 /// Looks at all copies here; how many went.
@@ -248,7 +238,7 @@ async fn pass(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
         context.surplus.doubt(surplus.iter().map(|(chunk, _)| *chunk));
         let surplus = kept_by_all(context, layout, surplus).await?;
         let surplus = surplus.into_iter().map(|(chunk, _)| chunk).collect();
-        if at_rest(context).is_none_or(|now| now.id() != layout.id()) {
+        if at_rest::layout(context).is_none_or(|now| now.id() != layout.id()) {
             return Ok(count);
         }
         let going = context.surplus.let_go(surplus);

@@ -1,9 +1,9 @@
 //! Former versions go when their bucket's time is over.
 //!
-//! The first living acceptor of a name removes them. It does not trust its own
-//! wall clock alone: a machine whose clock is years ahead would take all of
-//! the history with it. It goes by the median of some members' clocks, of whom
-//! more than a half must have answered.
+//! The first acceptor of a name removes them; while somebody is away, they all
+//! wait. It does not trust its own wall clock alone: a machine whose clock is
+//! years ahead would take all of the history with it. It goes by the median of
+//! some members' clocks, of whom more than a half must have answered.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use shoal_types::{PeerId, RegisterKind, RegisterPlace, RegisterSpan, Request, Re
 use super::FormerVersion;
 use crate::context::Context;
 use crate::placed::Placed;
-use crate::{buckets, surplus};
+use crate::{at_rest, buckets};
 
 /// Versions looked at in one step.
 const PAGE: usize = 500;
@@ -21,27 +21,17 @@ const PAGE: usize = 500;
 /// Members whose clocks are asked.
 const CLOCKS: usize = 9;
 
-/// Rounds in a grace period of collection, which comes after.
-const ROUNDS: u32 = 4;
-
 /// Removes what is over for as long as the peer lives.
 pub(crate) async fn run(context: Arc<Context>) {
     loop {
-        context.ports.clock.sleep(context.config.timing.grace / ROUNDS).await;
-        // While somebody is away his part is nobody's: it waits.
-        let Some(layout) = surplus::at_rest(&context) else {
-            continue;
-        };
-        match round(&context, &layout).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "former versions whose time is over are gone"),
-            Err(error) => tracing::info!(%error, "not all former versions are looked at"),
-        }
+        let layout = at_rest::next_round(&context).await;
+        let removed = round(&context, &layout).await;
+        at_rest::log(removed, "former versions whose time is over are gone", "not all former versions are looked at");
     }
 }
 
 /// One look at all versions here; how many went.
-async fn round(context: &Arc<Context>, layout: &Placed) -> Result<u64> {
+async fn round(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
     let (mut after, mut count, mut now_ms) = (None::<RegisterPlace>, 0, None);
     loop {
         let (store, from) = (context.ports.store.clone(), after.take());
@@ -66,7 +56,7 @@ async fn round(context: &Arc<Context>, layout: &Placed) -> Result<u64> {
             let is_over =
                 |replaced_ms: u64| replaced_ms.saturating_add(settings.history_s.saturating_mul(1_000)) <= now_ms;
             if is_over(version.replaced_ms) {
-                count += u64::from(super::remove(context, &version, is_over).await?);
+                count += usize::from(super::remove(context, &version, is_over).await?);
             }
         }
     }

@@ -34,6 +34,7 @@ use shoal_types::{
 };
 
 use super::together::bring_together;
+use crate::at_rest;
 use crate::context::{Context, lock};
 use crate::placed::Placed;
 
@@ -86,11 +87,11 @@ pub(crate) async fn run(context: Arc<Context>) {
         let Some(layout) = layout else {
             continue;
         };
-        match compare(&context, &layout).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "registers that some acceptors had missed are known to all"),
-            Err(error) => tracing::info!(%error, "not all registers are known to all of their acceptors"),
-        }
+        at_rest::log(
+            compare(&context, &layout).await,
+            "registers that some acceptors had missed are known to all",
+            "not all registers are known to all of their acceptors",
+        );
     }
 }
 

@@ -41,10 +41,10 @@ use shoal_types::{
 
 use super::accept;
 use super::together::{accepted_by_all, bring_together, tell_all};
+use crate::at_rest;
 use crate::context::{Context, lock};
 use crate::placed::Placed;
 use crate::planted::Planted;
-use crate::surplus;
 
 /// Registers looked at in one step.
 const PAGE: usize = 1_000;
@@ -54,9 +54,6 @@ const AT_ONCE: usize = 16;
 
 /// Members asked at once whether they have let go of what others keep.
 const ASKED_AT_ONCE: usize = 16;
-
-/// Looks in a grace period.
-const LOOKS: u32 = 4;
 
 /// Removals of which it is remembered since when they are there, some 200
 /// bytes each. Others have their turn when these are gone.
@@ -79,15 +76,9 @@ type Removals = BTreeMap<RegisterKey, (Ballot, Duration)>;
 pub(crate) async fn run(context: Arc<Context>) {
     let mut removals = Removals::new();
     loop {
-        context.ports.clock.sleep(context.config.timing.grace / LOOKS).await;
-        let Some(layout) = surplus::at_rest(&context) else {
-            continue;
-        };
-        match look(&context, &layout, &mut removals).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "removed names are forgotten"),
-            Err(error) => tracing::info!(%error, "not all that is removed is forgotten"),
-        }
+        let layout = at_rest::next_round(&context).await;
+        let forgotten = look(&context, &layout, &mut removals).await;
+        at_rest::log(forgotten, "removed names are forgotten", "not all that is removed is forgotten");
     }
 }
 
@@ -98,7 +89,7 @@ async fn look(context: &Arc<Context>, layout: &Placed, removals: &mut Removals) 
     let (now, grace) = (context.ports.clock.now(), context.config.timing.grace);
     let due: Vec<(RegisterKey, Ballot)> = removals
         .iter()
-        .filter(|(key, (_, since))| now >= *since + grace + grace / LOOKS * rank(context, layout, key))
+        .filter(|(key, (_, since))| now >= *since + grace + grace / at_rest::ROUNDS * rank(context, layout, key))
         .map(|(key, (ballot, _))| (key.clone(), *ballot))
         .collect();
     if due.is_empty() {
