@@ -118,31 +118,28 @@ async fn send_once(
     first_frame::<()>(&mut reader, to).await
 }
 
-/// Takes a chunk that another peer brings.
+/// Takes a chunk that another peer brings: a copy that was missing when there
+/// is room for it beside what somebody waits for.
 pub(crate) async fn receive(
     context: &Arc<Context>,
     chunk: ChunkId,
     length: u32,
     copies: Copies,
+    cause: Cause,
     flow: Flow,
 ) -> Result<()> {
-    let _awaited = Awaited::begin(context);
-    take(context, chunk, length, copies, flow).await
-}
-
-/// Takes a copy that was missing, when there is room for it beside what
-/// somebody waits for.
-pub(crate) async fn receive_repair(
-    context: &Arc<Context>,
-    chunk: ChunkId,
-    length: u32,
-    copies: Copies,
-    flow: Flow,
-) -> Result<()> {
-    let moving = Move::take(context).await;
-    let taken = take(context, chunk, length, copies, flow).await;
-    moving.rest().await;
-    taken
+    match cause {
+        Cause::Put => {
+            let _awaited = Awaited::begin(context);
+            take(context, chunk, length, copies, flow).await
+        }
+        Cause::Repair => {
+            let moving = Move::take(context).await;
+            let taken = take(context, chunk, length, copies, flow).await;
+            moving.rest().await;
+            taken
+        }
+    }
 }
 
 async fn take(context: &Arc<Context>, chunk: ChunkId, length: u32, copies: Copies, flow: Flow) -> Result<()> {
@@ -161,9 +158,9 @@ async fn take(context: &Arc<Context>, chunk: ChunkId, length: u32, copies: Copie
     writer.finish().await
 }
 
-/// The bytes of a chunk (those from start to end of `range`, when given), verified, and whether they
-/// were here. A copy that is gone or broken here, though this peer owns it, is
-/// put back on the way.
+/// The bytes of a chunk (those from start to end of `range`, when given),
+/// verified, and whether they were here. A copy that is gone or broken here,
+/// though this peer owns it, is put back on the way.
 pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(u32, u32)>) -> Result<(Bytes, bool)> {
     let store = context.ports.store.clone();
     let here = context.blocking(move || Ok((store.chunk_copies(chunk)?, store.chunk_get(chunk, range)?))).await;

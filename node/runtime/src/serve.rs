@@ -10,7 +10,7 @@ use shoal_types::{
     Response, Result, SliceProof, wire,
 };
 
-use crate::chunks;
+use crate::chunks::{self, Cause};
 use crate::collect;
 use crate::context::{Context, lock};
 use crate::doctor;
@@ -151,10 +151,10 @@ async fn scan(
 pub(crate) async fn flow(context: Arc<Context>, from: PeerId, header: Bytes, flow: Flow) {
     let served = match wire::decode::<FlowHeader>(&header) {
         Ok(FlowHeader::ChunkPut { chunk, bytes, copies }) => {
-            chunks::receive(&context, chunk, bytes, copies, flow).await
+            chunks::receive(&context, chunk, bytes, copies, Cause::Put, flow).await
         }
         Ok(FlowHeader::ChunkRepair { chunk, bytes, copies }) => {
-            chunks::receive_repair(&context, chunk, bytes, copies, flow).await
+            chunks::receive(&context, chunk, bytes, copies, Cause::Repair, flow).await
         }
         Ok(FlowHeader::ChunkGet { chunk, range }) => match asked(flow).await {
             Ok(writer) => chunk_get(&context, chunk, range, writer).await,
