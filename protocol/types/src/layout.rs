@@ -157,17 +157,17 @@ mod tests {
     use super::*;
     use crate::wire;
 
+    fn member(n: u8) -> Member {
+        let id = PeerId::from_bytes([n; 32]);
+        Member { id, name: String::new(), zone: String::new(), weight: 1, revision: 0, since: 0 }
+    }
+
+    fn members(ids: &[u8]) -> Vec<Member> {
+        ids.iter().map(|n| member(*n)).collect()
+    }
+
     #[test]
     fn who_stays_was_taken_in_when_it_was_and_who_comes_back_anew() {
-        let member = |n| Member {
-            id: PeerId::from_bytes([n; 32]),
-            name: String::new(),
-            zone: String::new(),
-            weight: 1,
-            revision: 0,
-            since: 0,
-        };
-        let members = |ids: &[u8]| ids.iter().map(|n| member(*n)).collect::<Vec<_>>();
         let since = |layout: &Layout| layout.members.iter().map(|member| member.since).collect::<Vec<_>>();
         let first = Layout::first(MeshId::from_bytes([1; 16]), member(1));
         let two = first.replaced_by(members(&[1, 2]));
@@ -182,22 +182,11 @@ mod tests {
 
     #[test]
     fn a_layout_out_of_order_or_without_a_next_version_is_not_read() {
-        let member = |n| Member {
-            id: PeerId::from_bytes([n; 32]),
-            name: String::new(),
-            zone: String::new(),
-            weight: 1,
-            revision: 0,
-            since: 0,
-        };
-        let layout = |version, members: &[u8], previous: Option<&[u8]>| {
-            let group = |ids: &[u8]| ids.iter().map(|n| member(*n)).collect();
-            Layout {
-                mesh: MeshId::from_bytes([1; 16]),
-                version,
-                members: group(members),
-                previous: previous.map(group),
-            }
+        let layout = |version, present: &[u8], previous: Option<&[u8]>| Layout {
+            mesh: MeshId::from_bytes([1; 16]),
+            version,
+            members: members(present),
+            previous: previous.map(members),
         };
         let good = layout(u64::MAX - 1, &[1, 2], Some(&[2, 3]));
         assert_eq!(wire::decode::<Layout>(&wire::encode(&good).unwrap()).unwrap(), good);
