@@ -66,13 +66,13 @@ impl Census {
         new
     }
 
-    /// Of a chunk with these `owners` so many copies are `wanted`, and these
+    /// Of a chunk there is to be a copy with each of its `owners`, and these
     /// have one: stand-ins count, and a copy too many does not.
-    fn count(&mut self, chunk: ChunkId, bytes: u32, owners: &[PeerId], wanted: usize, holders: &BTreeSet<PeerId>) {
+    fn count(&mut self, chunk: ChunkId, bytes: u32, owners: &[PeerId], holders: &BTreeSet<PeerId>) {
         self.chunks += 1;
-        let there = holders.len().min(wanted);
+        let there = holders.len().min(owners.len());
         self.copies += there as u64;
-        for owner in owners.iter().filter(|owner| !holders.contains(owner)).take(wanted - there) {
+        for owner in owners.iter().filter(|owner| !holders.contains(owner)).take(owners.len() - there) {
             let missing = self.missing_at.entry(*owner).or_default();
             *missing = (missing.0 + 1, missing.1 + u64::from(bytes));
         }
@@ -146,8 +146,7 @@ async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, ch
     }
     for (chunk, bytes, copies) in chunks {
         let owners = layout.owners_of(*chunk, *copies).current;
-        let wanted = owners.len();
-        census.count(*chunk, *bytes, &owners, wanted, holders.get(chunk).unwrap_or(&BTreeSet::new()));
+        census.count(*chunk, *bytes, &owners, holders.get(chunk).unwrap_or(&BTreeSet::new()));
     }
 }
 
@@ -195,7 +194,7 @@ mod tests {
         let owners = [peer(1), peer(2), peer(3)];
         for (chunk, (bytes, _)) in census.new_chunks(&page) {
             let holders = holds(chunk).into_iter().map(peer).collect();
-            census.count(chunk, bytes, &owners, 3, &holders);
+            census.count(chunk, bytes, &owners, &holders);
         }
         census.objects(page, false);
     }
