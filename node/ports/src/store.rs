@@ -17,14 +17,22 @@ pub trait Store: Send + Sync {
 
     /// As [`Store::chunk_put`], of bytes that were hashed in this process, so
     /// that a store need not do so again, and of which there are to be so many
-    /// copies, or more if more were wanted before.
-    fn chunk_keep(&self, chunk: &HashedChunk, copies: Copies) -> Result<()>;
+    /// copies, or more if more were wanted before. A store of a peer that is
+    /// alone need not remember how many, as this and the next two do not by
+    /// themselves.
+    fn chunk_keep(&self, chunk: &HashedChunk, _copies: Copies) -> Result<()> {
+        self.chunk_put(chunk.id(), chunk.bytes())
+    }
 
     /// Has at least so many copies wanted of a chunk, durably; whether it is here.
-    fn chunk_want(&self, id: ChunkId, copies: Copies) -> Result<bool>;
+    fn chunk_want(&self, id: ChunkId, _copies: Copies) -> Result<bool> {
+        Ok(self.chunk_len(id)?.is_some())
+    }
 
     /// How many copies there are to be of a chunk, if it is here.
-    fn chunk_copies(&self, id: ChunkId) -> Result<Option<Copies>>;
+    fn chunk_copies(&self, id: ChunkId) -> Result<Option<Copies>> {
+        Ok(self.chunk_len(id)?.map(|_| Copies::DEFAULT))
+    }
 
     /// A chunk's length if it is here.
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>>;

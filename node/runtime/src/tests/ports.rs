@@ -12,7 +12,7 @@ use shoal_ports::{
     Spawner, StoreUsage, TaskHandle, TaskIo, Transport, TransportStats,
 };
 use shoal_types::{
-    Ballot, ChunkId, Copies, DiskState, Error, Format, HashedChunk, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query,
+    Ballot, ChunkId, DiskState, Error, Format, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query,
     RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Response, Result, Secrets, TaskReport, TaskSpec, wire,
 };
 use tokio::sync::{mpsc, watch};
@@ -198,18 +198,6 @@ impl shoal_ports::Store for Store {
     fn chunk_put(&self, id: ChunkId, bytes: &[u8]) -> Result<()> {
         lock(&self.chunks).insert(id, Bytes::copy_from_slice(bytes));
         Ok(())
-    }
-
-    fn chunk_keep(&self, chunk: &HashedChunk, _: Copies) -> Result<()> {
-        self.chunk_put(chunk.id(), chunk.bytes())
-    }
-
-    fn chunk_want(&self, id: ChunkId, _: Copies) -> Result<bool> {
-        Ok(self.chunk_len(id)?.is_some())
-    }
-
-    fn chunk_copies(&self, id: ChunkId) -> Result<Option<Copies>> {
-        Ok(self.chunk_len(id)?.map(|_| Copies::DEFAULT))
     }
 
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{
-    Ballot, ChunkId, Copies, DiskState, Error, HashedChunk, PeerId, RegisterEntry, RegisterKey, RegisterPlace,
+    Ballot, ChunkId, DiskState, Error, PeerId, RegisterEntry, RegisterKey, RegisterPlace,
     RegisterSpan, Result,
 };
 
@@ -59,19 +59,6 @@ impl Store for MemoryStore {
             kept.chunk_bytes += needed_bytes;
         }
         Ok(())
-    }
-
-    /// There is one peer, and one copy.
-    fn chunk_keep(&self, chunk: &HashedChunk, _: Copies) -> Result<()> {
-        self.chunk_put(chunk.id(), chunk.bytes())
-    }
-
-    fn chunk_want(&self, id: ChunkId, _: Copies) -> Result<bool> {
-        Ok(self.chunk_len(id)?.is_some())
-    }
-
-    fn chunk_copies(&self, id: ChunkId) -> Result<Option<Copies>> {
-        Ok(self.chunk_len(id)?.map(|_| Copies::DEFAULT))
     }
 
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {
