@@ -126,19 +126,18 @@ impl State {
             let _ = reply.send(());
         }
         let mut batch = Vec::new();
-        for waiting in self.waiting.drain(..fit_together(&self.waiting)) {
-            match self.fence.admits(self.context.me, &waiting.key, waiting.layout) {
-                Ok(()) => batch.push(waiting),
-                Err(_) if self.context.has_planted(Planted::NoFence) => batch.push(waiting),
-                Err(error) => {
-                    let _ = waiting.reply.send(Err(error));
+        while batch.is_empty() && !self.waiting.is_empty() {
+            for waiting in self.waiting.drain(..fit_together(&self.waiting)) {
+                match self.fence.admits(self.context.me, &waiting.key, waiting.layout) {
+                    Ok(()) => batch.push(waiting),
+                    Err(_) if self.context.has_planted(Planted::NoFence) => batch.push(waiting),
+                    Err(error) => {
+                        let _ = waiting.reply.send(Err(error));
+                    }
                 }
             }
         }
         if batch.is_empty() {
-            if !self.waiting.is_empty() {
-                self.advance(myself);
-            }
             return;
         }
         self.syncing = true;
@@ -308,7 +307,8 @@ mod tests {
     use shoal_types::{MeshId, PeerId, PrepareReply, RegisterEntry};
 
     use super::*;
-    use crate::tests::ports::Store as Kept;
+    use crate::tests::ports::{Network, Store as Kept};
+    use crate::tests::{config, ports};
 
     const LAYOUT: LayoutId = LayoutId { mesh: MeshId::from_bytes([1; 16]), version: 3 };
 
@@ -333,6 +333,22 @@ mod tests {
         ] {
             assert_eq!(fit_together(&queue), expected);
         }
+    }
+
+    /// Once each batch of which nothing was admitted was a call within a call:
+    /// many that came under an old layout, one register's, took all of the stack.
+    #[tokio::test]
+    async fn however_many_are_refused_one_after_the_other_takes_no_more_stack() {
+        let (events, _inbound) = tokio::sync::mpsc::channel(1);
+        let config = config();
+        let network = Arc::new(Network::new(config.info.id, events));
+        let context = Context::new(config, ports(network));
+        let (myself, _) = Actor::spawn(None, Registers, State::new(&context)).await.unwrap();
+        let mut state = State::new(&context);
+        state.waiting = (0..WAITING_MAX).map(|_| waiting("b/x", RegisterOp::Forget { ballot: ballot(1) })).collect();
+        state.advance(&myself);
+        assert!(state.waiting.is_empty() && !state.syncing);
+        myself.stop(None);
     }
 
     #[test]
