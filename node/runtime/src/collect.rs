@@ -49,17 +49,19 @@ const ASKED_AT_ONCE: usize = 8;
 
 /// Collects for as long as the peer lives.
 pub(crate) async fn run(context: Arc<Context>) {
+    let mut beside = None;
     loop {
         let layout = at_rest::next_round(&context).await;
-        let collected = round(&context, &layout).await;
+        let collected = round(&context, &layout, &mut beside).await;
         at_rest::log(collected, "chunks that nothing refers to are gone", "what can go is not known");
     }
 }
 
-/// One round; how many copies went.
-async fn round(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
+/// One round; how many copies went. Of those that others own it looks at some
+/// after one, and says where the next round goes on.
+async fn round(context: &Arc<Context>, layout: &Placed, after_beside: &mut Option<ChunkId>) -> Result<usize> {
     let began = context.ports.clock.now();
-    let beside = not_owned(context, layout).await?;
+    let (beside, next) = not_owned(context, layout, *after_beside).await?;
     let mut members: Vec<PeerId> = layout.everyone();
     if context.has_planted(Planted::CollectsUnasked) {
         members.retain(|member| *member == context.me);
@@ -73,6 +75,7 @@ async fn round(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
     if at_rest::layout(context).is_none_or(|now| now.id() != layout.id()) {
         return Err(context.not_ready("members come or go"));
     }
+    *after_beside = next;
     let grace = match context.has_planted(Planted::CollectsAtOnce) {
         true => Duration::ZERO,
         false => context.config.timing.grace,
@@ -102,19 +105,26 @@ async fn page(context: &Arc<Context>, after: Option<ChunkId>) -> Result<Vec<Chun
     context.blocking(move || store.chunk_list(after, PAGE)).await
 }
 
-/// Copies here that others own: no more than can be asked about at once, the
-/// others have their turn when those are gone.
-async fn not_owned(context: &Arc<Context>, layout: &Placed) -> Result<BTreeSet<ChunkId>> {
-    let (mut beside, mut after) = (BTreeSet::new(), None);
+/// Copies here that are not among as many as most chunks have, after `after`:
+/// no more than can be asked about at once; and where to go on, at the
+/// beginning when `None`. They are not all on their way out: a bucket may want
+/// more copies than others do.
+async fn not_owned(
+    context: &Arc<Context>,
+    layout: &Placed,
+    mut after: Option<ChunkId>,
+) -> Result<(BTreeSet<ChunkId>, Option<ChunkId>)> {
+    let mut beside = BTreeSet::new();
     loop {
         let page = page(context, after).await?;
         let Some(last) = page.last().copied() else {
-            return Ok(beside);
+            return Ok((beside, None));
         };
         after = Some(last);
         for chunk in page.into_iter().filter(|chunk| !layout.is_owner(context.me, *chunk)) {
             if beside.len() >= serve::HAS_MAX {
-                return Ok(beside);
+                let last = beside.last().copied();
+                return Ok((beside, last));
             }
             beside.insert(chunk);
         }
@@ -216,4 +226,41 @@ fn lists_chunks(kind: RegisterKind) -> bool {
 /// them a while, at worst.
 fn short(chunk: ChunkId) -> u64 {
     chunk.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_types::{Layout, Member, MeshId};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::tests::ports::Network;
+    use crate::tests::{config, ports};
+
+    /// Once each round asked about the same copies, the first that were not
+    /// owned. Those of a bucket with more copies than most stay: so what came
+    /// behind so many of them was never looked at, and never went.
+    #[tokio::test]
+    async fn of_copies_that_others_own_each_has_its_round() {
+        let config = config();
+        let network = Arc::new(Network::new(config.info.id, mpsc::channel(1).0));
+        let context = Context::new(config, ports(network));
+        let member =
+            |id, weight| Member { id, name: String::new(), zone: String::new(), weight, revision: 0, since: 1 };
+        let members = vec![member(PeerId::from_bytes([1; 32]), 100), member(context.me, 0)];
+        let layout = Layout { mesh: MeshId::from_bytes([1; 16]), version: 1, members, previous: None };
+        let layout = Placed::new(Arc::new(layout), &context.config);
+        let all: BTreeSet<ChunkId> = (0..2 * serve::HAS_MAX + 9).map(|n| ChunkId::of(&n.to_le_bytes())).collect();
+        for chunk in &all {
+            context.ports.store.chunk_put(*chunk, b"").unwrap();
+        }
+        let (mut asked, mut after) = (BTreeSet::new(), None);
+        for round in 1..=3 {
+            let (beside, next) = not_owned(&context, &layout, after).await.unwrap();
+            assert!(beside.len() <= serve::HAS_MAX && next.is_none() == (round == 3));
+            asked.extend(beside);
+            after = next;
+        }
+        assert_eq!(asked, all);
+    }
 }

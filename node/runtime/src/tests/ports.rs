@@ -12,8 +12,8 @@ use shoal_ports::{
     Spawner, StoreUsage, TaskHandle, TaskIo, Transport, TransportStats,
 };
 use shoal_types::{
-    Ballot, ChunkId, DiskState, Error, Format, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query,
-    RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Response, Result, Secrets, TaskReport, TaskSpec, wire,
+    Ballot, ChunkId, DiskState, Error, Format, JobId, JobPlan, OutputId, PeerId, PeerInfo, Query, RegisterEntry,
+    RegisterKey, RegisterPlace, RegisterSpan, Response, Result, Secrets, TaskReport, TaskSpec, wire,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;

@@ -5,8 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use shoal_ports::{RegisterPut, Store, StoreUsage};
 use shoal_types::{
-    Ballot, ChunkId, DiskState, Error, PeerId, RegisterEntry, RegisterKey, RegisterPlace,
-    RegisterSpan, Result,
+    Ballot, ChunkId, DiskState, Error, PeerId, RegisterEntry, RegisterKey, RegisterPlace, RegisterSpan, Result,
 };
 
 /// Bytes of chunks that are kept. A mesh of one that lives for one query
