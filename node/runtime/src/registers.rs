@@ -10,6 +10,7 @@ mod fence;
 mod forgetting;
 mod former;
 mod together;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -9,7 +9,7 @@
 //!   A, the smaller id                         B, an acceptor of some of the same registers
 //!     |--- RegisterSums(all) ------------------->|  256 sums, one a branch
 //!     |--- RegisterSums(branch) ---------------->|  256 sums, one a leaf, of a branch that differs
-//!     |--- RegisterBallots(leaves) ------------->|  key and ballot of each register in leaves that differ
+//!     |--- RegisterBallots(leaves) ------------->|  key and ballot of each register in them
 //!     |    compare with what is here, bring together what differs
 //! ```
 //!
@@ -30,19 +30,17 @@ use std::sync::{Arc, Mutex};
 use futures::{StreamExt, stream};
 use shoal_register::Sums;
 use shoal_types::{
-    Ballot, Error, LayoutId, PeerId, RegisterKey, RegisterKind, RegisterPlace, RegisterSpan, Request, Response, Result,
+    Error, LayoutId, PeerId, RegisterEntry, RegisterKey, RegisterKind, RegisterPlace, Request, Response, Result,
 };
 
 use super::together::bring_together;
+use super::walk;
 use crate::at_rest;
 use crate::context::{Context, lock};
 use crate::placed::Placed;
 
 /// It is compared once in so many intervals of repair.
 const INTERVALS: u32 = 5;
-
-/// Registers looked at in one step.
-const PAGE: usize = 1_000;
 
 /// Registers looked at for one page of ballots, and bytes of keys in it.
 const BALLOTS_LOOKED_AT_MAX: usize = 20_000;
@@ -139,10 +137,10 @@ async fn compare(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<usize> 
 /// One walk through all registers here, for all partners.
 async fn walk(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<BTreeMap<PeerId, Sums>> {
     let mut partners: BTreeMap<PeerId, Sums> = BTreeMap::new();
-    let mut from = Some((RegisterKind::ALL[0], None));
-    while let Some((kind, after)) = from {
-        let (page, next) = page(context, kind, after).await?;
-        for (key, accepted) in page {
+    let mut from = Some(walk::FIRST);
+    while let Some(begin) = from {
+        let (page, next) = walk::page_here(context, begin).await?;
+        for RegisterEntry { key, accepted, .. } in page {
             let acceptors = key.placed_by().map(|name| layout.acceptors(name).current).unwrap_or_default();
             if acceptors.contains(&context.me) {
                 for partner in acceptors.into_iter().filter(|peer| *peer != context.me) {
@@ -153,26 +151,6 @@ async fn walk(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<BTreeMap<P
         from = next;
     }
     Ok(partners)
-}
-
-/// Where a page of registers begins.
-type From = (RegisterKind, Option<RegisterPlace>);
-
-/// A page of the registers here, and where the next begins.
-async fn page(
-    context: &Arc<Context>,
-    kind: RegisterKind,
-    after: Option<RegisterPlace>,
-) -> Result<(Vec<(RegisterKey, Ballot)>, Option<From>)> {
-    let store = context.ports.store.clone();
-    let scan = move || store.register_scan(&RegisterSpan::all(kind), after.as_ref(), PAGE);
-    let entries = context.blocking(scan).await?;
-    let last = entries.last().filter(|_| entries.len() == PAGE).and_then(|entry| entry.key.place());
-    let next = match last {
-        Some(last) => Some((kind, Some(last))),
-        None => kind.next().map(|kind| (kind, None)),
-    };
-    Ok((entries.into_iter().map(|entry| (entry.key, entry.accepted)).collect(), next))
 }
 
 /// Registers here, or at the partner, that differ.
@@ -190,7 +168,7 @@ async fn differing(
     if leaves.is_empty() {
         return Ok(Vec::new());
     }
-    let (mut theirs, mut from) = (BTreeMap::new(), Some((RegisterKind::ALL[0], None)));
+    let (mut theirs, mut from) = (BTreeMap::new(), Some(walk::FIRST));
     while let Some((kind, after)) = from {
         let asked = (kind, after.clone());
         let leaves = leaves.iter().copied().collect();
@@ -203,18 +181,18 @@ async fn differing(
             _ => return Err(context.unexpected("ballots")),
         }
     }
-    let (mut differing, mut from) = (Vec::new(), Some((RegisterKind::ALL[0], None)));
-    while let Some((kind, after)) = from {
-        let (ours, next) = page(context, kind, after).await?;
-        for (key, accepted) in ours.into_iter().filter(|(key, _)| concerns(layout, [context.me, partner], &leaves, key))
-        {
+    let concerns = |key: &RegisterKey| concerns(layout, [context.me, partner], &leaves, key);
+    let (mut differing, mut from) = (Vec::new(), Some(walk::FIRST));
+    while let Some(begin) = from {
+        let (ours, next) = walk::page_here(context, begin).await?;
+        for RegisterEntry { key, accepted, .. } in ours.into_iter().filter(|entry| concerns(&entry.key)) {
             if theirs.remove(&key) != Some(accepted) {
                 differing.push(key);
             }
         }
         from = next.filter(|_| differing.len() < DIFFERING_MAX);
     }
-    differing.extend(theirs.into_keys().filter(|key| concerns(layout, [context.me, partner], &leaves, key)));
+    differing.extend(theirs.into_keys().filter(concerns));
     Ok(differing)
 }
 
@@ -237,7 +215,8 @@ async fn sums_of(context: &Arc<Context>, layout: &Placed, partner: PeerId, branc
     }
 }
 
-/// Ballots of the registers here that are shared with a partner and in those leaves, a page of them.
+/// Ballots of the registers here that are shared with a partner and in those
+/// leaves, a page of them.
 pub(crate) async fn ballots(
     context: &Arc<Context>,
     partner: PeerId,
@@ -251,10 +230,10 @@ pub(crate) async fn ballots(
     let placed = placed.ok_or_else(|| context.not_ready("it has another layout"))?;
     let (mut ballots, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
     let mut from = Some((kind, after));
-    while let Some((kind, after)) = from.take() {
-        let (page, next) = page(context, kind, after).await?;
+    while let Some((kind, after)) = from {
+        let (page, next) = walk::page_here(context, (kind, after)).await?;
         looked_at += page.len();
-        for (key, accepted) in page {
+        for RegisterEntry { key, accepted, .. } in page {
             if concerns(&placed, [context.me, partner], &leaves, &key) {
                 bytes += key.placed_by().map_or(0, str::len) + BALLOT_BYTES;
                 let place = key.place();

@@ -35,22 +35,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use shoal_types::{
-    Ballot, Error, LayoutId, NameValue, RegisterKey, RegisterKind, RegisterOp, RegisterPlace, RegisterReply,
-    RegisterSpan, Request, Response, Result, wire,
+    Ballot, Error, LayoutId, NameValue, RegisterKey, RegisterOp, RegisterReply, Request, Response, Result, wire,
 };
 
-use super::accept;
 use super::together::{accepted_by_all, bring_together, tell_all};
+use super::{accept, walk};
 use crate::at_rest;
 use crate::context::{Context, lock};
 use crate::placed::Placed;
 use crate::planted::Planted;
 
-/// Registers looked at in one step.
-const PAGE: usize = 1_000;
-
-/// Registers forgotten at once.
+/// Registers forgotten at once, by all of their acceptors.
 const AT_ONCE: usize = 16;
+
+/// Registers let go of here at once: they share a sync.
+const LET_GO_AT_ONCE: usize = 1_000;
 
 /// Members asked at once whether they have let go of what others keep.
 const ASKED_AT_ONCE: usize = 16;
@@ -126,34 +125,28 @@ fn rank(context: &Context, layout: &Placed, key: &RegisterKey) -> u32 {
 async fn sweep(context: &Arc<Context>, layout: &Placed, known: &Removals) -> Result<Removals> {
     let now = context.ports.clock.now();
     let mut removals = Removals::new();
-    for kind in RegisterKind::ALL {
-        let (span, mut after) = (RegisterSpan::all(kind), None::<RegisterPlace>);
-        loop {
-            let (store, span, from) = (context.ports.store.clone(), span.clone(), after.take());
-            let page = context.blocking(move || store.register_scan(&span, from.as_ref(), PAGE)).await?;
-            let Some(last) = page.last().and_then(|entry| entry.key.place()) else {
-                break;
-            };
-            after = Some(last);
-            let (here, elsewhere): (Vec<_>, Vec<_>) = page
-                .into_iter()
-                .partition(|entry| entry.key.placed_by().is_some_and(|name| layout.is_acceptor(context.me, name)));
-            for entry in here.into_iter().filter(|entry| is_nothing(&entry.key, entry.value.as_ref())) {
-                let since = known.get(&entry.key).filter(|(ballot, _)| *ballot == entry.accepted);
-                if since.is_some() || removals.len() < REMOVALS_MAX {
-                    removals.insert(entry.key, (entry.accepted, since.map_or(now, |(_, since)| *since)));
-                }
-            }
-            let mut gone = stream::iter(elsewhere)
-                .map(|entry| {
-                    let op = RegisterOp::Forget { ballot: entry.accepted };
-                    accept(context, layout.id(), entry.key, op)
-                })
-                .buffer_unordered(PAGE);
-            while let Some(end) = gone.next().await {
-                end?;
+    let mut from = Some(walk::FIRST);
+    while let Some(begin) = from {
+        let (page, next) = walk::page_here(context, begin).await?;
+        let (here, elsewhere): (Vec<_>, Vec<_>) = page
+            .into_iter()
+            .partition(|entry| entry.key.placed_by().is_some_and(|name| layout.is_acceptor(context.me, name)));
+        for entry in here.into_iter().filter(|entry| is_nothing(&entry.key, entry.value.as_ref())) {
+            let since = known.get(&entry.key).filter(|(ballot, _)| *ballot == entry.accepted);
+            if since.is_some() || removals.len() < REMOVALS_MAX {
+                removals.insert(entry.key, (entry.accepted, since.map_or(now, |(_, since)| *since)));
             }
         }
+        let mut gone = stream::iter(elsewhere)
+            .map(|entry| {
+                let op = RegisterOp::Forget { ballot: entry.accepted };
+                accept(context, layout.id(), entry.key, op)
+            })
+            .buffer_unordered(LET_GO_AT_ONCE);
+        while let Some(end) = gone.next().await {
+            end?;
+        }
+        from = next;
     }
     *lock(&context.swept.0) = Some(layout.id());
     Ok(removals)

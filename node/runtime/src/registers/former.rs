@@ -20,18 +20,15 @@
 use std::sync::Arc;
 
 use shoal_ports::Store;
-use shoal_types::{Ballot, Layout, LayoutId, MeshId, RegisterKey, RegisterKind, RegisterSpan, Result, wire};
+use shoal_types::{Ballot, Layout, LayoutId, MeshId, RegisterKey, Result, wire};
 
-use super::floor;
+use super::{floor, walk};
 use crate::context::Context;
 use crate::planted::Planted;
 
 /// The note of the mesh, and of the version that took this peer in, of which
 /// its registers are.
 const NOTE: &str = "registers";
-
-/// Registers dropped at once.
-const PAGE: usize = 1_000;
 
 /// Whether a layout takes this peer in, or takes it in again. `is_new` is the
 /// layout if it was not in force here before.
@@ -73,25 +70,21 @@ fn drop_below(store: &dyn Store, mesh: MeshId, floor: Ballot) -> Result<usize> {
         store.register_clear()?;
         return Ok(0);
     }
-    let mut dropped = 0;
-    for kind in RegisterKind::ALL {
-        let (span, mut after) = (RegisterSpan::all(kind), None);
-        loop {
-            let page = store.register_scan(&span, after.as_ref(), PAGE)?;
-            let Some(last) = page.last().and_then(|entry| entry.key.place()) else { break };
-            after = Some(last);
-            let (mut keys, mut horizon): (Vec<RegisterKey>, Ballot) = (Vec::new(), Ballot::ZERO);
-            for entry in page.into_iter().filter(|entry| entry.accepted < floor) {
-                // The promise may be later than a scan says.
-                let promised = store.register_get(&entry.key)?.map_or(entry.promised, |entry| entry.promised);
-                horizon = horizon.max(promised);
-                keys.push(entry.key);
-            }
-            if !keys.is_empty() {
-                dropped += keys.len();
-                store.register_forget(&keys, horizon)?;
-            }
+    let (mut dropped, mut from) = (0, Some(walk::FIRST));
+    while let Some(begin) = from {
+        let (page, next) = walk::page(store, begin)?;
+        let (mut keys, mut horizon): (Vec<RegisterKey>, Ballot) = (Vec::new(), Ballot::ZERO);
+        for entry in page.into_iter().filter(|entry| entry.accepted < floor) {
+            // The promise may be later than a scan says.
+            let promised = store.register_get(&entry.key)?.map_or(entry.promised, |entry| entry.promised);
+            horizon = horizon.max(promised);
+            keys.push(entry.key);
         }
+        if !keys.is_empty() {
+            dropped += keys.len();
+            store.register_forget(&keys, horizon)?;
+        }
+        from = next;
     }
     Ok(dropped)
 }

@@ -1,0 +1,34 @@
+//! Walks through all registers here, layouts' aside.
+
+use std::sync::Arc;
+
+use shoal_ports::Store;
+use shoal_types::{RegisterEntry, RegisterKind, RegisterPlace, RegisterSpan, Result};
+
+use crate::context::Context;
+
+/// Registers looked at in one step.
+const PAGE: usize = 1_000;
+
+/// Where a page of registers begins.
+pub(super) type From = (RegisterKind, Option<RegisterPlace>);
+
+/// Where all of them begin.
+pub(super) const FIRST: From = (RegisterKind::ALL[0], None);
+
+/// A page of the registers in a store, and where the next begins.
+pub(super) fn page(store: &dyn Store, (kind, after): From) -> Result<(Vec<RegisterEntry>, Option<From>)> {
+    let entries = store.register_scan(&RegisterSpan::all(kind), after.as_ref(), PAGE)?;
+    let last = entries.last().filter(|_| entries.len() == PAGE).and_then(|entry| entry.key.place());
+    let next = match last {
+        Some(last) => Some((kind, Some(last))),
+        None => kind.next().map(|kind| (kind, None)),
+    };
+    Ok((entries, next))
+}
+
+/// The same of the registers here.
+pub(super) async fn page_here(context: &Arc<Context>, from: From) -> Result<(Vec<RegisterEntry>, Option<From>)> {
+    let store = context.ports.store.clone();
+    context.blocking(move || page(&*store, from)).await
+}
