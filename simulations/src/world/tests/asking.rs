@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use shoal_runtime::{Peer, PutCondition};
@@ -30,17 +30,38 @@ pub(super) fn mesh<F: Future<Output = ()>>(seed: u64, test: impl FnOnce(Mesh) ->
 
 /// The same on so many peers.
 pub(super) fn mesh_of<F: Future<Output = ()>>(peers: usize, seed: u64, test: impl FnOnce(Mesh) -> F) {
-    executor::run(async move |idle| {
-        let mut config = config();
-        config.timing.grace = GRACE;
+    mesh_with(peers, |_| {}, seed, test);
+}
+
+/// The same with another configuration.
+pub(super) fn mesh_with<F: Future<Output = ()>>(
+    peers: usize,
+    configure: impl FnOnce(&mut WorldConfig),
+    seed: u64,
+    test: impl FnOnce(Mesh) -> F,
+) {
+    let mut config = config();
+    config.timing.grace = GRACE;
+    configure(&mut config);
+    let world = move || {
         let world = World::build(seed, config, NetworkConfig::default(), specs(peers));
         world.form().unwrap();
         for host in world.hosts() {
             world.start(host);
         }
-        let mesh = Mesh { world: world.clone(), idle: idle.clone() };
+        world
+    };
+    mesh_in(world, async move |mesh| {
         mesh.pass(5 * SECOND).await;
         test(mesh).await;
+    });
+}
+
+/// Runs a test on the peers of a world.
+pub(super) fn mesh_in(world: impl FnOnce() -> World, test: impl AsyncFnOnce(Mesh)) {
+    executor::run(async move |idle| {
+        let world = world();
+        test(Mesh { world: world.clone(), idle: idle.clone() }).await;
         world.clear();
         idle.reached().await;
     })
@@ -83,7 +104,12 @@ impl Mesh {
     }
 
     pub(super) fn peer(&self, host: u32) -> Peer {
-        self.world.state().hosts[host as usize].running.as_ref().unwrap().peer.clone().unwrap()
+        self.running(host).unwrap()
+    }
+
+    /// The peer on a host, if there is one.
+    pub(super) fn running(&self, host: u32) -> Option<Peer> {
+        self.world.state().hosts[host as usize].running.as_ref()?.peer.clone()
     }
 
     pub(super) async fn ask<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
@@ -97,9 +123,13 @@ impl Mesh {
     }
 
     pub(super) async fn put(&self, host: u32, object: &str, byte: u8) {
+        self.put_bytes(host, object, content(byte), PutCondition::Always).await.unwrap();
+    }
+
+    pub(super) async fn put_bytes(&self, host: u32, object: &str, bytes: Bytes, condition: PutCondition) -> Result<()> {
         let (peer, object) = (self.peer(host), name(object));
-        let body = stream::iter([Ok(content(byte))]).boxed();
-        self.ask(async move { peer.put(object, Format::Bytes, PutCondition::Always, body).await }).await.unwrap();
+        let body = stream::iter([Ok(bytes)]).boxed();
+        self.ask(async move { peer.put(object, Format::Bytes, condition, body).await.map(drop) }).await
     }
 
     pub(super) async fn remove(&self, host: u32, object: &str) {
@@ -107,13 +137,18 @@ impl Mesh {
         assert!(self.ask(async move { peer.remove(object).await }).await.unwrap());
     }
 
-    pub(super) async fn length(&self, host: u32, object: &str) -> Result<usize> {
+    pub(super) async fn get(&self, host: u32, object: &str) -> Result<Bytes> {
         let (peer, object) = (self.peer(host), name(object));
         self.ask(async move {
             let (_, body) = peer.get(object, None).await?;
-            body.try_fold(0, async |sum, piece| Ok(sum + piece.len())).await
+            let whole: BytesMut = body.try_collect().await?;
+            Ok(whole.freeze())
         })
         .await
+    }
+
+    pub(super) async fn length(&self, host: u32, object: &str) -> Result<usize> {
+        self.get(host, object).await.map(|bytes| bytes.len())
     }
 
     /// Copies of chunks on all disks.

@@ -1,30 +1,24 @@
 //! Two meshes with one secret that formed apart, and then meet.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use futures::{TryStreamExt, stream};
+use bytes::Bytes;
 use shoal_runtime::{Peer, PutCondition};
-use shoal_types::{Format, MeshId, ObjectName, Result};
+use shoal_types::{MeshId, Result};
 
+use super::asking::{Mesh, SECOND, mesh_in};
 use super::*;
-use crate::executor::Idle;
-
-const SECOND: Duration = Duration::from_secs(1);
 
 struct Meeting {
-    world: World,
-    idle: Arc<Idle>,
+    mesh: Mesh,
     /// Hosts of the first mesh; the others are of the second.
     first: u32,
 }
 
 /// Runs a test on two meshes of so many peers. Of `late` hosts nobody has started.
 fn meeting<F: Future<Output = ()>>(seed: u64, sizes: [u32; 2], late: u32, test: impl FnOnce(Meeting) -> F) {
-    executor::run(async move |idle| {
-        let [first, second] = sizes;
+    let [first, second] = sizes;
+    let world = move || {
         let specs = specs((first + second + late) as usize);
         let world = World::build(seed, config(), NetworkConfig::default(), specs);
         for host in first..first + second {
@@ -35,30 +29,26 @@ fn meeting<F: Future<Output = ()>>(seed: u64, sizes: [u32; 2], late: u32, test: 
         for host in (0..first + second).map(HostId) {
             world.start(host);
         }
-        let meeting = Meeting { world: world.clone(), idle: idle.clone(), first };
+        world
+    };
+    mesh_in(world, async move |mesh| {
+        let meeting = Meeting { mesh, first };
         let is_formed = |meeting: &Meeting| {
             (0..first).all(|host| meeting.members(host) == Some(first as usize))
                 && (first..first + second).all(|host| meeting.members(host) == Some(second as usize))
         };
         meeting.until("two meshes have formed", is_formed).await;
         test(meeting).await;
-        world.clear();
-        idle.reached().await;
-    })
-    .unwrap();
+    });
 }
 
 impl Meeting {
-    async fn pass(&self, time: Duration) {
-        self.world.run_until(&self.idle, self.world.now() + time).await;
-        assert!(self.world.state().broken.is_empty(), "{:?}", self.world.state().broken[0].0);
-    }
-
     async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let began = self.world.now();
+        let world = &self.mesh.world;
+        let began = world.now();
         while !holds(self) {
-            assert!(self.world.now() < began + 90 * SECOND, "in vain: {what}\n{}", self.views());
-            self.pass(SECOND / 10).await;
+            assert!(world.now() < began + 90 * SECOND, "in vain: {what}\n{}", self.views());
+            self.mesh.pass(SECOND / 10).await;
         }
     }
 
@@ -76,64 +66,33 @@ impl Meeting {
             }
             None => format!("{host}: no mesh"),
         };
-        self.world.peers().into_iter().map(view).collect::<Vec<_>>().join("\n")
-    }
-
-    fn peer(&self, host: u32) -> Option<Peer> {
-        self.world.state().hosts[host as usize].running.as_ref()?.peer.clone()
+        self.mesh.world.peers().into_iter().map(view).collect::<Vec<_>>().join("\n")
     }
 
     /// Of the layout that a host has settled on.
     fn members(&self, host: u32) -> Option<usize> {
-        let layout = self.peer(host)?.layout()?;
+        let layout = self.mesh.running(host)?.layout()?;
         (!layout.is_joint()).then_some(layout.members.len())
     }
 
     /// The last peer of the second mesh finds the first of the first one.
     fn meet(&self, last: u32) {
-        self.world.state().hosts[last as usize].known.insert(HostId(0));
-        self.world.dial(HostId(last), HostId(0));
-    }
-
-    async fn ask<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
-        let mut answer = tokio::spawn(task);
-        loop {
-            self.pass(SECOND / 100).await;
-            if let Some(done) = futures::FutureExt::now_or_never(&mut answer) {
-                return done.unwrap();
-            }
-        }
+        let world = &self.mesh.world;
+        world.state().hosts[last as usize].known.insert(HostId(0));
+        world.dial(HostId(last), HostId(0));
     }
 
     async fn put(&self, at: u32, name: &str) -> Result<()> {
-        let (peer, name) = (self.peer(at).unwrap(), ObjectName::new(name).unwrap());
-        self.ask(async move {
-            let body = Box::pin(stream::once(std::future::ready(Ok(Bytes::from(name.to_string())))));
-            peer.put(name, Format::Bytes, PutCondition::Always, body).await.map(drop)
-        })
-        .await
-    }
-
-    async fn get(&self, at: u32, name: &str) -> Result<Bytes> {
-        let (peer, name) = (self.peer(at).unwrap(), ObjectName::new(name).unwrap());
-        self.ask(async move {
-            let (_, body) = peer.get(name, None).await?;
-            let whole = body.try_fold(BytesMut::new(), |mut all, piece| async move {
-                all.extend_from_slice(&piece);
-                Ok(all)
-            });
-            Ok(whole.await?.freeze())
-        })
-        .await
+        self.mesh.put_bytes(at, name, Bytes::from(name.to_owned()), PutCondition::Always).await
     }
 
     async fn notices(&self, at: u32) -> Vec<String> {
-        let peer = self.peer(at).unwrap();
-        self.ask(async move { peer.status().await.unwrap().notices }).await
+        let peer = self.mesh.peer(at);
+        self.mesh.ask(async move { peer.status().await.unwrap().notices }).await
     }
 
     async fn holds(&self, host: u32, name: &str) -> bool {
-        matches!(self.get(host, name).await, Ok(bytes) if bytes == name.as_bytes())
+        matches!(self.mesh.get(host, name).await, Ok(bytes) if bytes == name.as_bytes())
     }
 }
 
@@ -142,15 +101,15 @@ fn a_mesh_without_data_becomes_part_of_the_other_whichever_that_is() {
     for (seed, holder) in [(1, 0), (2, 0), (3, 3), (4, 3)] {
         meeting(seed, [3, 3], 0, |meeting| async move {
             meeting.put(holder, "b/kept").await.unwrap();
-            let mesh = meeting.peer(holder).unwrap().layout().unwrap().mesh;
+            let mesh = meeting.mesh.peer(holder).layout().unwrap().mesh;
             meeting.meet(5);
             meeting.until("one mesh", |meeting| (0..6).all(|host| meeting.members(host) == Some(6))).await;
             for host in 0..6 {
-                assert_eq!(meeting.peer(host).unwrap().layout().unwrap().mesh, mesh);
+                assert_eq!(meeting.mesh.peer(host).layout().unwrap().mesh, mesh);
                 assert!(meeting.holds(host, "b/kept").await);
             }
             // Whoever saw the other mesh last says so for a moment longer.
-            meeting.pass(10 * SECOND).await;
+            meeting.mesh.pass(10 * SECOND).await;
             for host in 0..6 {
                 assert_eq!(meeting.notices(host).await, Vec::<String>::new());
             }
@@ -174,7 +133,7 @@ fn two_meshes_with_data_stay_apart_and_say_what_to_do() {
         meeting.put(0, "b/first").await.unwrap();
         meeting.put(3, "b/second").await.unwrap();
         meeting.meet(4);
-        meeting.pass(60 * SECOND).await;
+        meeting.mesh.pass(60 * SECOND).await;
         for host in 0..5 {
             assert_eq!(meeting.members(host), Some(if host < meeting.first { 2 } else { 3 }));
             let notices = meeting.notices(host).await;
@@ -195,13 +154,13 @@ fn what_is_put_while_a_mesh_gives_itself_up_is_not_lost() {
         meeting(u64::from(n), [2, 3], 0, |meeting| async move {
             meeting.put(0, "b/kept").await.unwrap();
             meeting.meet(4);
-            meeting.pass(n * SECOND / 5).await;
+            meeting.mesh.pass(n * SECOND / 5).await;
             let put = meeting.put(2 + n % 3, "b/late").await;
-            meeting.pass(60 * SECOND).await;
+            meeting.mesh.pass(60 * SECOND).await;
             let mut found: BTreeMap<MeshId, Vec<bool>> = BTreeMap::new();
             for host in 0..5 {
                 assert!(meeting.members(host).is_some(), "run {n}\n{}", meeting.views());
-                let mesh = meeting.peer(host).unwrap().layout().unwrap().mesh;
+                let mesh = meeting.mesh.peer(host).layout().unwrap().mesh;
                 found.entry(mesh).or_default().push(meeting.holds(host, "b/late").await);
             }
             outcomes[usize::from(found.len() == 1)] += 1;
@@ -223,12 +182,12 @@ fn a_newcomer_that_two_meshes_take_in_is_of_one_and_the_other_lets_go_of_it() {
             meeting.put(0, "b/first").await.unwrap();
             meeting.put(3, "b/second").await.unwrap();
             {
-                let host = &mut meeting.world.state().hosts[6];
+                let host = &mut meeting.mesh.world.state().hosts[6];
                 host.forms = false;
                 host.join = vec![HostId(0), HostId(3)];
             }
-            meeting.world.start(HostId(6));
-            meeting.pass(40 * SECOND).await;
+            meeting.mesh.world.start(HostId(6));
+            meeting.mesh.pass(40 * SECOND).await;
             let sizes = [0, 3].map(|host| meeting.members(host));
             assert!(sizes == [Some(4), Some(3)] || sizes == [Some(3), Some(4)], "{}", meeting.views());
             assert_eq!(meeting.members(6), Some(4));

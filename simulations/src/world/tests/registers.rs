@@ -1,19 +1,11 @@
 //! Registers that stand for nothing are forgotten, by everybody or by nobody.
 
-use std::future::Future;
-use std::sync::Arc;
-
 use bytes::Bytes;
-use futures::{StreamExt, stream};
-use shoal_runtime::{Peer, PutCondition};
-use shoal_types::{Format, ObjectName};
+use shoal_runtime::PutCondition;
 
+use super::asking::{GRACE, Mesh, SECOND, mesh_with};
 use super::*;
-use crate::executor::Idle;
 use crate::host::Death;
-
-const SECOND: Duration = Duration::from_secs(1);
-const GRACE: Duration = Duration::from_secs(20);
 
 /// Longer than it takes until a removal is forgotten by all whose turn it may be.
 const FORGOTTEN: Duration = Duration::from_secs(60);
@@ -24,72 +16,27 @@ const COMPARED: Duration = Duration::from_secs(11 * 60);
 /// So many names.
 const NAMES: u32 = 12;
 
-struct Mesh {
-    world: World,
-    idle: Arc<Idle>,
-}
-
 /// Runs a test on so many peers; three of them keep each name.
 fn mesh<F: Future<Output = ()>>(seed: u64, peers: usize, test: impl FnOnce(Mesh) -> F) {
-    executor::run(async move |idle| {
-        let mut config = config();
-        config.replicas = 2;
-        config.timing.grace = GRACE;
-        let world = World::build(seed, config, NetworkConfig::default(), specs(peers));
-        world.form().unwrap();
-        for host in world.hosts() {
-            world.start(host);
-        }
-        let mesh = Mesh { world: world.clone(), idle: idle.clone() };
-        mesh.pass(5 * SECOND).await;
-        test(mesh).await;
-        world.clear();
-        idle.reached().await;
-    })
-    .unwrap();
-}
-
-fn name(n: u32) -> ObjectName {
-    format!("b/{n}").parse().unwrap()
+    mesh_with(peers, |config| config.replicas = 2, seed, test);
 }
 
 impl Mesh {
-    async fn pass(&self, time: Duration) {
-        self.world.run_until(&self.idle, self.world.now() + time).await;
-        assert!(self.world.state().broken.is_empty(), "{:?}", self.world.state().broken[0].0);
-    }
-
-    fn peer(&self, host: u32) -> Peer {
-        self.world.state().hosts[host as usize].running.as_ref().unwrap().peer.clone().unwrap()
-    }
-
-    async fn ask<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
-        let mut answer = tokio::spawn(task);
-        loop {
-            self.pass(SECOND / 100).await;
-            if let Some(done) = futures::FutureExt::now_or_never(&mut answer) {
-                return done.unwrap();
-            }
-        }
-    }
-
     /// Puts all names, none of which may be there.
-    async fn put(&self, host: u32, byte: u8) {
-        self.put_if(PutCondition::IfAbsent, host, byte).await;
+    async fn put_names(&self, host: u32, byte: u8) {
+        self.put_names_if(PutCondition::IfAbsent, host, byte).await;
     }
 
-    async fn put_if(&self, condition: PutCondition, host: u32, byte: u8) {
+    async fn put_names_if(&self, condition: PutCondition, host: u32, byte: u8) {
         for n in 0..NAMES {
-            let (peer, condition) = (self.peer(host), condition.clone());
-            let body = stream::iter([Ok(Bytes::from(vec![byte; 100 + n as usize]))]).boxed();
-            self.ask(async move { peer.put(name(n), Format::Bytes, condition, body).await }).await.unwrap();
+            let bytes = Bytes::from(vec![byte; 100 + n as usize]);
+            self.put_bytes(host, &format!("b/{n}"), bytes, condition.clone()).await.unwrap();
         }
     }
 
-    async fn remove(&self, host: u32) {
+    async fn remove_names(&self, host: u32) {
         for n in 0..NAMES {
-            let peer = self.peer(host);
-            assert!(self.ask(async move { peer.remove(name(n)).await }).await.unwrap());
+            self.remove(host, &format!("b/{n}")).await;
         }
     }
 
@@ -125,15 +72,15 @@ impl Mesh {
 fn a_removed_name_leaves_nothing_after_a_while_and_can_come_again() {
     mesh(1, 5, |mesh| async move {
         for byte in 1..4 {
-            mesh.put(0, byte).await;
+            mesh.put_names(0, byte).await;
             assert_eq!(mesh.all_held(), 3 * NAMES as usize);
-            mesh.remove(1).await;
+            mesh.remove_names(1).await;
             mesh.pass(GRACE * 3 / 4).await;
             assert_eq!(mesh.all_held(), 3 * NAMES as usize, "nothing is forgotten before the grace is over");
             mesh.pass(FORGOTTEN).await;
             assert_eq!((mesh.held(), mesh.listed().await), (vec![0; 5], vec![0; 5]));
         }
-        mesh.put(2, 9).await;
+        mesh.put_names(2, 9).await;
         assert_eq!(mesh.listed().await, [NAMES as usize; 5]);
     });
 }
@@ -141,9 +88,9 @@ fn a_removed_name_leaves_nothing_after_a_while_and_can_come_again() {
 #[test]
 fn nothing_is_forgotten_while_a_member_is_away_and_all_of_it_once_it_is_back() {
     mesh(2, 5, |mesh| async move {
-        mesh.put(0, 1).await;
+        mesh.put_names(0, 1).await;
         mesh.world.crash(HostId(4), Death::Kill);
-        mesh.remove(1).await;
+        mesh.remove_names(1).await;
         mesh.pass(2 * GRACE).await;
         let held = mesh.held();
         assert!(held[..4].iter().sum::<usize>() >= 2 * NAMES as usize, "{held:?}");
@@ -156,14 +103,14 @@ fn nothing_is_forgotten_while_a_member_is_away_and_all_of_it_once_it_is_back() {
 #[test]
 fn whoever_comes_back_after_it_was_let_go_of_brings_nothing_back() {
     mesh(3, 6, |mesh| async move {
-        mesh.put(0, 1).await;
+        mesh.put_names(0, 1).await;
         let before = mesh.held();
         assert!(before[5] > 0, "{before:?}");
         mesh.world.crash(HostId(5), Death::Power);
         mesh.pass(90 * SECOND).await;
         assert_eq!(mesh.peer(0).layout().unwrap().members.len(), 5);
         // Of those that it knows some stay, some are removed and forgotten.
-        mesh.remove(1).await;
+        mesh.remove_names(1).await;
         mesh.pass(2 * FORGOTTEN).await;
         assert_eq!(mesh.held()[..5], [0; 5]);
         assert_eq!(mesh.held()[5], before[5], "it still has them on its disk");
@@ -171,7 +118,7 @@ fn whoever_comes_back_after_it_was_let_go_of_brings_nothing_back() {
         mesh.pass(30 * SECOND).await;
         assert_eq!(mesh.peer(0).layout().unwrap().members.len(), 6);
         assert_eq!((mesh.held(), mesh.listed().await), (vec![0; 6], vec![0; 6]));
-        mesh.put(5, 2).await;
+        mesh.put_names(5, 2).await;
         assert_eq!(mesh.listed().await, [NAMES as usize; 6]);
     });
 }
@@ -179,7 +126,7 @@ fn whoever_comes_back_after_it_was_let_go_of_brings_nothing_back() {
 #[test]
 fn whoever_keeps_a_name_no_more_lets_go_of_it() {
     mesh(4, 8, |mesh| async move {
-        mesh.put(0, 1).await;
+        mesh.put_names(0, 1).await;
         mesh.world.crash(HostId(7), Death::Power);
         mesh.pass(90 * SECOND).await;
         mesh.world.start(HostId(7));
@@ -192,10 +139,10 @@ fn whoever_keeps_a_name_no_more_lets_go_of_it() {
 #[test]
 fn whoever_was_away_learns_what_it_has_missed_though_nobody_asks() {
     mesh(5, 5, |mesh| async move {
-        mesh.put(0, 1).await;
+        mesh.put_names(0, 1).await;
         mesh.world.crash(HostId(4), Death::Kill);
         // It is away for long, and not let go of yet.
-        mesh.put_if(PutCondition::Always, 1, 2).await;
+        mesh.put_names_if(PutCondition::Always, 1, 2).await;
         mesh.pass(30 * SECOND).await;
         mesh.world.start(HostId(4));
         mesh.pass(10 * SECOND).await;
