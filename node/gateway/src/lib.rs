@@ -5,7 +5,7 @@
 //!   GET    /v1/objects?prefix=&after=&limit=
 //!   GET    /v1/objects/BUCKET/KEY       ?version=; bytes (Range, If-Range, If-None-Match)
 //!   HEAD   /v1/objects/BUCKET/KEY
-//!   PUT    /v1/objects/BUCKET/KEY       (If-None-Match: *, If-Match, x-shoal-format, x-shoal-request-id); what was there already is told
+//!   PUT    /v1/objects/BUCKET/KEY       (If-None-Match: *, If-Match, x-shoal-format, x-shoal-request-id)
 //!   POST   /v1/objects/BUCKET/KEY       appends (If-Match, x-shoal-append-id)
 //!   DELETE /v1/objects/BUCKET/KEY       ?purge=true, ?version= (If-Match)
 //!   GET    /v1/versions?prefix=&after=&after_number=&limit=   what names stood for before
@@ -57,7 +57,8 @@ pub const MARK_HEADER: &str = "x-shoal";
 pub const FORMAT_HEADER: &str = "x-shoal-format";
 /// Which append it is, as 32 hex digits: asked for again under the same id, it is made once.
 pub const APPEND_ID_HEADER: &str = "x-shoal-append-id";
-/// Which PUT or copy it is, as 32 hex digits: asked for again under the same id, it is not refused for its own sake.
+/// Which PUT or copy it is, as 32 hex digits: asked for again under the same id,
+/// it is not refused for its own sake.
 pub const REQUEST_ID_HEADER: &str = "x-shoal-request-id";
 /// The MD5 that a body must have, in base64 (RFC 1864).
 pub const CONTENT_MD5_HEADER: &str = "content-md5";

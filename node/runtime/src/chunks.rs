@@ -20,7 +20,7 @@ use crate::replicate::yielding::Move;
 use crate::serve;
 use crate::surplus;
 pub(crate) use cache::ChunkCache;
-use fetching::{Fetched, fetch, fetch_range};
+use fetching::{Fetched, fetch, fetch_part};
 pub(crate) use keeping::{Durability, Kept, put};
 pub(crate) use patience::Patience;
 pub(crate) use ranges::Ranges;
@@ -39,7 +39,7 @@ const TRIES: u32 = 3;
 async fn bring(context: &Arc<Context>, owner: PeerId, hashed: HashedChunk, copies: Copies) -> Result<bool> {
     let chunk = hashed.id();
     if hashed.bytes().len() >= ASKED_BYTES_MIN {
-        // Whoever does not answer, or does not know the question, is sent it.
+        // Whoever does not answer is sent it.
         match context.call(owner, Request::ChunkWanted { chunk, copies }).await {
             Ok(Response::Has(has)) if has == [true] => return Ok(true),
             Ok(_) | Err(_) => {}
@@ -60,7 +60,7 @@ pub(crate) async fn wanted(context: &Arc<Context>, chunk: ChunkId, copies: Copie
 }
 
 /// Why a chunk is brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Cause {
     /// Somebody waits for it.
     Put,
@@ -77,7 +77,7 @@ pub(crate) async fn send(
     copies: Copies,
     cause: Cause,
 ) -> Result<()> {
-    let (mut tries, mut cause) = (0, cause);
+    let mut tries = 0;
     loop {
         tries += 1;
         let sent = context.timeout(
@@ -92,8 +92,6 @@ pub(crate) async fn send(
             Err(Error::Unreachable { .. } | Error::Timeout { .. }) if tries < TRIES && context.is_live(to) => {
                 context.ports.clock.sleep(context.config.timing.tick).await;
             }
-            // A peer of an earlier version does not know what repair is.
-            Err(Error::BadFrame { .. }) if cause == Cause::Repair => cause = Cause::Put,
             result => return result,
         }
     }
@@ -176,7 +174,7 @@ pub(crate) async fn read(context: &Arc<Context>, chunk: ChunkId, range: Option<(
         (Some(whole), _) => whole,
         // Of what is to be put back all is wanted.
         (None, Some(range)) if lost.is_none() && context.ranges.is_alone(chunk) => {
-            match fetch_range(context, chunk, range).await? {
+            match fetch_part(context, chunk, Some(range)).await? {
                 Fetched::Range(bytes) => return Ok((bytes, false)),
                 Fetched::Whole(whole) => whole,
             }

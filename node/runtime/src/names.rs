@@ -86,8 +86,8 @@ pub(crate) enum Swapped {
 }
 
 /// Makes a name stand for `written`, the work of `appends`, if it stands for
-/// nothing else than `before`, and the lease on its new chunks is not over. An error leaves it in doubt: the append `id` may
-/// be in effect.
+/// nothing else than `before`, and the lease on its new chunks is not over. An
+/// error leaves it in doubt: the append `id` may be in effect.
 pub(crate) async fn swap(
     context: &Arc<Context>,
     name: &ObjectName,

@@ -136,11 +136,11 @@ async fn list(
 
 /// Makes `to` stand for the content that `from` stands for at that moment, or
 /// for that of a `version` of it. No chunk moves, whatever the size, unless
-/// there are to be more copies where `to` is:
-/// chunks are named by their content, and both names list the same ones. The
-/// copy keeps how the content was cut (its format), and is as old as the
-/// copying: two copies are never one value, so that of two at a time, both
-/// only where there is nothing, one is refused.
+/// there are to be more copies where `to` is: chunks are named by their
+/// content, and both names list the same ones. The copy keeps how the content
+/// was cut (its format), and is as old as the copying: two copies are never one
+/// value, so that of two at a time, both only where there is nothing, one is
+/// refused.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no `from`, [`Error::Conflict`] when it is

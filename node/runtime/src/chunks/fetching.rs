@@ -37,17 +37,9 @@ pub(super) async fn fetch(context: &Arc<Context>, chunk: ChunkId) -> Result<Hash
     }
 }
 
-/// A range of a chunk, or as much of it as is simpler: all of it, where the
-/// range is most of that or nobody gives less.
-pub(super) async fn fetch_range(context: &Arc<Context>, chunk: ChunkId, range: (u32, u32)) -> Result<Fetched> {
-    match fetch_part(context, chunk, Some(range)).await {
-        // Peers of an earlier version give whole chunks only.
-        Err(Error::ChunkLost { .. }) => fetch(context, chunk).await.map(Fetched::Whole),
-        fetched => fetched,
-    }
-}
-
-async fn fetch_part(context: &Arc<Context>, chunk: ChunkId, range: Option<(u32, u32)>) -> Result<Fetched> {
+/// A range of a chunk, or all of it where the range is most of that; all where
+/// no range is given.
+pub(super) async fn fetch_part(context: &Arc<Context>, chunk: ChunkId, range: Option<(u32, u32)>) -> Result<Fetched> {
     let layout = context.require_layout()?;
     let owners = layout.owners(chunk).all();
     let is_candidate = |peer: &PeerId| *peer != context.me && context.is_live(*peer);
@@ -128,7 +120,8 @@ async fn race(context: &Arc<Context>, chunk: ChunkId, range: Option<(u32, u32)>,
     busy_ms.map_or(Raced::Nobody, |ms| Raced::Busy { ms })
 }
 
-/// A chunk from one peer, or a range of it, checked. Says when that has `begun` to answer.
+/// A chunk from one peer, or a range of it, checked. Says when that has `begun`
+/// to answer.
 async fn fetch_from(
     context: &Arc<Context>,
     from: PeerId,

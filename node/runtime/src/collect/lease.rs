@@ -132,8 +132,9 @@ async fn renew(context: &Arc<Context>, state: &Mutex<State>, durability: Durabil
 }
 
 /// Has the owners of `chunks` keep them for somebody who is about to list
-/// them, and have so many copies. One that an owner does not have, or does not say that it has, is
-/// brought again from another. Costs a call for some thousand chunks of an owner.
+/// them, and have so many copies. One that an owner does not have, or does not
+/// say that it has, is brought again from another. Costs a call for some
+/// thousand chunks of an owner.
 ///
 /// # Errors
 /// [`shoal_types::Error::ChunkLost`] when nobody has one of them any more.

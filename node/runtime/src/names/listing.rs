@@ -56,7 +56,8 @@ pub(crate) async fn scan(
         .filter_map(|(entries, _)| entries.last())
         .map(|entry| entry.key.clone())
         .min();
-    // What a member knew before it was taken in counts for nothing; it may not have heard yet that it was.
+    // What a member knew before it was taken in counts for nothing; it may not
+    // have heard yet that it was.
     let floor_of = |peer| {
         let since = layout.since(peer).unwrap_or(layout.version);
         floor(LayoutId { version: since, ..layout.id() })

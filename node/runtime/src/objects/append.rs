@@ -68,7 +68,8 @@ pub(crate) async fn append(
     }
     expect(&name, &found, version.as_ref())?;
     let (of_new, body) = recognise(&name, format, body).await?;
-    // What more may be appended to becomes nothing that this would break, but where it is called that.
+    // An object that may grow is of no format that bytes behind it would break,
+    // unless it is called so.
     let of_new = if of_new.grows() || of_new == Format::of_name(name.as_str()) { of_new } else { Format::Bytes };
     let addition = Addition::take_in(context, &name, format_after(&name, &found, format, of_new)?, body).await?;
     let _turn = context.append_turns.of(&name).await;

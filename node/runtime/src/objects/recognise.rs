@@ -12,9 +12,9 @@ use crate::context::Context;
 
 type Body = BoxStream<'static, Result<Bytes>>;
 
-/// The format that was said, or what name and first bytes tell; and the body, whole again.
-///
-/// Waits for [`Format::HEAD_BYTES`] of it where they have a say, in whatever pieces they come.
+/// The format that was said, or what name and first bytes tell; and the body,
+/// whole again. Waits for [`Format::HEAD_BYTES`] of it where they have a say, in
+/// whatever pieces they come.
 pub(super) async fn recognise(name: &ObjectName, said: Option<Format>, body: Body) -> Result<(Format, Body)> {
     let by_name = Format::of_name(name.as_str());
     if let Some(known) = said.or((!by_name.has_magic()).then_some(by_name)) {
