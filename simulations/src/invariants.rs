@@ -58,6 +58,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(membership::MembershipConverges::default()),
         Box::new(same_owners::SameOwners::default()),
         Box::new(linearizable::Linearizable::default()),
+        Box::new(witnessed::HistoryIsKept::default()),
         Box::new(witnessed::AppendsOnce::default()),
         Box::new(jobs::JobsEndRight),
         Box::new(bounded::Bounded::default()),

@@ -29,13 +29,15 @@ pub(crate) struct Ledger {
     pub(crate) looks: Looks,
 }
 
-/// How often disks were looked at for what they had acknowledged.
+/// How often it was looked for what had been acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Looks {
     /// Whole chunks that were handed out.
     pub(crate) chunks: u64,
     /// Chunks and registers that were looked for.
     pub(crate) kept: u64,
+    /// Former versions that were asked for.
+    pub(crate) former: u64,
 }
 
 impl Ledger {

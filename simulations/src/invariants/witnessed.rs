@@ -38,6 +38,23 @@ impl Invariant for SyncedStays {
     }
 }
 
+/// In a bucket with a history, what somebody has put under a name is found by
+/// its ETag ever after. Judged whenever a client asks for it. Not judged where a
+/// disk was lost, or lies.
+#[derive(Default)]
+pub(crate) struct HistoryIsKept(Looks);
+
+impl Invariant for HistoryIsKept {
+    fn name(&self) -> &'static str {
+        "history-is-kept"
+    }
+
+    fn check(&mut self, world: &World, _: Moment) -> bool {
+        let looks = world.state().ledger.looks;
+        std::mem::replace(&mut self.0, looks).former < looks.former
+    }
+}
+
 /// An object that is appended to holds each append once, whole, in one order
 /// for everybody, in which each is behind those that were over when it began;
 /// and none that was acknowledged is missing. Judged whenever a client has read

@@ -74,17 +74,19 @@ impl World {
         put.get(chosen).copied()
     }
 
-    /// Asks for it: that there is none is wrong. Not judged where a disk was
-    /// lost or lies: then it may have been forgotten.
+    /// Asks for it: that there is none is wrong, unless a disk was lost or lies.
     pub(super) async fn look_up(&self, host: HostId, peer: &Peer, name: &str, content: u64) {
         let Some(etag) = self.state().ledger.history.etag(content) else { return };
         let Ok(object) = ObjectName::new(name) else { return };
         let found = peer.stat_version(object, etag).await;
-        let is_judged = {
-            let copies = &self.state().ledger.copies;
-            copies.are_reliable() && copies.lost_disks().is_empty()
-        };
-        if matches!(found, Err(Error::NotFound { .. })) && is_judged {
+        {
+            let ledger = &mut self.state().ledger;
+            if !ledger.copies.are_reliable() || !ledger.copies.lost_disks().is_empty() {
+                return;
+            }
+            ledger.looks.former += u64::from(matches!(found, Ok(_) | Err(Error::NotFound { .. })));
+        }
+        if matches!(found, Err(Error::NotFound { .. })) {
             let what = format!("'{name}' stood for {content:x}, which is not in its history");
             self.violate("history-is-kept", &[host], what);
         }
