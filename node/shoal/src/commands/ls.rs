@@ -1,5 +1,6 @@
 use clap::Args;
-use futures::stream::{StreamExt, TryStreamExt};
+use futures::future::ready;
+use futures::stream::TryStreamExt;
 
 use crate::failure::Failure;
 use crate::glob::Glob;
@@ -34,29 +35,19 @@ pub(crate) struct LsArgs {
 
 impl LsArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let client = self.target.client()?;
-        if self.versions {
-            let glob = Glob::is_one(&self.prefix).then(|| Glob::new(&self.prefix)).transpose()?;
-            let prefix = glob.as_ref().map_or(self.prefix.as_str(), Glob::prefix);
-            let all = versions::by_name(&client, prefix);
-            let wanted = all.try_filter(move |versions| {
-                let is_wanted = |name: &str| glob.as_ref().is_none_or(|glob| glob.matches(name));
-                futures::future::ready(versions.first().is_some_and(|version| is_wanted(&version.object.name)))
-            });
-            return self.style.print_versions(wanted).await;
+        let Self { prefix: wanted, versions, style, target } = self;
+        let client = target.client()?;
+        let glob = Glob::new(&wanted).ok().filter(|_| Glob::is_one(&wanted));
+        let prefix = glob.as_ref().map_or(wanted.as_str(), Glob::prefix).to_owned();
+        // A name that begins with these very characters is meant too.
+        let is_meant =
+            move |name: &str| glob.as_ref().is_none_or(|glob| glob.matches(name)) || name.starts_with(&wanted);
+        if versions {
+            let all = versions::by_name(&client, &prefix);
+            let meant = all
+                .try_filter(|versions| ready(versions.first().is_some_and(|version| is_meant(&version.object.name))));
+            return style.print_versions(meant).await;
         }
-        let objects = match Glob::new(&self.prefix) {
-            Ok(glob) if Glob::is_one(&self.prefix) => {
-                let all = listing::objects(&client, glob.prefix());
-                // A name that begins with these very characters is meant too.
-                all.try_filter(move |object| {
-                    let is_meant = glob.matches(&object.name) || object.name.starts_with(&self.prefix);
-                    futures::future::ready(is_meant)
-                })
-                .boxed()
-            }
-            _ => listing::objects(&client, &self.prefix).boxed(),
-        };
-        self.style.print(objects).await
+        style.print(listing::objects(&client, &prefix).try_filter(|object| ready(is_meant(&object.name)))).await
     }
 }
