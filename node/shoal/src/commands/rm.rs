@@ -28,7 +28,7 @@ const JOBS: usize = 16;
   shoal rm --version 3f2a91c04b7d app/config.json
 
 In a bucket with a history (shoal bucket) what was removed can be read for a while longer; --purge
-takes that away, too.
+takes that away, too. With it, and with --version, names are no patterns.
 
 What -r or a pattern removes is printed, name by name. One that fails is told and the others are
 removed; the exit code is then 1."
@@ -97,15 +97,20 @@ impl RmArgs {
     /// Removes what cannot be read afterwards in any way. The names are taken
     /// as they are: they may stand for nothing now.
     async fn for_good(&self, client: &Client) -> Result<(), Failure> {
-        for text in &self.names {
-            let name = ObjectName::new(text.as_str())?;
+        let names = self.names.iter().map(ObjectName::new).collect::<Result<Vec<_>, _>>()?;
+        let remove_one = async |name: ObjectName| {
             let removed = match &self.version {
                 Some(version) => client.purge_version(&name, version).await,
                 None => client.purge(&name).await,
             };
-            removed.map_err(|error| Failure::from(error).about(&name))?;
+            removed.map(|()| 0).map_err(|error| Failure::from(error).about(&name))
+        };
+        if let [name] = &names[..] {
+            return remove_one(name.clone()).await.map(drop);
         }
-        Ok(())
+        let mut tally = Tally::new();
+        tally.run(stream::iter(names).map(Ok), self.jobs, &ProgressBar::hidden(), remove_one).await?;
+        tally.outcome()
     }
 
     async fn remove(&self, client: &Client, named: Vec<ObjectName>, several: &[Selection]) -> Result<(), Failure> {
