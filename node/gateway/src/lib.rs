@@ -4,14 +4,18 @@
 //!   GET    /v1/status                   the mesh as this peer sees it
 //!   GET    /v1/objects?prefix=&after=&limit=
 //!   GET    /v1/objects/BUCKET/KEY       ?version=; bytes (Range, If-Range, If-None-Match)
-//!   HEAD   /v1/objects/BUCKET/KEY
+//!   HEAD   /v1/objects/BUCKET/KEY       ?version=
 //!   PUT    /v1/objects/BUCKET/KEY       (If-None-Match: *, If-Match, x-shoal-format, x-shoal-request-id)
 //!   POST   /v1/objects/BUCKET/KEY       appends (If-Match, x-shoal-append-id)
 //!   DELETE /v1/objects/BUCKET/KEY       ?purge=true, ?version= (If-Match)
+//!   POST   /v1/copy                     {from, to, version?, former?} (as PUT); no data moves
 //!   GET    /v1/versions?prefix=&after=&after_number=&limit=   what names stood for before
 //!   GET    /v1/buckets, /v1/buckets/BUCKET                    how objects are kept
 //!   PATCH  /v1/buckets/BUCKET           {history_s?, replicas?, write_copies?}
-//!   GET    /v1/manifests/BUCKET/KEY     what is known of an object, its chunks included
+//!   GET    /v1/manifests/BUCKET/KEY     ?version=; what is known of an object, its chunks included
+//!   GET    /v1/examinations             what each member finds of itself and the others
+//!   POST   /v1/members/WHO/role         its zone and weight, and whether it leaves
+//!   POST   /v1/secret/rotate
 //!   GET    /v1/jobs, /v1/jobs/ID        what runs and ran
 //!   DELETE /v1/jobs/ID                  cancels
 //!   GET    /v1/health?quick=            whether everything is at full replication -> lines

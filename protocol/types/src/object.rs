@@ -43,8 +43,9 @@ impl NameValue {
 
 /// The name of an object: `bucket/key`.
 ///
-/// The bucket is the part before the first `/` ([`BucketName`]). The key is everything after: 1–1024 bytes of UTF-8,
-/// no control characters, no empty, `.` or `..` segment.
+/// The bucket is the part before the first `/` ([`BucketName`]). The key is
+/// everything after: 1–1024 bytes of UTF-8, no control characters, no empty, `.`
+/// or `..` segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ObjectName(String);

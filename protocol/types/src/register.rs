@@ -172,8 +172,8 @@ pub enum PrepareReply {
 pub enum AcceptReply {
     Accepted,
     /// It has promised this higher ballot. What it has accepted last, and
-    /// perhaps forgotten since, was not above `accepted`: when that is below the refused ballot,
-    /// the refused value was never accepted here and never will be.
+    /// perhaps forgotten since, was not above `accepted`: when that is below the
+    /// refused ballot, the refused value was never accepted here and never will be.
     Conflict {
         seen: Ballot,
         accepted: Ballot,

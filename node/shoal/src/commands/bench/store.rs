@@ -37,7 +37,9 @@ const REPLICAS: [u16; 2] = [1, 3];
 
 The machine is measured first: files of 16 MiB copied, each synced, as a put must; the same files read, out of \
 the page cache; hashes on one core; a TCP stream over loopback; 4 KiB written and synced again and again. \
-Put and get stand beside copy and read as a ratio: 1 is as fast. A get is out of the page cache too. A plain copy or read computes no hash and crosses no socket, as a peer must: so each stands also beside one that does, over loopback.
+Put and get stand beside copy and read as a ratio: 1 is as fast. A get is out of the page cache too. A plain copy \
+or read computes no hash and crosses no socket, as a peer must: so each stands also beside one that does, over \
+loopback.
 
 All peers and the client share this machine. Of a large put's bytes there are R or R + 1 times BLAKE3, and R \
 writes to one disk, so that its ratio is 1/R at best; gets of what another peer has come over loopback. Small \

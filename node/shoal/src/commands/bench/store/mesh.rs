@@ -28,10 +28,11 @@ pub(super) struct MeshRow {
     pub(super) put_ratio: f64,
     /// To the machine's checked copy.
     pub(super) put_checked_ratio: f64,
-    /// The ratios are to the machine's read, and to its checked read. Whether every peer has a copy of everything.
+    /// The ratios are to the machine's read, and to its checked read.
     pub(super) get_mb_per_second: f64,
     pub(super) get_ratio: f64,
     pub(super) get_checked_ratio: f64,
+    /// Whether every peer has a copy of everything.
     pub(super) get_is_local: bool,
     /// On all disks together, for each byte of the large objects.
     pub(super) written_bytes_per_byte: Option<f64>,

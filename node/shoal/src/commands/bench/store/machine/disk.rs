@@ -27,8 +27,8 @@ pub(super) struct Times {
 }
 
 /// How long it takes to copy the files within `dir`, each synced, and to read
-/// the copies; these are removed. Then
-/// the same once more, checked and over a socket.
+/// the copies; these are removed. Then the same once more, checked and over a
+/// socket.
 pub(super) fn copy_and_read(dir: &Path, files: &[PathBuf], at_once: usize) -> Result<Times, Failure> {
     let copies = dir.join("copies");
     let measured = (|| {
