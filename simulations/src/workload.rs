@@ -1,6 +1,7 @@
 //! What clients do with the mesh.
 
 mod appends;
+mod asking;
 mod content;
 mod data;
 mod former;

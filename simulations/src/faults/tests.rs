@@ -155,11 +155,8 @@ impl Trial {
         let (peer, name) = (self.peer(at), ObjectName::new(name).unwrap());
         self.ask(async move {
             let (_, body) = peer.get(name, None).await?;
-            let whole = body.try_fold(BytesMut::new(), |mut all, piece| async move {
-                all.extend_from_slice(&piece);
-                Ok(all)
-            });
-            Ok(whole.await?.freeze())
+            let whole: BytesMut = body.try_collect().await?;
+            Ok(whole.freeze())
         })
         .await
     }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt, stream};
-use shoal_runtime::Peer;
-use shoal_types::{AppendId, Error, Manifest, ObjectName, Result};
+use shoal_types::{AppendId, Manifest, ObjectName};
 
+use super::asking::{pieces, whole};
 use super::content::{content, number_of};
 use crate::host::HostId;
 use crate::ledger::Read;
@@ -28,6 +27,9 @@ const APPENDS_MAX: usize = 40;
 /// chunks, which are joined to the one before.
 const APPEND_BYTES_MAX: u64 = 8 << 10;
 const APPEND_BYTES_MOST: u64 = 300;
+
+/// An append is sent in pieces of so many bytes.
+const PIECE_BYTES: usize = 1_000;
 
 /// What goes before each append's bytes: how many they are.
 const HEAD_BYTES: usize = 4;
@@ -78,8 +80,9 @@ impl World {
             if !std::mem::replace(&mut has_begun, true) {
                 self.state().ledger.appended.begin(log, number, host, now);
             }
-            let (name_there, pieces) = (name.clone(), pieces(&bytes));
-            let asked = self.ask_at(host, async move { peer.append(name_there, None, id, None, pieces).await });
+            let (name_there, pieces) = (name.clone(), pieces(&bytes, PIECE_BYTES));
+            let asked =
+                self.ask_at(host, PATIENCE, async move { peer.append(name_there, None, id, None, pieces).await });
             match asked.await {
                 Some(Ok(manifest)) => return self.is_appended(host, log, &name, number, &manifest),
                 Some(Err(error)) => self.note(host, format!("append to '{log}' failed: {error}")),
@@ -105,9 +108,10 @@ impl World {
     async fn read_once(&self, log: &str, random: &mut Random) -> bool {
         let (Some((host, peer)), Ok(name)) = (self.any_peer(random), ObjectName::new(log)) else { return false };
         let invoked = self.now();
-        let Some(Ok(bytes)) = self.ask_at(host, async move { whole(&peer, name).await }).await else {
+        let Some(Ok(found)) = self.ask_at(host, PATIENCE, async move { whole(&peer, name).await }).await else {
             return false;
         };
+        let bytes = found.map_or_else(Bytes::new, |(_, bytes)| bytes);
         let Some(saw) = numbers(&bytes) else {
             self.violate("appends-once", &[host], format!("'{log}' was read as {} bytes, torn ones", bytes.len()));
             return true;
@@ -143,45 +147,11 @@ impl World {
         }
     }
 
-    /// What a peer answers: `None` when it dies, or when the client's patience is over.
-    async fn ask_at<T: Send + 'static>(
-        &self,
-        host: HostId,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
-        let (tell, told) = futures::channel::oneshot::channel();
-        self.at_host(host, async move {
-            let _ = tell.send(work.await);
-        });
-        match futures::future::select(told, Box::pin(self.sleep(PATIENCE))).await {
-            futures::future::Either::Left((answer, _)) => answer.ok(),
-            futures::future::Either::Right(_) => None,
-        }
-    }
-
     fn note(&self, host: HostId, what: String) {
         let mut state = self.state();
         let now = state.heap.now();
         state.trace.line(now, Some(host), what);
     }
-}
-
-async fn whole(peer: &Peer, name: ObjectName) -> Result<Bytes> {
-    let body = match peer.get(name, None).await {
-        Ok((_, body)) => body,
-        Err(Error::NotFound { .. }) => return Ok(Bytes::new()),
-        Err(error) => return Err(error),
-    };
-    let bytes = body.try_fold(BytesMut::new(), |mut all, piece| async move {
-        all.extend_from_slice(&piece);
-        Ok(all)
-    });
-    Ok(bytes.await?.freeze())
-}
-
-fn pieces(bytes: &Bytes) -> futures::stream::BoxStream<'static, Result<Bytes>> {
-    let pieces: Vec<Result<Bytes>> = bytes.chunks(1000).map(|piece| Ok(bytes.slice_ref(piece))).collect();
-    stream::iter(pieces).boxed()
 }
 
 /// The bytes of an append: how many follow, and a content.

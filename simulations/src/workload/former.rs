@@ -17,6 +17,9 @@ const BUCKET: &str = "kept";
 /// Longer than any run.
 const HISTORY_S: u64 = 30 * 24 * 3_600;
 
+/// After this another peer is asked for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Of so many operations one is on a name with a history, and goes with a look back.
 const ONE_OF: u64 = 4;
 
@@ -32,11 +35,8 @@ impl World {
             let change = BucketChange { history_s: Some(HISTORY_S), ..BucketChange::default() };
             while world.now() < end {
                 if let (Some((host, peer)), Ok(bucket)) = (world.any_peer(&mut random), BucketName::new(BUCKET)) {
-                    let (done, heard) = futures::channel::oneshot::channel();
-                    world.at_host(host, async move {
-                        let _ = done.send(peer.change_bucket(bucket, change).await.is_ok());
-                    });
-                    if heard.await == Ok(true) {
+                    let changed = world.ask_at(host, PATIENCE, async move { peer.change_bucket(bucket, change).await });
+                    if let Some(Ok(_)) = changed.await {
                         world.state().ledger.history.keep();
                         return;
                     }

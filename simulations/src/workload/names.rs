@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt, stream};
 use shoal_runtime::{Peer, PutCondition};
 use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 
+use super::asking::{pieces, whole};
 use super::content::{content, number_of};
 use crate::host::HostId;
 use crate::ledger::{Operation, OperationId, OperationKind, Outcome};
@@ -16,6 +15,9 @@ use crate::world::World;
 
 /// After this a client goes on to something else.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An object is sent in pieces of so many bytes.
+const PIECE_BYTES: usize = 4096;
 
 /// The longest object, in bytes: the longer ones do not fit into their manifest.
 const OBJECT_BYTES_MAX: u64 = 24 << 10;
@@ -117,8 +119,7 @@ impl World {
         let bytes = content(number, length);
         let etag = blake3::hash(&bytes).to_hex().to_string();
         self.state().ledger.history.knows(number, etag);
-        let pieces: Vec<Result<Bytes>> = bytes.chunks(4096).map(|piece| Ok(bytes.slice_ref(piece))).collect();
-        let body = stream::iter(pieces).boxed();
+        let body = pieces(&bytes, PIECE_BYTES);
         match peer.put(name.clone(), Format::Bytes, condition.clone(), body).await {
             Ok(stored) => {
                 self.promised(&name, &stored.manifest);
@@ -132,17 +133,7 @@ impl World {
     }
 
     async fn get(&self, peer: &Peer, name: ObjectName) -> Result<Option<u64>> {
-        let (manifest, body) = match peer.get(name.clone(), None).await {
-            Ok(found) => found,
-            Err(Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let bytes = body
-            .try_fold(BytesMut::new(), |mut all, piece| async move {
-                all.extend_from_slice(&piece);
-                Ok(all)
-            })
-            .await?;
+        let Some((manifest, bytes)) = whole(peer, name.clone()).await? else { return Ok(None) };
         let number = number_of(&bytes).filter(|_| bytes.len() as u64 == manifest.bytes);
         if number.is_none() {
             let what = format!("'{name}' was read as {} bytes that nobody has put", bytes.len());
