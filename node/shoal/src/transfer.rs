@@ -116,19 +116,20 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn until_known<T>(
     mut send: impl AsyncFnMut() -> std::result::Result<T, ClientError>,
 ) -> std::result::Result<T, ClientError> {
-    let mut in_doubt = send().await;
+    let mut doubt = match send().await {
+        Err(error) if error.is_in_doubt() => error,
+        known => return known,
+    };
     for tries in 1..TRIES {
-        match in_doubt {
-            Err(error) if error.is_in_doubt() => tokio::time::sleep(PAUSE * tries).await,
+        tokio::time::sleep(PAUSE * tries).await;
+        match send().await {
+            Err(error) if error.is_in_doubt() => doubt = error,
+            // That it cannot be made now says nothing of the time before.
+            Err(error) if error.may_pass() => {}
             known => return known,
         }
-        in_doubt = match send().await {
-            // Whoever cannot be asked any more does not know either.
-            Err(ClientError::NoPeer { address, why }) => Err(ClientError::Cut { address, why }),
-            answered => answered,
-        };
     }
-    in_doubt
+    Err(doubt)
 }
 
 /// A bar on stderr, on a terminal only. Without a total, a count.
@@ -193,6 +194,19 @@ pub(crate) fn temporary_beside(path: &Path) -> std::result::Result<NamedTempFile
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once an answer that was certain of itself was taken for one about the
+    /// time before, too: what might have been stored was told not to be.
+    #[tokio::test]
+    async fn that_a_write_cannot_be_made_now_says_nothing_of_the_time_before() {
+        let timeout = Error::Timeout { what: "a put".into(), ms: 1 };
+        let no_quorum = Error::NoQuorum { what: "a name".into(), answered: 1, needed: 2 };
+        let mut answers = vec![Ok(7), Err(no_quorum.clone().into()), Err(timeout.into())];
+        assert_eq!(until_known(async || answers.pop().unwrap()).await, Ok(7));
+        // The first answer is one about all that was ever asked.
+        let refused = ClientError::from(no_quorum);
+        assert_eq!(until_known(async || Err::<(), _>(refused.clone())).await, Err(refused));
+    }
 
     #[tokio::test]
     async fn a_broken_source_is_named() {

@@ -1,4 +1,4 @@
-use shoal_types::Error;
+use shoal_types::{Error, ErrorClass};
 
 /// Why a request came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,15 @@ impl ClientError {
         }
     }
 
+    /// Whether the same may go well when it is asked for again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NoPeer { .. } | Self::Cut { .. } => true,
+            Self::Strange { .. } => false,
+            Self::Shoal(error) => error.class() == ErrorClass::Retry,
+        }
+    }
+
     /// What to do next; empty when there is nothing to say.
     pub fn hint(&self) -> String {
         match self {
@@ -49,7 +58,8 @@ impl ClientError {
         if error.is_connect() {
             Self::NoPeer { address, why }
         } else if error.is_timeout() {
-            Self::NoPeer { address, why: "it took too long".into() }
+            // It has heard the question, and may do what it asks for.
+            Self::Cut { address, why: "it took too long".into() }
         } else {
             Self::Cut { address, why }
         }
@@ -63,4 +73,25 @@ fn root(error: &reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Once it counted as if nobody were there: a copy that the peer went on
+    /// with was told to have failed for certain, and was not asked for again.
+    #[tokio::test]
+    async fn what_a_peer_was_asked_and_took_too_long_for_may_be_in_effect() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let asked = reqwest::Client::new().get(format!("http://{address}")).timeout(Duration::from_millis(50));
+        let error = ClientError::from_http(&address, &asked.send().await.unwrap_err());
+        assert!(error.is_in_doubt() && error.to_string().contains("it took too long"), "{error}");
+        drop(silent);
+        let error = reqwest::Client::new().get(format!("http://{address}")).send().await.unwrap_err();
+        assert!(!ClientError::from_http(&address, &error).is_in_doubt());
+    }
 }

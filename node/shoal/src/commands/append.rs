@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::ProgressBar;
 use shoal_gateway::view::ObjectView;
 use shoal_gateway::{Client, ClientError};
-use shoal_types::{AppendId, ErrorClass, Etag, Format, ObjectName};
+use shoal_types::{AppendId, Etag, Format, ObjectName};
 
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
@@ -120,7 +120,7 @@ impl Append {
             self.progress.set_position(0);
             match self.send().await {
                 Ok(object) => return Ok(object),
-                Err(error) if !is_worth_a_try(&error) => return Err(error.into()),
+                Err(error) if !error.may_pass() => return Err(error.into()),
                 Err(_) if can_be_read_again && tries < TRIES => tokio::time::sleep(PAUSE * tries).await,
                 Err(error) => {
                     let hint = format!("whether it was appended is unknown; run it again with --id {}", self.id);
@@ -138,14 +138,5 @@ impl Append {
         });
         let body = pieces.try_flatten().boxed();
         self.client.append(&self.name, self.format, self.id, self.version.as_ref(), body).await
-    }
-}
-
-/// Whether an append that failed so may go well, or have gone well.
-fn is_worth_a_try(error: &ClientError) -> bool {
-    match error {
-        ClientError::NoPeer { .. } | ClientError::Cut { .. } => true,
-        ClientError::Strange { .. } => false,
-        ClientError::Shoal(error) => error.class() == ErrorClass::Retry,
     }
 }
