@@ -71,7 +71,8 @@ fn event(script: &mut Script<'_>, running: &mut Vec<(OutputId, PeerId)>) -> Opti
         false => running.swap_remove(usize::from(which) % running.len()),
     };
     Some(match kind % 6 {
-        0 => Event::PeerUp { peer: peer(which), slots: u32::from(kind / 6) },
+        // One, or two that are there together.
+        0 => Event::PeersUp { slots: [which, which & kind].map(|which| (peer(which), u32::from(kind / 6))).into() },
         1 => Event::PeerLost { peer: peer(which) },
         2 | 3 => match script.value::<Result<TaskReport, Error>>()? {
             Ok(report) => Event::Finished { output, peer: from, report },
