@@ -1,0 +1,209 @@
+//! One walk through the chunks here: which are whose, who lacks them, and off
+//! they go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use shoal_types::{ChunkId, Copies, Error, PeerId, Request, Response, Result};
+
+use super::bringer::bringer;
+use super::is_of_a_disk;
+use super::moved::Moved;
+use super::yielding::Move;
+use crate::chunks::{self, Cause};
+use crate::context::Context;
+use crate::placed::Placed;
+use crate::{serve, surplus};
+
+/// Chunks on their way at once: repair stays behind foreground work.
+const CHUNKS_AT_ONCE: usize = 2;
+
+/// Chunks looked at in one step.
+const PAGE: usize = 1_000;
+
+/// What a walk looks for.
+pub(super) struct Walk<'a> {
+    context: &'a Arc<Context>,
+    layout: &'a Placed,
+    away: &'a BTreeSet<PeerId>,
+    /// Who was away when all of this had its owners last.
+    before: Option<&'a BTreeSet<PeerId>>,
+    moved: Option<Moved<'a>>,
+    /// Only that which this peer is the bringer of.
+    mine: bool,
+}
+
+/// Chunks of a page, by whom they are to be asked for.
+#[derive(Default)]
+struct Wanted {
+    by_owner: BTreeMap<PeerId, Vec<ChunkId>>,
+    looked_at: u64,
+}
+
+/// A copy that an owner lacks.
+struct Missing {
+    owner: PeerId,
+    chunk: ChunkId,
+    copies: Copies,
+    bytes: u64,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        context: &'a Arc<Context>,
+        layout: &'a Placed,
+        away: &'a BTreeSet<PeerId>,
+        before: Option<&'a BTreeSet<PeerId>>,
+        mine: bool,
+    ) -> Self {
+        let replicas = context.config.replicas as usize;
+        let moved = before.map(|before| Moved::of(layout, away, before, replicas));
+        Self { context, layout, away, before, moved, mine }
+    }
+
+    /// Brings chunks to those who own them. What a disk refuses to give or to
+    /// take is passed over, so that one full disk keeps nobody else from being
+    /// repaired; the first refusal comes back once all others have theirs.
+    pub(super) async fn run(&self) -> Result<Option<Error>> {
+        let (mut after, mut refused) = (None, None);
+        loop {
+            let store = self.context.ports.store.clone();
+            let (page, held) = self
+                .context
+                .blocking(move || {
+                    // How many there are is good to know, and nothing depends on it.
+                    let held = store.usage().map_or(0, |usage| usage.chunks);
+                    Ok((surplus::with_copies(&*store, after, PAGE)?, held))
+                })
+                .await?;
+            let Some((last, _)) = page.last().copied() else {
+                return Ok(refused);
+            };
+            after = Some(last);
+            let wanted = self.wanted(&page);
+            let missing = self.missing(wanted.by_owner, page).await?;
+            self.context.progress.note(|moving| {
+                moving.chunks_looked_at += wanted.looked_at;
+                moving.chunks_held = held.max(moving.chunks_looked_at);
+                moving.copies_missing += missing.len() as u64;
+                moving.bytes_missing += missing.iter().map(|missing| missing.bytes).sum::<u64>();
+            });
+            let refusal = self.bring(missing).await?;
+            refused = refused.or(refusal);
+        }
+    }
+
+    /// The owners that a chunk of so many copies has, given who is live.
+    fn owners(&self, chunk: ChunkId, copies: Copies, is_live: impl Fn(PeerId) -> bool) -> Vec<PeerId> {
+        self.layout.owners_where(chunk, self.layout.number(copies), is_live)
+    }
+
+    /// Which chunks of a page who is to be asked for.
+    fn wanted(&self, page: &[(ChunkId, Copies)]) -> Wanted {
+        let mut wanted = Wanted::default();
+        for (chunk, copies) in page.iter().copied() {
+            // What is unreferenced goes everywhere, and not at the same moment.
+            let is_spared = copies == Copies::DEFAULT && self.moved.as_ref().is_some_and(|moved| moved.spares(chunk));
+            if is_spared || self.context.surplus.is_unreferenced(chunk) {
+                wanted.looked_at += u64::from(self.mine);
+                continue;
+            }
+            let owners = self.owners(chunk, copies, |peer| !self.away.contains(&peer));
+            let is_at_rest = self.away.is_empty() && !self.layout.is_joint();
+            let bringer = match is_at_rest {
+                true => owners.first().copied(),
+                false => bringer(&self.layout.owners_of(chunk, copies), &owners, self.away),
+            };
+            let is_mine = bringer == Some(self.context.me);
+            // Each counts once, though its bringer looks at it twice.
+            wanted.looked_at += u64::from(is_mine == self.mine);
+            if self.mine && !is_mine {
+                continue;
+            }
+            if self.before.is_some_and(|before| self.owners(chunk, copies, |peer| !before.contains(&peer)) == owners) {
+                continue;
+            }
+            for owner in owners.into_iter().filter(|owner| *owner != self.context.me) {
+                wanted.by_owner.entry(owner).or_default().push(chunk);
+            }
+        }
+        wanted
+    }
+
+    /// What owners say that they lack of it.
+    async fn missing(
+        &self,
+        wanted: BTreeMap<PeerId, Vec<ChunkId>>,
+        page: Vec<(ChunkId, Copies)>,
+    ) -> Result<Vec<Missing>> {
+        let mut missing = Vec::new();
+        for (owner, chunks) in wanted {
+            for asked in chunks.chunks(serve::HAS_MAX) {
+                let request = Request::ChunkHas { chunks: asked.to_vec() };
+                match self.context.call(owner, request).await? {
+                    Response::Has(has) if has.len() == asked.len() => {
+                        let lacks = asked.iter().zip(has).filter(|(_, has)| !has);
+                        missing.extend(lacks.map(|(chunk, _)| (owner, *chunk)));
+                    }
+                    _ => return Err(self.context.unexpected("which chunks it has")),
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (store, copies) = (self.context.ports.store.clone(), page.into_iter().collect::<BTreeMap<_, _>>());
+        let sized = move |(owner, chunk)| {
+            let copies = copies.get(&chunk).copied().unwrap_or_default();
+            Ok(Missing { owner, chunk, copies, bytes: u64::from(store.chunk_len(chunk)?.unwrap_or(0)) })
+        };
+        self.context.blocking(move || missing.into_iter().map(sized).collect()).await
+    }
+
+    /// Brings what is missing; the first refusal of a disk, if there is one.
+    async fn bring(&self, missing: Vec<Missing>) -> Result<Option<Error>> {
+        let mut refused = None;
+        let mut brought = stream::iter(missing).map(|missing| self.bring_one(missing)).buffer_unordered(CHUNKS_AT_ONCE);
+        while let Some(result) = brought.next().await {
+            match result {
+                Err(error) if is_of_a_disk(&error) => {
+                    tracing::info!(%error, "a disk refuses a copy");
+                    refused.get_or_insert(error);
+                }
+                result => result?,
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn bring_one(&self, missing: Missing) -> Result<()> {
+        let (context, Missing { owner, chunk, copies, bytes: length }) = (self.context, missing);
+        // Those whom it was to stand in for may have come back: a peer that
+        // has just started links to them one after the other.
+        let live = context.members.look(|table| {
+            let is_live = |peer| peer == context.me || table.is_live(peer);
+            self.owners(chunk, copies, is_live)
+        });
+        if context.is_live(owner) && !live.contains(&owner) {
+            return Err(context.not_ready("members came back, it looks again"));
+        }
+        let store = context.ports.store.clone();
+        // One that is found to be broken another holder brings, to us as well.
+        let moving = Move::bring(context).await;
+        let found = context.blocking(move || store.chunk_get(chunk, None)).await?;
+        let is_here = found.is_some();
+        if let Some(bytes) = found {
+            tracing::info!(chunk = %chunk.short(), to = %owner.short(), "brings a copy");
+            let sent = chunks::send(context, owner, chunk, bytes, copies, Cause::Repair).await;
+            moving.rest().await;
+            if self.mine && sent.as_ref().is_err_and(is_of_a_disk) {
+                // It is found missing again when all chunks are looked at.
+                context.progress.note(|moving| moving.settle(length, false));
+            }
+            sent?;
+        }
+        context.progress.note(|moving| moving.settle(length, is_here));
+        Ok(())
+    }
+}
