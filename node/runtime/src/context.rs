@@ -14,6 +14,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::buckets::Buckets;
 use crate::chunks::{ChunkCache, Patience, Ranges};
+use crate::compared::Compared;
 use crate::config::PeerConfig;
 use crate::foreground::Foreground;
 use crate::gauges::Levels;
@@ -27,7 +28,7 @@ use crate::names::Turns;
 use crate::objects::AppendTurns;
 use crate::placed::Placed;
 use crate::published::Published;
-use crate::registers::{Compared, Fence, Met, RegistersMsg, Swept};
+use crate::registers::{Fence, Met, RegistersMsg, Swept};
 use crate::replicate::yielding;
 use crate::serve;
 use crate::supervisor::SupervisorMsg;

@@ -19,6 +19,7 @@ mod at_rest;
 mod buckets;
 mod chunks;
 mod collect;
+mod compared;
 mod config;
 mod context;
 mod coordinator;

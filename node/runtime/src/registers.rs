@@ -24,7 +24,7 @@ use shoal_types::{Ballot, Error, LayoutId, RegisterKey, RegisterOp, RegisterRepl
 use crate::context::{Context, lock};
 use crate::gauges;
 use crate::planted::Planted;
-pub(crate) use compare::{Compared, ballots, run as compare};
+pub(crate) use compare::{ballots, run as compare};
 pub(crate) use drive::{Acceptors, Begin, Met, floor, operate};
 pub(crate) use fence::Fence;
 pub(crate) use forgetting::{Swept, run as forget};

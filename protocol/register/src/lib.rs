@@ -22,7 +22,7 @@
 //! - [`Acceptor`]: what an owner of the key does with an operation.
 //! - [`Proposal`]: drives one operation to its end; it never does anything
 //!   itself, it returns [`Action`]s.
-//! - [`Sums`]: what two acceptors compare, to find what one of them has missed.
+//! - [`sums`]: what two acceptors compare, to find what one of them has missed.
 //! - [`linearizability`]: whether a history is one that a register could have
 //!   shown; for tests and simulations.
 //!
@@ -66,8 +66,7 @@ mod proposal;
 mod quorum;
 #[cfg(test)]
 mod simulation;
-mod sums;
+pub mod sums;
 
 pub use acceptor::{Acceptor, Change};
 pub use proposal::{Action, Decision, Ending, Failure, Outcome, Proposal};
-pub use sums::Sums;

@@ -29,6 +29,7 @@ mod role;
 mod rpc;
 mod secret;
 mod slice;
+mod sums;
 pub mod wire;
 
 pub use append::Appends;
@@ -55,3 +56,4 @@ pub use role::RoleChange;
 pub use rpc::{Examined, FlowHeader, Gossip, ReferencesFrom, Request, Response};
 pub use secret::{SecretText, Secrets};
 pub use slice::SliceProof;
+pub use sums::Sums;

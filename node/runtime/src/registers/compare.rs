@@ -25,18 +25,19 @@
 //! key, a look through the registers at either, and what [`bring_together`] costs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use shoal_register::Sums;
+use shoal_register::sums::{hash_of, leaf_of};
 use shoal_types::{
-    Error, LayoutId, PeerId, RegisterEntry, RegisterKey, RegisterKind, RegisterPlace, Request, Response, Result,
+    Error, LayoutId, PeerId, RegisterEntry, RegisterKey, RegisterKind, RegisterPlace, Request, Response, Result, Sums,
 };
 
 use super::together::bring_together;
 use super::walk;
 use crate::at_rest;
-use crate::context::{Context, lock};
+use crate::compared::Table;
+use crate::context::Context;
 use crate::placed::Placed;
 
 /// It is compared once in so many intervals of repair.
@@ -58,25 +59,6 @@ const AT_ONCE: usize = 16;
 /// Registers brought together after one comparison, at most: the next finds the others.
 const DIFFERING_MAX: usize = 50_000;
 
-/// Sums over the registers that are shared with each partner, under a layout.
-#[derive(Default)]
-pub(crate) struct Compared(Mutex<Option<Arc<Table>>>);
-
-struct Table {
-    layout: LayoutId,
-    partners: BTreeMap<PeerId, Sums>,
-}
-
-impl Compared {
-    /// The sums over what is shared with a partner: of all branches, or of the leaves of one.
-    pub(crate) fn sums(&self, layout: LayoutId, partner: PeerId, branch: Option<u8>) -> Option<Vec<u64>> {
-        let table = lock(&self.0).clone().filter(|table| table.layout == layout)?;
-        let none = Sums::default();
-        let sums = table.partners.get(&partner).unwrap_or(&none);
-        Some(branch.map_or_else(|| sums.branches(), |branch| sums.leaves(branch)))
-    }
-}
-
 /// Compares for as long as the peer lives.
 pub(crate) async fn run(context: Arc<Context>) {
     loop {
@@ -95,15 +77,13 @@ pub(crate) async fn run(context: Arc<Context>) {
 
 /// Compares with all partners; how many registers were brought together.
 async fn compare(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<usize> {
-    let table = Arc::new(Table { layout: layout.id(), partners: walk(context, layout).await? });
-    *lock(&context.compared.0) = Some(table.clone());
+    let table = context.compared.publish(walk(context, layout).await?);
     let live = |peer: &PeerId| context.is_live(*peer);
     // Of each pair one asks; who is away is compared with when it is back.
     let members = layout.members.iter().map(|member| member.id);
     let asked: Vec<PeerId> = members.filter(|peer| *peer > context.me).filter(live).collect();
-    let none = Sums::default();
     let compared = stream::iter(asked).map(|peer| {
-        let sums = table.partners.get(&peer).unwrap_or(&none);
+        let sums = table.with(peer);
         async move { (peer, differing(context, layout, peer, sums).await) }
     });
     let mut compared = compared.buffer_unordered(PARTNERS_AT_ONCE);
@@ -135,8 +115,8 @@ async fn compare(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<usize> 
 }
 
 /// One walk through all registers here, for all partners.
-async fn walk(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<BTreeMap<PeerId, Sums>> {
-    let mut partners: BTreeMap<PeerId, Sums> = BTreeMap::new();
+async fn walk(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<Table> {
+    let mut table = Table::new(layout.id());
     let mut from = Some(walk::FIRST);
     while let Some(begin) = from {
         let (page, next) = walk::page_here(context, begin).await?;
@@ -144,13 +124,13 @@ async fn walk(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<BTreeMap<P
             let acceptors = key.placed_by().map(|name| layout.acceptors(name).current).unwrap_or_default();
             if acceptors.contains(&context.me) {
                 for partner in acceptors.into_iter().filter(|peer| *peer != context.me) {
-                    partners.entry(partner).or_default().add(&key, accepted);
+                    table.add(partner, leaf_of(&key), hash_of(&key, accepted));
                 }
             }
         }
         from = next;
     }
-    Ok(partners)
+    Ok(table)
 }
 
 /// Registers here, or at the partner, that differ.
@@ -158,8 +138,11 @@ async fn differing(
     context: &Arc<Context>,
     layout: &Arc<Placed>,
     partner: PeerId,
-    ours: &Sums,
+    ours: Option<&Sums>,
 ) -> Result<Vec<RegisterKey>> {
+    let Some(ours) = ours else {
+        return Ok(Vec::new());
+    };
     let branches = ours.differing_branches(&sums_of(context, layout, partner, None).await?);
     let mut leaves = BTreeSet::new();
     for branch in branches {
@@ -198,7 +181,7 @@ async fn differing(
 
 /// Whether both are acceptors of a register in one of these leaves.
 fn concerns(layout: &Placed, peers: [PeerId; 2], leaves: &BTreeSet<u16>, key: &RegisterKey) -> bool {
-    leaves.contains(&Sums::leaf_of(key))
+    leaves.contains(&leaf_of(key))
         && key.placed_by().is_some_and(|name| {
             let acceptors = layout.acceptors(name).current;
             peers.iter().all(|peer| acceptors.contains(peer))
