@@ -195,6 +195,9 @@ pub(crate) struct Running {
     pub(crate) incarnation: Arc<Incarnation>,
     pub(crate) inbound: mpsc::Sender<Inbound>,
     pub(crate) compute: Arc<SimCompute>,
+    /// For tests that do something to what is in it.
+    #[cfg(test)]
+    pub(crate) store: Arc<dyn shoal_ports::Store>,
     pub(crate) info: Arc<PeerInfo>,
     /// By which it admits and is admitted.
     pub(crate) secrets: Secrets,

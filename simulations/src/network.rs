@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::host::HostId;
+#[cfg(test)]
+pub(crate) use calls::Asked;
 pub(crate) use calls::Calls;
 pub(crate) use conditions::{HostSet, LinkQuality};
 pub(crate) use conditions::{Rule, RuleId};

@@ -80,6 +80,7 @@ impl Bug {
             Planted::ForgetsUnasked => case(scenario!("forgotten"), &["linearizable"], 1, 12),
             Planted::KeepsOldRegisters => case(scenario!("taken-in-again"), &["linearizable"], 1, 24),
             Planted::ForgetsOwnWrite => case(scenario!("many-moves"), &["linearizable"], 1001, 24),
+            Planted::SumsAgree => case(scenario!("rotten"), &["heals"], 1, 12),
             Planted::AppendsTwice => case(scenario!("appended"), &["appends-once"], 1, 12),
         }
     }

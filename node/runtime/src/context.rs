@@ -93,6 +93,8 @@ pub(crate) struct Context {
     pub(crate) swept: Swept,
     /// What is compared with the registers of others.
     pub(crate) compared: Compared,
+    /// What is compared with their chunks.
+    pub(crate) chunks_compared: Compared,
     /// Whether somebody has this peer scrub all of its copies now.
     pub(crate) scrub_turn: AtomicBool,
     pub(crate) append_turns: AppendTurns,
@@ -140,6 +142,7 @@ impl Context {
             met: Met::default(),
             swept: Swept::default(),
             compared: Compared::default(),
+            chunks_compared: Compared::default(),
             scrub_turn: AtomicBool::new(false),
             append_turns: AppendTurns::default(),
             stranger: Mutex::new(None),

@@ -97,6 +97,9 @@ planted! {
     /// Appends are not remembered by their ids: one that is asked for again is
     /// made again.
     AppendsTwice = "appends-twice",
+    /// Whatever sums over chunks another peer tells, they are taken to be the
+    /// same as those here: what it lacks is never asked for.
+    SumsAgree = "sums-agree",
 }
 
 impl fmt::Display for Planted {

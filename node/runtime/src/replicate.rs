@@ -3,11 +3,13 @@
 //! One pass looks at every register and every chunk here, and makes sure that
 //! its owners have it. It runs when the layout is joint, before the old owners
 //! are let go; when a peer comes or goes; and every so often, so that nothing
-//! stays short of copies.
+//! stays short of copies. While all is at rest that costs little: what nobody
+//! lacks is not asked for ([`differing`]).
 
 mod away;
 mod bringer;
 mod chunks;
+mod differing;
 mod moved;
 mod pass;
 mod settle;
@@ -18,13 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::select;
-use shoal_types::{Error, LayoutId, PeerId};
+use shoal_types::{Error, Layout, LayoutId, PeerId};
 
 use crate::context::{Context, lock};
 use crate::planted::Planted;
 use away::Away;
 pub(crate) use away::away;
-use pass::pass;
+use pass::{Scope, pass};
 pub(crate) use settle::may_settle;
 
 /// Ticks between two looks under a settled layout: where many come or go at
@@ -55,15 +57,14 @@ pub(crate) async fn run(context: Arc<Context>) {
         if let Some(layout) = context.layout().filter(|layout| layout.involves(context.me)) {
             let present = Away::after(kept.take(), &context, &layout);
             let away = &kept.insert(present).peers;
-            let is_due = clock.now() >= due;
-            let fits = done.as_ref().filter(|done| done.layout == layout.id() && !is_due);
-            if fits.is_none_or(|done| done.away != *away) {
+            if let Some(scope) = scope(done.as_ref(), &layout, away, clock.now() >= due) {
                 let skips = done.is_some() && context.has_planted(Planted::SkipsRepair);
-                let before = fits.map(|done| &done.away);
-                match if skips { Ok(()) } else { pass(&context, &layout, away, before).await } {
+                match if skips { Ok(()) } else { pass(&context, &layout, away, scope).await } {
                     Ok(()) => {
-                        *lock(&context.synced) = Some((layout.id(), away.iter().copied().collect()));
-                        if fits.is_none() {
+                        if !matches!(scope, Scope::Differing { .. }) {
+                            *lock(&context.synced) = Some((layout.id(), away.iter().copied().collect()));
+                        }
+                        if !matches!(scope, Scope::Since(_)) {
                             due = clock.now() + timing.repair_interval;
                         }
                         done = Some(Done { layout: layout.id(), away: away.clone() });
@@ -103,7 +104,54 @@ pub(crate) async fn run(context: Arc<Context>) {
     }
 }
 
+/// What a pass has to look at, if there is to be one. What others are told of
+/// everything here ([`may_settle`]) comes of passes that ask for everything.
+fn scope<'a>(done: Option<&'a Done>, layout: &Layout, away: &BTreeSet<PeerId>, is_due: bool) -> Option<Scope<'a>> {
+    match done.filter(|done| done.layout == layout.id()) {
+        Some(done) if !is_due && done.away == *away => None,
+        Some(done) if !layout.is_joint() && away.is_empty() => Some(Scope::Differing { back: &done.away }),
+        Some(done) if !is_due => Some(Scope::Since(&done.away)),
+        Some(_) | None => Some(Scope::Everything),
+    }
+}
+
 /// Whether one disk is at fault, and others may go on.
 fn is_of_a_disk(error: &Error) -> bool {
     matches!(error, Error::DiskFull { .. } | Error::DiskFailed { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_types::MeshId;
+
+    use super::*;
+    use crate::role;
+    use crate::tests::info;
+
+    #[test]
+    fn sums_do_for_all_passes_but_the_first_while_all_is_at_rest() {
+        let settled = Layout::first(MeshId::from_bytes([1; 16]), role::member_of(&info(1)));
+        let joint = settled.replaced_by(vec![role::member_of(&info(2))]);
+        let (nobody, somebody) = (BTreeSet::new(), BTreeSet::from([PeerId::from_bytes([2; 32])]));
+        let done = |layout: &Layout, away: &BTreeSet<PeerId>| Done { layout: layout.id(), away: away.clone() };
+        let at_rest = done(&settled, &nobody);
+        assert_eq!(scope(Some(&at_rest), &settled, &nobody, false), None);
+        assert_eq!(scope(Some(&at_rest), &settled, &nobody, true), Some(Scope::Differing { back: &nobody }));
+        // Somebody goes, is away for long, and comes back.
+        assert_eq!(scope(Some(&at_rest), &settled, &somebody, false), Some(Scope::Since(&nobody)));
+        assert_eq!(scope(Some(&at_rest), &settled, &somebody, true), Some(Scope::Everything));
+        let alone = done(&settled, &somebody);
+        assert_eq!(scope(Some(&alone), &settled, &somebody, false), None);
+        assert_eq!(scope(Some(&alone), &settled, &somebody, true), Some(Scope::Everything));
+        for is_due in [false, true] {
+            assert_eq!(scope(Some(&alone), &settled, &nobody, is_due), Some(Scope::Differing { back: &somebody }));
+        }
+        // The first pass under a layout, and all under a joint one.
+        assert_eq!(scope(None, &settled, &nobody, true), Some(Scope::Everything));
+        let moved = done(&joint, &nobody);
+        assert_eq!(scope(Some(&moved), &settled, &nobody, false), Some(Scope::Everything));
+        assert_eq!(scope(Some(&at_rest), &joint, &nobody, false), Some(Scope::Everything));
+        assert_eq!(scope(Some(&moved), &joint, &nobody, true), Some(Scope::Everything));
+        assert_eq!(scope(Some(&moved), &joint, &somebody, false), Some(Scope::Since(&nobody)));
+    }
 }

@@ -116,6 +116,9 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
         Request::RegisterBallots { layout, leaves, kind, after } => {
             registers::ballots(context, from, layout, leaves, kind, after).await
         }
+        Request::ChunkSums { layout, branch, total } => {
+            Ok(Response::ChunkSums(context.chunks_compared.sums_unless(layout, from, branch, total)))
+        }
         Request::RegistersSwept(layout) => Ok(Response::Swept(context.swept.is_done(layout))),
         Request::Condition => health::condition(context).await.map(Response::Condition),
     }

@@ -133,6 +133,14 @@ pub enum Request {
         kind: RegisterKind,
         after: Option<RegisterPlace>,
     },
+    /// Sums over the chunks that the receiver holds of which both are owners
+    /// under that layout: of 256 branches, or of the 256 leaves of one. `total`
+    /// is what the sender's own come to.
+    ChunkSums {
+        layout: LayoutId,
+        branch: Option<u8>,
+        total: u64,
+    },
 }
 
 /// Where a page of [`Request::References`] begins.
@@ -182,6 +190,9 @@ pub enum Response {
         ballots: Vec<(RegisterKey, Ballot)>,
         next: Option<(RegisterKind, Option<RegisterPlace>)>,
     },
+    /// `None` while the receiver has none under that layout; nothing where they
+    /// come to the sender's total.
+    ChunkSums(Option<Vec<u64>>),
 }
 
 /// What a peer says when it is asked to examine another.

@@ -148,6 +148,8 @@ impl World {
         let compute = SimCompute::new(compute_config, peer, clock.clone(), slowness);
         let incarnation = Incarnation::new(id, number);
         let (sender, inbound) = mpsc::channel(self.config().inbound_max);
+        #[cfg(test)]
+        let kept = store.clone();
         let ports = Ports {
             transport: Arc::new(TransportPort::new(self.clone(), incarnation.clone(), peer)),
             store,
@@ -173,6 +175,8 @@ impl World {
             incarnation: incarnation.clone(),
             inbound: sender,
             compute,
+            #[cfg(test)]
+            store: kept,
             info: Arc::new(info),
             secrets: config.secrets.clone(),
             peer: None,

@@ -17,6 +17,34 @@ use crate::world::World;
 pub(crate) struct Calls {
     last: u64,
     waiting: BTreeMap<u64, Call>,
+    /// Counted from when a test wants to know.
+    #[cfg(test)]
+    pub(crate) asked: Option<Asked>,
+}
+
+/// What peers ask each other about chunks.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Chunks asked for by their ids.
+    pub(crate) ids: usize,
+    /// Calls for sums.
+    pub(crate) sums: usize,
+    /// Bytes of both.
+    pub(crate) bytes: usize,
+}
+
+#[cfg(test)]
+impl Asked {
+    fn note(&mut self, frame: &Bytes) {
+        use shoal_types::{Request, wire};
+        match wire::decode::<Request>(frame) {
+            Ok(Request::ChunkHas { chunks }) => self.ids += chunks.len(),
+            Ok(Request::ChunkSums { .. }) => self.sums += 1,
+            Ok(_) | Err(_) => return,
+        }
+        self.bytes += frame.len();
+    }
 }
 
 struct Call {
@@ -80,6 +108,10 @@ impl World {
         let waiting = {
             let mut state = self.state();
             state.network.calls.last += 1;
+            #[cfg(test)]
+            if let Some(asked) = &mut state.network.calls.asked {
+                asked.note(&frame);
+            }
             let call = state.network.calls.last;
             state.network.calls.waiting.insert(call, Call { from, to, peer, epoch, answer });
             state.send(self.seed(), from, to, Kind::Call, 1, Packet::Request { from, epoch, call, frame });

@@ -4,6 +4,7 @@ mod copies;
 mod history;
 mod meeting;
 mod registers;
+mod repair;
 
 use std::time::Duration;
 

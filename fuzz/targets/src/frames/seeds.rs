@@ -146,6 +146,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
             kind: RegisterKind::Version,
             after: Some(RegisterPlace::of_name("b/k")),
         },
+        Request::ChunkSums { layout: layout().id(), branch: Some(7), total: u64::MAX },
     ])
 }
 
@@ -171,6 +172,8 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
             ballots: vec![(entry().key, ballot()); 2],
             next: Some((RegisterKind::Version, Some(RegisterPlace::of_name("b/k")))),
         }),
+        Ok(Response::ChunkSums(Some(vec![0, u64::MAX]))),
+        Ok(Response::ChunkSums(None)),
         Err(exhausted()),
         Err(Error::OutputLost { output: output(), holder: peer(3) }),
     ])

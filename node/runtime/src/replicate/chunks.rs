@@ -8,8 +8,10 @@ use futures::{StreamExt, stream};
 use shoal_types::{ChunkId, Copies, Error, PeerId, Request, Response, Result};
 
 use super::bringer::bringer;
+use super::differing::Differing;
 use super::is_of_a_disk;
 use super::moved::Moved;
+use super::pass::Scope;
 use super::yielding::Move;
 use crate::chunks::{self, Cause};
 use crate::context::Context;
@@ -30,6 +32,8 @@ pub(super) struct Walk<'a> {
     /// Who was away when all of this had its owners last.
     before: Option<&'a BTreeSet<PeerId>>,
     moved: Option<Moved<'a>>,
+    /// Only that which is not the same elsewhere.
+    differing: Option<&'a Differing>,
     /// Only that which this peer is the bringer of.
     mine: bool,
 }
@@ -54,12 +58,17 @@ impl<'a> Walk<'a> {
         context: &'a Arc<Context>,
         layout: &'a Placed,
         away: &'a BTreeSet<PeerId>,
-        before: Option<&'a BTreeSet<PeerId>>,
+        scope: Scope<'a>,
+        differing: Option<&'a Differing>,
         mine: bool,
     ) -> Self {
         let replicas = context.config.replicas as usize;
+        let before = match scope {
+            Scope::Since(before) => Some(before),
+            Scope::Everything | Scope::Differing { .. } => None,
+        };
         let moved = before.map(|before| Moved::of(layout, away, before, replicas));
-        Self { context, layout, away, before, moved, mine }
+        Self { context, layout, away, before, moved, differing, mine }
     }
 
     /// Brings chunks to those who own them. What a disk refuses to give or to
@@ -124,7 +133,9 @@ impl<'a> Walk<'a> {
             if self.before.is_some_and(|before| self.owners(chunk, copies, |peer| !before.contains(&peer)) == owners) {
                 continue;
             }
-            for owner in owners.into_iter().filter(|owner| *owner != self.context.me) {
+            let differing = self.differing.filter(|_| owners.contains(&self.context.me));
+            let others = owners.into_iter().filter(|owner| *owner != self.context.me);
+            for owner in others.filter(|owner| differing.is_none_or(|differing| differing.has(*owner, chunk))) {
                 wanted.by_owner.entry(owner).or_default().push(chunk);
             }
         }

@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use shoal_types::{PeerId, RegisterKind, RegisterSpan, Result};
 
 use super::chunks::Walk;
+use super::differing::{self, Differing};
 use crate::context::Context;
 use crate::names;
 use crate::placed::Placed;
@@ -17,24 +18,50 @@ const REGISTERS_AT_ONCE: usize = 16;
 /// Registers looked at in one step.
 const PAGE: usize = 1_000;
 
-/// Brings everything to its owners. After a pass under the same layout only
-/// that which has other living owners since; those `before` were away then.
+/// What a pass looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope<'a> {
+    /// Everything; its owners are asked for it by its id.
+    Everything,
+    /// What has other living owners than when those were away, in the same way.
+    Since(&'a BTreeSet<PeerId>),
+    /// What differs from what its owners have, by sums; some may have just
+    /// come back.
+    Differing { back: &'a BTreeSet<PeerId> },
+}
+
+/// Brings what is looked at to its owners, but for those who are `away`.
 pub(super) async fn pass(
     context: &Arc<Context>,
     layout: &Placed,
     away: &BTreeSet<PeerId>,
-    before: Option<&BTreeSet<PeerId>>,
+    scope: Scope<'_>,
 ) -> Result<()> {
+    let is_at_rest = away.is_empty() && !layout.is_joint();
+    if !is_at_rest {
+        differing::forget(context);
+    }
     context.progress.begin(layout, context.ports.clock.now());
     if layout.is_joint() {
         registers(context).await?;
+    }
+    let differing = match scope {
+        Scope::Differing { back } => Some(differing::differing(context, layout, back).await?),
+        Scope::Everything | Scope::Since(_) => None,
+    };
+    if differing.as_ref().is_some_and(Differing::is_nothing) {
+        return Ok(());
     }
     // First what this peer is the bringer of; then, should another have failed
     // to, everything that it holds.
     let mut refused = None;
     for mine in [true, false] {
-        let refusal = Walk::new(context, layout, away, before, mine).run().await?;
+        let refusal = Walk::new(context, layout, away, scope, differing.as_ref(), mine).run().await?;
         refused = refused.or(refusal);
+    }
+    if scope == Scope::Everything && is_at_rest {
+        // So that the next pass of each finds something to compare with.
+        differing::publish(context, layout).await?;
     }
     refused.map_or(Ok(()), Err)
 }

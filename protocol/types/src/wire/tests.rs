@@ -143,6 +143,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
             kind: RegisterKind::Version,
             after: Some(RegisterPlace::of_name("b/k")),
         },
+        Request::ChunkSums { layout: layout().id(), branch: None, total: u64::MAX },
     ] {
         check(request);
     }
@@ -153,6 +154,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     check::<Result<Response, Error>>(Ok(Response::Register(RegisterReply::Forgotten(true))));
     check::<Result<Response, Error>>(Ok(Response::Swept(true)));
     check::<Result<Response, Error>>(Ok(Response::RegisterSums(Some(vec![0, u64::MAX]))));
+    check::<Result<Response, Error>>(Ok(Response::ChunkSums(Some(vec![0, u64::MAX]))));
     let ballots = vec![(RegisterKey::Version("b/k".parse().unwrap(), 7), ballot)];
     let next = Some((RegisterKind::Bucket, None));
     check::<Result<Response, Error>>(Ok(Response::RegisterBallots { ballots, next }));

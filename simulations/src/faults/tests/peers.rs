@@ -60,6 +60,8 @@ fn one_that_comes_back_brings_no_copies_in_place_of_those_it_has_not_met_yet() {
     scenario.timing.repair_delay = Span(ms(600_000));
     trial_of(scenario, |trial| async move {
         let all = |trial: &Trial| (0..12).map(|host| trial.copies(host)).sum::<usize>();
+        // Whom others had not met when the data came is brought its copies first.
+        trial.seconds(20).await;
         let before = all(&trial);
         trial.strike(Crash { by: Death::Kill, within_changes: 0 }, &[4], Some(30));
         trial.seconds(29).await;
