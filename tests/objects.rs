@@ -307,7 +307,7 @@ fn a_format_is_told_by_the_first_bytes_where_the_name_says_nothing_or_something_
 }
 
 #[test]
-fn a_conditional_put_that_is_asked_for_again_is_not_refused_for_its_own_sake() {
+fn what_is_asked_for_again_is_done_once_and_not_refused_for_its_own_sake() {
     let mesh = Mesh::of(3);
     let [first, second, third] = &mesh.peers[..] else { panic!("three peers") };
     let (file, other) = (mesh.file("f", b"mine"), mesh.file("o", b"another's"));
@@ -334,4 +334,13 @@ fn a_conditional_put_that_is_asked_for_again_is_not_refused_for_its_own_sake() {
     assert_eq!(third.ok(&["cat", "b/x"]), "mine");
     assert!(etag(first, "b/x").len() == 64, "a hash: it was put whole");
     first.fails(2, &["put", &file, &other, "b/", "--id", &id(6)]);
+
+    // Nor does a removal that is asked for again remove what was put since.
+    first.ok(&["rm", "b/x", "--id", &id(7)]);
+    second.ok(&["rm", "b/x", "--id", &id(7)]);
+    third.fails(1, &["rm", "b/x", "--id", &id(8)]);
+    third.ok(&["put", &file, "b/x"]);
+    first.ok(&["rm", "b/x", "--id", &id(7)]);
+    assert_eq!(second.ok(&["cat", "b/x"]), "mine");
+    first.fails(2, &["rm", "b/x", "b/y", "--id", &id(9)]);
 }

@@ -71,9 +71,9 @@ async fn send(client: &Client, name: &ObjectName, asked: Asked) -> Result<Good, 
             }
             return Ok(Good::Bytes(bytes.freeze(), download.etag.clone()));
         }
-        Asked::Remove => return client.remove(name).await.map(|()| Good::Done),
+        Asked::Remove => return client.remove(name, PutCondition::Always).await.map(|()| Good::Done),
         Asked::RemoveVersion { expected } => {
-            return client.remove_version(name, &version(expected)).await.map(|()| Good::Done);
+            return client.remove(name, PutCondition::IfMatch(version(expected))).await.map(|()| Good::Done);
         }
         Asked::Put { new } => (new, PutCondition::Always),
         Asked::PutIfAbsent { new } => (new, PutCondition::IfAbsent),

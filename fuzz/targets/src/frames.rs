@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shoal_placement::{PlacementKey, layout_owners};
 use shoal_types::{
-    AppendId, BucketSettings, ChunkId, Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest, NameValue,
-    ObjectName, PeerId, RegisterEntry, Request, Response, ScrubProgress, SliceProof, TaskReport, wire,
+    AppendId, Appends, BucketSettings, ChunkId, Error, FlowHeader, Gossip, JobState, LastScrub, Layout, Manifest,
+    NameValue, ObjectName, PeerId, RegisterEntry, Request, Response, ScrubProgress, SliceProof, TaskReport, wire,
 };
 
 use crate::memory;
@@ -104,14 +104,20 @@ pub(crate) fn kept(bytes: &[u8]) {
         Some(NameValue::Object(manifest) | NameValue::Former { manifest, .. }) => laid_out(&manifest),
         Some(NameValue::Appended { manifest, appends }) => {
             laid_out(&manifest);
-            let id = AppendId::from_bytes([7; 16]);
-            assert!(appends.and(id).contains(id));
+            remembered(&appends);
         }
+        Some(NameValue::Gone { appends, .. }) => remembered(&appends),
         Some(NameValue::Removed { .. }) | None => {}
     }
     if let Some(settings) = decoded::<BucketSettings>(bytes) {
         drop(settings.checked());
     }
+}
+
+/// Of requests one more is remembered.
+fn remembered(appends: &Appends) {
+    let id = AppendId::from_bytes([7; 16]);
+    assert!(appends.and(id).contains(id));
 }
 
 /// A layout is what everything is looked up in, and changed again.

@@ -55,15 +55,14 @@ pub(crate) fn id(headers: &HeaderMap, header: &str) -> Result<Option<AppendId>> 
     })
 }
 
-/// The version that alone a DELETE may remove.
-pub(crate) fn of_delete(headers: &HeaderMap) -> Result<Option<Etag>> {
-    match of_put(headers)? {
-        PutCondition::Always => Ok(None),
-        PutCondition::IfMatch(etag) => Ok(Some(etag)),
-        PutCondition::IfAbsent => {
-            Err(Error::invalid("what is absent cannot be removed", "If-Match: \"ETAG\" removes only that version"))
-        }
+/// On which terms a DELETE removes the name.
+pub(crate) fn of_delete(headers: &HeaderMap) -> Result<Terms> {
+    let terms = terms(headers)?;
+    if terms.condition == PutCondition::IfAbsent {
+        let hint = "If-Match: \"ETAG\" removes only that version";
+        return Err(Error::invalid("what is absent cannot be removed", hint));
     }
+    Ok(terms)
 }
 
 /// The version that alone may be appended to.
@@ -145,8 +144,11 @@ mod tests {
 
     #[test]
     fn a_delete_is_of_any_version_or_of_one() {
-        assert_eq!(of_delete(&headers(&[])), Ok(None));
-        assert_eq!(of_delete(&headers(&[("if-match", "\"ab12\"")])), Ok(Some(Etag("ab12".into()))));
+        assert_eq!(of_delete(&headers(&[])), Ok(PutCondition::Always.into()));
+        let version = PutCondition::IfMatch(Etag("ab12".into()));
+        assert_eq!(of_delete(&headers(&[("if-match", "\"ab12\"")])), Ok(version.into()));
+        let id = of_delete(&headers(&[(REQUEST_ID_HEADER, "000102030405060708090a0b0c0d0e0f")])).unwrap().request;
+        assert_eq!(id, Some(AppendId::from_bytes(std::array::from_fn(|at| at as u8))));
         assert!(of_delete(&headers(&[("if-none-match", "*")])).is_err());
     }
 

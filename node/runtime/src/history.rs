@@ -55,7 +55,10 @@ impl FormerVersion {
 fn former(value: Option<&Bytes>) -> Result<Option<(Manifest, u64)>> {
     Ok(match value.map(|value| wire::decode(value)).transpose()? {
         Some(NameValue::Former { manifest, replaced_ms }) => Some((manifest, replaced_ms)),
-        Some(NameValue::Object(_) | NameValue::Appended { .. } | NameValue::Removed { .. }) | None => None,
+        Some(
+            NameValue::Object(_) | NameValue::Appended { .. } | NameValue::Removed { .. } | NameValue::Gone { .. },
+        )
+        | None => None,
     })
 }
 
@@ -64,7 +67,7 @@ fn former(value: Option<&Bytes>) -> Result<Option<(Manifest, u64)>> {
 pub(crate) async fn keep(context: &Arc<Context>, name: &ObjectName, value: &Bytes) -> Result<()> {
     let manifest = match wire::decode(value)? {
         NameValue::Object(manifest) | NameValue::Appended { manifest, .. } => manifest,
-        NameValue::Removed { .. } | NameValue::Former { .. } => return Ok(()),
+        NameValue::Removed { .. } | NameValue::Gone { .. } | NameValue::Former { .. } => return Ok(()),
     };
     let replaced_ms = context.ports.clock.wall_ms().max(manifest.modified_ms);
     let kept = wire::encode(&NameValue::Former { manifest, replaced_ms })?;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use shoal_register::{Decision, Ending, Outcome};
-use shoal_types::{AppendId, Appends, Error, Etag, Manifest, NameValue, ObjectName, RegisterKey, Result, wire};
+use shoal_types::{AppendId, Appends, Error, Manifest, NameValue, ObjectName, RegisterKey, Result, wire};
 
 use crate::collect::Lease;
 use crate::context::Context;
@@ -64,10 +64,16 @@ impl Standing {
         let (manifest, appends) = match value.as_deref().map(wire::decode::<NameValue>).transpose()? {
             Some(NameValue::Object(manifest)) => (Some(manifest), Appends::default()),
             Some(NameValue::Appended { manifest, appends }) => (Some(manifest), appends),
+            Some(NameValue::Gone { appends, .. }) => (None, appends),
             // A former version stands nowhere but in a register of its own.
             Some(NameValue::Removed { .. } | NameValue::Former { .. }) | None => (None, Appends::default()),
         };
         Ok(Self { manifest, appends, value })
+    }
+
+    /// Whether it is what it is by this request, among others.
+    fn is_by(&self, request: Option<AppendId>) -> bool {
+        request.is_some_and(|id| self.appends.contains(id))
     }
 }
 
@@ -114,7 +120,7 @@ pub(crate) async fn swap(
         Ending::Written => Ok(Swapped::Written),
         Ending::Left => match Standing::of(outcome.value)?.manifest {
             Some(manifest) => Ok(Swapped::WasMade(manifest)),
-            None => Err(Error::bug("an append to nothing")),
+            None => Err(removed_since(name)),
         },
         Ending::Refused => Ok(Swapped::Refused),
     }
@@ -139,6 +145,11 @@ async fn read_here(context: &Arc<Context>, name: &ObjectName) -> Result<Option<B
 /// Like [`read`]; a name that stands for nothing is an error.
 pub(crate) async fn require(context: &Arc<Context>, name: &ObjectName) -> Result<Manifest> {
     read(context, name).await?.ok_or_else(|| missing(name))
+}
+
+/// What was appended is there no more.
+pub(crate) fn removed_since(name: &ObjectName) -> Error {
+    Error::not_found(format!("'{name}' was appended to, and removed since"), "append it anew, under another id")
 }
 
 fn missing(name: &ObjectName) -> Error {
@@ -169,8 +180,8 @@ pub(crate) async fn write(
     let lists_chunks = !written.chunks.is_empty();
     let change = move |found: Option<&Bytes>| {
         // What does not read has nothing that is remembered.
-        let appends = Standing::of(found.cloned()).map(|there| there.appends).unwrap_or_default();
-        if terms.request.is_some_and(|id| appends.contains(id)) {
+        let there = Standing::of(found.cloned()).unwrap_or_default();
+        if there.is_by(terms.request) {
             return Decision::Leave;
         }
         let is_late = lists_chunks && lease.is_over(&clock);
@@ -178,7 +189,8 @@ pub(crate) async fn write(
         if is_late || !holds(&terms.condition, found) {
             return Decision::Refuse;
         }
-        put_by(&value, appends.put_by(terms.request)).map_or(Decision::Refuse, |value| Decision::Write(Some(value)))
+        put_by(&value, there.appends.put_by(terms.request))
+            .map_or(Decision::Refuse, |value| Decision::Write(Some(value)))
     };
     let outcome = turns::take(context, name, true, Box::new(change)).await?;
     if outcome.ending == Ending::Refused && is_late.load(Ordering::Relaxed) {
@@ -218,28 +230,41 @@ fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
     }
 }
 
-/// Makes a name stand for nothing; whether it stood for something. With
-/// `version`, only while it stands for that: another one is a conflict.
-/// What it stood for goes into the history unless it is to be gone for good.
-pub(crate) async fn remove(
-    context: &Arc<Context>,
-    name: &ObjectName,
-    version: Option<&Etag>,
-    for_good: bool,
-) -> Result<bool> {
-    let removed = wire::encode(&NameValue::Removed { nonce: context.random() })?;
-    let version = version.cloned();
-    let change = move |found: Option<&Bytes>| match (manifest(found), &version) {
-        (Ok(None), _) => Decision::Leave,
-        (Ok(Some(found)), Some(version)) if found.etag == *version => Decision::Write(Some(removed.clone())),
-        // What does not read is another version.
-        (Ok(Some(_)) | Err(_), Some(_)) => Decision::Refuse,
-        (Ok(Some(_)) | Err(_), None) => Decision::Write(Some(removed.clone())),
+/// Makes a name stand for nothing, if the condition holds; whether it stood for
+/// something, or this very request has removed that before. What it stood for
+/// goes into the history unless it is to be gone for good.
+///
+/// # Errors
+/// [`Error::Conflict`] when it stands for another version.
+pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, terms: &Terms, for_good: bool) -> Result<bool> {
+    if terms.condition == PutCondition::IfAbsent {
+        return Err(Error::invalid("what is absent cannot be removed", "name the version that is to go, or none"));
+    }
+    let (nonce, Terms { condition, request }) = (context.random(), terms.clone());
+    let change = move |found: Option<&Bytes>| {
+        let appends = match Standing::of(found.cloned()) {
+            Ok(there) if there.manifest.is_none() || there.is_by(request) => return Decision::Leave,
+            Ok(there) => there.appends,
+            // What does not read has nothing that is remembered.
+            Err(_) => Appends::default(),
+        };
+        match holds(&condition, found) {
+            true => gone(nonce, appends.put_by(request)).map_or(Decision::Refuse, |value| Decision::Write(Some(value))),
+            false => Decision::Refuse,
+        }
     };
     let outcome = turns::take(context, name, !for_good, Box::new(change)).await?;
     match outcome.ending {
         Ending::Written => Ok(true),
-        Ending::Left => Ok(false),
+        Ending::Left => Ok(Standing::of(outcome.value)?.is_by(request)),
         Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
     }
+}
+
+/// What a register holds of a name that stands for nothing any more.
+fn gone(nonce: u64, appends: Appends) -> Result<Bytes> {
+    wire::encode(&match appends.is_empty() {
+        true => NameValue::Removed { nonce },
+        false => NameValue::Gone { nonce, appends },
+    })
 }

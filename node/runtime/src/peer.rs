@@ -46,14 +46,14 @@ pub enum CopyVersion {
     Of(String),
 }
 
-/// On which terms a name is written.
+/// On which terms a name is written or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     pub condition: PutCondition,
     /// Tells this write from every other. Asked for again under the same id it
     /// is known to have been made, and neither refused for its own sake nor
-    /// made twice, as long as [`Appends`](shoal_types::Appends) remembers it,
-    /// and the name was not removed in between.
+    /// made twice, as long as [`Appends`](shoal_types::Appends) remembers it:
+    /// at least for the grace period where it was a removal, or followed by one.
     pub request: Option<AppendId>,
 }
 
@@ -246,26 +246,19 @@ impl Peer {
         names::list(&self.context, &prefix, after.as_deref(), limit).await
     }
 
-    /// Removes a name; whether it was there.
-    pub async fn remove(&self, name: ObjectName) -> Result<bool> {
-        let _awaited = Awaited::begin(&self.context);
-        names::remove(&self.context, &name, None, false).await
-    }
-
-    /// Removes a name only while it stands for that version; whether it stood
-    /// for anything.
+    /// Removes a name; whether it was there, or was removed by this very request.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when it stands for another.
-    pub async fn remove_version(&self, name: ObjectName, version: Etag) -> Result<bool> {
+    /// [`Error::Conflict`] when it stands for another version than it is to.
+    pub async fn remove(&self, name: ObjectName, terms: impl Into<Terms>) -> Result<bool> {
         let _awaited = Awaited::begin(&self.context);
-        names::remove(&self.context, &name, Some(&version), false).await
+        names::remove(&self.context, &name, &terms.into(), false).await
     }
 
     /// Removes a name and all that it stood for before; how many versions that
     /// were. What others put there meanwhile may stay.
     pub async fn purge(&self, name: ObjectName) -> Result<u64> {
-        let was_there = names::remove(&self.context, &name, None, true).await?;
+        let was_there = names::remove(&self.context, &name, &PutCondition::Always.into(), true).await?;
         Ok(u64::from(was_there) + history::forget(&self.context, &name, None).await?)
     }
 

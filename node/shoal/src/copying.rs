@@ -199,7 +199,8 @@ async fn carry_out(
     if effect == Effect::Copy {
         return Ok(copied.bytes);
     }
-    match client.remove_version(from, &Etag(copied.etag)).await {
+    let version = PutCondition::IfMatch(Etag(copied.etag));
+    match transfer::remove(client, from, version, AppendId::from_bytes(OsRng::key()?)).await {
         Ok(()) => Ok(copied.bytes),
         // Of two who move it, one must know that it was not the one.
         Err(ClientError::Shoal(Error::NotFound { .. })) => Err(Failure::request(

@@ -12,8 +12,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
-use shoal_gateway::ClientError;
-use shoal_types::{Error, Format, Result};
+use shoal_gateway::{Client, ClientError};
+use shoal_runtime::PutCondition;
+use shoal_types::{AppendId, Error, Format, ObjectName, Result};
 use tempfile::NamedTempFile;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
@@ -130,6 +131,17 @@ pub(crate) async fn until_known<T>(
         }
     }
     Err(doubt)
+}
+
+/// Removes an object under an id.
+pub(crate) async fn remove(
+    client: &Client,
+    name: &ObjectName,
+    condition: PutCondition,
+    id: AppendId,
+) -> std::result::Result<(), ClientError> {
+    let terms = condition.asked_as(id);
+    until_known(async || client.remove(name, terms.clone()).await).await
 }
 
 /// A bar on stderr, on a terminal only. Without a total, a count.

@@ -29,6 +29,12 @@ pub enum NameValue {
         manifest: Manifest,
         replaced_ms: u64,
     },
+    /// There is nothing any more, and requests are remembered that wrote it:
+    /// what was there before, or the removal itself.
+    Gone {
+        nonce: u64,
+        appends: Appends,
+    },
 }
 
 impl NameValue {
@@ -36,7 +42,7 @@ impl NameValue {
     pub fn manifest(&self) -> Option<&Manifest> {
         match self {
             Self::Object(manifest) | Self::Appended { manifest, .. } | Self::Former { manifest, .. } => Some(manifest),
-            Self::Removed { .. } => None,
+            Self::Removed { .. } | Self::Gone { .. } => None,
         }
     }
 }

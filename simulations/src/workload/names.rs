@@ -108,7 +108,7 @@ impl World {
                 Ok(saw) => Outcome::Saw(saw),
                 Err(error) => Outcome::Failed(error.to_string()),
             },
-            OperationKind::Remove => match peer.remove(name).await {
+            OperationKind::Remove => match peer.remove(name, PutCondition::Always).await {
                 Ok(was_there) => Outcome::Done { was_there },
                 Err(error) => after_write(error),
             },

@@ -219,9 +219,10 @@ pub(crate) fn all_kept() -> Vec<Vec<u8>> {
     let addresses: BTreeMap<_, _> = (0..3).map(|n| (peer(n), vec![format!("10.0.0.{n}:7000")])).collect();
     let mut seeds = frames([layout(), layout().settled()]);
     let appends = Appends::default().and(AppendId::from_bytes([1; 16])).and(AppendId::from_bytes([2; 16]));
+    let gone = NameValue::Gone { nonce: 7, appends: appends.clone() };
     let appended = NameValue::Appended { manifest: manifest(), appends };
     let former = NameValue::Former { manifest: manifest(), replaced_ms: u64::MAX };
-    seeds.extend(frames([NameValue::Object(manifest()), NameValue::Removed { nonce: 7 }, appended, former]));
+    seeds.extend(frames([NameValue::Object(manifest()), NameValue::Removed { nonce: 7 }, appended, former, gone]));
     seeds.extend(frames([BucketSettings { history_s: 86_400, replicas: Some(1), write_copies: None }]));
     let version = RegisterKey::Version("b/k".parse().unwrap(), 7);
     seeds.extend(frames([RegisterEntry { key: version, ..entry() }]));

@@ -157,17 +157,12 @@ impl Client {
         self.parse(response).await
     }
 
-    /// Removes an object; `NotFound` when there is none.
-    pub async fn remove(&self, name: &ObjectName) -> Result<()> {
+    /// Removes an object; `NotFound` when there is none, `Conflict` when it is
+    /// another version than it is to be. Sent again under the same id it is
+    /// removed once, and known to have been.
+    pub async fn remove(&self, name: &ObjectName, terms: impl Into<Terms>) -> Result<()> {
         let request = self.request(Method::DELETE, self.object_url("objects", name));
-        self.send(request.timeout(super::ANSWER_TIME_MAX)).await.map(drop)
-    }
-
-    /// Removes an object only while it has this ETag; `Conflict` when it has
-    /// another, `NotFound` when there is none.
-    pub async fn remove_version(&self, name: &ObjectName, version: &Etag) -> Result<()> {
-        let request = self.request(Method::DELETE, self.object_url("objects", name));
-        let request = conditional(request, &PutCondition::IfMatch(version.clone()));
+        let request = on_terms(request, &terms.into());
         self.send(request.timeout(super::ANSWER_TIME_MAX)).await.map(drop)
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
-use shoal_runtime::{Peer, Said, Stored};
+use shoal_runtime::{Peer, PutCondition, Said, Stored};
 use shoal_types::{Error, Format, ObjectName, Result};
 use tokio::sync::Mutex;
 
@@ -144,7 +144,8 @@ pub(crate) struct RemoveQuery {
 }
 
 /// `DELETE /v1/objects/NAME?purge=&version=`: 204, or 404 when there was none;
-/// with `If-Match` 412 when it is another version.
+/// with `If-Match` 412 when it is another version. The header
+/// `x-shoal-request-id` makes it safe to send again.
 pub(crate) async fn remove(
     State(peer): State<Peer>,
     Path(name): Path<String>,
@@ -153,12 +154,12 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, Failure> {
     let name = ObjectName::new(name)?;
     let Query(query) = query.map_err(|error| Error::invalid(error.body_text(), "?purge=true, or ?version=ETAG"))?;
-    let was_there = match (condition::of_delete(&headers)?, query.version) {
-        (None, Some(version)) => peer.purge_version(name.clone(), version).await? > 0,
-        (None, None) if query.purge => peer.purge(name.clone()).await? > 0,
-        (None, None) => peer.remove(name.clone()).await?,
-        (Some(version), None) if !query.purge => peer.remove_version(name.clone(), version).await?,
-        (Some(_), _) => {
+    let terms = condition::of_delete(&headers)?;
+    let was_there = match (&terms.condition, query.version) {
+        (_, None) if !query.purge => peer.remove(name.clone(), terms).await?,
+        (PutCondition::Always, Some(version)) => peer.purge_version(name.clone(), version).await? > 0,
+        (PutCondition::Always, None) => peer.purge(name.clone()).await? > 0,
+        _ => {
             return Err(Error::invalid("a condition on what is removed for good", "leave out If-Match").into());
         }
     };

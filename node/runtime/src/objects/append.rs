@@ -60,7 +60,7 @@ pub(crate) async fn append(
     body: BoxStream<'static, Result<Bytes>>,
 ) -> Result<Manifest> {
     let mut found = names::standing(context, &name).await?;
-    if let Some(made) = made(&found, id) {
+    if let Some(made) = made(&name, &found, id)? {
         // Whoever sends is heard out.
         let mut body = body;
         while body.try_next().await?.is_some() {}
@@ -81,7 +81,7 @@ pub(crate) async fn append(
             context.ports.clock.sleep(Duration::from_millis(pause)).await;
             found = names::standing(context, &name).await?;
         }
-        if let Some(made) = made(&found, id) {
+        if let Some(made) = made(&name, &found, id)? {
             return Ok(made);
         }
         if is_in_doubt.as_ref().is_some_and(|before| !found.appends.would_tell_since(before)) {
@@ -113,8 +113,12 @@ pub(crate) async fn append(
 }
 
 /// The object, if it is what it is by this very append among others.
-fn made(found: &Standing, id: AppendId) -> Option<Manifest> {
-    found.manifest.clone().filter(|_| found.appends.contains(id))
+fn made(name: &ObjectName, found: &Standing, id: AppendId) -> Result<Option<Manifest>> {
+    match (found.appends.contains(id), &found.manifest) {
+        (true, None) => Err(names::removed_since(name)),
+        (true, there) => Ok(there.clone()),
+        (false, _) => Ok(None),
+    }
 }
 
 fn expect(name: &ObjectName, found: &Standing, version: Option<&Etag>) -> Result<()> {

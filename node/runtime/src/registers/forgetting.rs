@@ -158,7 +158,7 @@ fn is_nothing(key: &RegisterKey, value: Option<&Bytes>) -> bool {
         (RegisterKey::Layout(..), _) => false,
         (_, None) => true,
         (RegisterKey::Object(_) | RegisterKey::Version(..), Some(value)) => {
-            matches!(wire::decode(value), Ok(NameValue::Removed { .. }))
+            matches!(wire::decode(value), Ok(NameValue::Removed { .. } | NameValue::Gone { .. }))
         }
         (RegisterKey::Bucket(_), Some(_)) => false,
     }

@@ -3,12 +3,14 @@ use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use shoal_gateway::view::ObjectView;
 use shoal_gateway::{Client, ClientError};
-use shoal_types::{Error, ObjectName};
+use shoal_runtime::PutCondition;
+use shoal_types::{AppendId, Error, ObjectName};
 
 use crate::batch::{self, Tally};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::selection::{self, Selection};
+use crate::system::OsRng;
 use crate::target::Target;
 use crate::{stdout, transfer, units};
 
@@ -50,6 +52,10 @@ pub(crate) struct RmArgs {
     #[arg(long, value_name = "ETAG", conflicts_with_all = ["purge", "recursive", "dry_run"])]
     version: Option<String>,
 
+    /// The id of a removal whose outcome was not heard, for a single NAME: under it, nothing else is removed.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["recursive", "dry_run", "purge", "version"])]
+    id: Option<AppendId>,
+
     /// Remove nothing, and print what would be.
     #[arg(long)]
     dry_run: bool,
@@ -82,12 +88,15 @@ impl RmArgs {
                     selection => several.push(selection),
                 }
             }
+            if self.id.is_some() && (named.len() != 1 || !several.is_empty()) {
+                return Err(Failure::usage("--id goes with a single object", "remove the objects one by one"));
+            }
             match (&several[..], &named[..]) {
                 _ if self.dry_run => {
                     several.extend(named.into_iter().map(Selection::One));
                     print(&client, &several).await
                 }
-                ([], [name]) => Ok(client.remove(name).await?),
+                ([], [name]) => self.remove_one(&client, name).await,
                 _ => self.remove(&client, named, &several).await,
             }
         };
@@ -113,19 +122,28 @@ impl RmArgs {
         tally.outcome()
     }
 
+    async fn remove_one(&self, client: &Client, name: &ObjectName) -> Result<(), Failure> {
+        let id = match self.id {
+            Some(id) => id,
+            None => AppendId::from_bytes(OsRng::key()?),
+        };
+        transfer::remove(client, name, PutCondition::Always, id).await.map_err(|error| told(error, name, id))
+    }
+
     async fn remove(&self, client: &Client, named: Vec<ObjectName>, several: &[Selection]) -> Result<(), Failure> {
         let hidden = ProgressBar::hidden();
         let mut tally = Tally::new();
-        let remove_one = async |name: ObjectName| match client.remove(&name).await {
+        let remove_one = async |name: ObjectName| match self.remove_one(client, &name).await {
             Ok(()) => Ok(0),
-            Err(error) => Err(Failure::from(error).about(&name)),
+            Err(failure) => Err(failure.about(&name)),
         };
         tally.run(stream::iter(named).map(Ok), self.jobs, &hidden, remove_one).await?;
         let remove_any = async |object: ObjectView| {
-            match client.remove(&ObjectName::new(object.name.as_str())?).await {
+            let (name, id) = (ObjectName::new(object.name.as_str())?, AppendId::from_bytes(OsRng::key()?));
+            match transfer::remove(client, &name, PutCondition::Always, id).await {
                 // Somebody else was faster.
                 Ok(()) | Err(ClientError::Shoal(Error::NotFound { .. })) => {}
-                Err(error) => return Err(Failure::from(error).about(&object.name)),
+                Err(error) => return Err(told(error, &name, id).about(&object.name)),
             }
             // A reader that has seen enough (`| head`) does not end the removing.
             let _ = stdout::line(&object.name);
@@ -142,6 +160,16 @@ impl RmArgs {
             eprintln!("{} removed", batch::count(tally.done));
         }
         tally.outcome()
+    }
+}
+
+/// Of an outcome that is unknown, how to ask for it.
+fn told(error: ClientError, name: &ObjectName, id: AppendId) -> Failure {
+    match error.is_in_doubt() {
+        true => {
+            Failure::mesh(&error, format!("whether '{name}' was removed is unknown; remove it again with --id {id}"))
+        }
+        false => error.into(),
     }
 }
 

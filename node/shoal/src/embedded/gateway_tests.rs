@@ -10,7 +10,7 @@ use shoal_engine::read_frames;
 use shoal_gateway::view::JobStateView;
 use shoal_gateway::{Client, ClientError, Gateway, Serving, SqlUpdate};
 use shoal_runtime::{ContentMd5, CopyVersion, PutCondition, Said};
-use shoal_types::{Error, Etag, Format, ObjectName, Query, Result};
+use shoal_types::{AppendId, Error, Etag, Format, ObjectName, Query, Result};
 
 use super::Embedded;
 
@@ -77,7 +77,7 @@ async fn an_md5_is_kept_where_asked_for_and_checked_where_expected() {
     let copy = served.client.copy(&of("b/kept"), &of("b/copy"), &CopyVersion::Now, &PutCondition::Always).await;
     assert_eq!(copy.unwrap().md5, kept);
     let more = stream::iter([Ok(Bytes::from_static(b"more"))]);
-    let id = shoal_types::AppendId::from_bytes([1; 16]);
+    let id = AppendId::from_bytes([1; 16]);
     assert_eq!(served.client.append(&of("b/copy"), None, id, None, more).await.unwrap().md5, None);
 }
 
@@ -111,9 +111,50 @@ async fn an_object_comes_back_whole_in_parts_and_conditionally() {
     let old = http.get(&url).header(RANGE, "bytes=0-1").header("if-range", format!("\"{etag}\"")).send().await.unwrap();
     assert_eq!((old.status(), old.text().await.unwrap().as_str()), (StatusCode::OK, "0123456789"));
 
-    served.client.remove(&"b/a b%/ü.bin".parse().unwrap()).await.unwrap();
+    served.client.remove(&"b/a b%/ü.bin".parse().unwrap(), PutCondition::Always).await.unwrap();
     let gone = served.get("b/a b%/ü.bin").await.unwrap_err();
     assert!(matches!(gone, ClientError::Shoal(Error::NotFound { .. })), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_is_asked_for_again_removes_nothing_else() {
+    let served = serve().await;
+    let x: ObjectName = "b/x".parse().unwrap();
+    let remove = async |condition: PutCondition, n: u8| {
+        served.client.remove(&x, condition.asked_as(AppendId::from_bytes([n; 16]))).await
+    };
+    let is_missing = |outcome| matches!(outcome, Err(ClientError::Shoal(Error::NotFound { .. })));
+    let etag = Etag(served.put("b/x", PutCondition::Always, b"1").await.unwrap());
+    let version = PutCondition::IfMatch(etag);
+    for _ in 0..2 {
+        remove(version.clone(), 1).await.unwrap();
+    }
+    assert!(is_missing(remove(PutCondition::Always, 2).await), "another's removal is not this one's");
+    // Neither what somebody has put there since, nor the same content.
+    for content in [b"2", b"1"] {
+        served.put("b/x", PutCondition::Always, content).await.unwrap();
+        remove(version.clone(), 1).await.unwrap();
+        assert_eq!(served.get("b/x").await.unwrap(), content);
+    }
+    remove(PutCondition::Always, 3).await.unwrap();
+    // What was put before it is remembered behind it.
+    let put = async |n: u8| {
+        let body = stream::iter([Ok(Bytes::from_static(b"put"))]);
+        let terms = PutCondition::IfAbsent.asked_as(AppendId::from_bytes([n; 16]));
+        served.client.put(&x, None, terms, body).await.map(drop)
+    };
+    put(4).await.unwrap();
+    remove(PutCondition::Always, 5).await.unwrap();
+    put(4).await.unwrap();
+    assert!(served.get("b/x").await.is_err(), "it was put once, and removed since");
+    let append = async || {
+        let more = stream::iter([Ok(Bytes::from_static(b"more"))]);
+        served.client.append(&x, None, AppendId::from_bytes([6; 16]), None, more).await
+    };
+    append().await.unwrap();
+    remove(PutCondition::Always, 7).await.unwrap();
+    let refused = append().await.unwrap_err();
+    assert!(refused.to_string().contains("removed since"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,11 +175,11 @@ async fn a_copy_has_the_chunks_of_the_original_and_a_changed_original_is_not_rem
     refused(served.client.copy(&x, &y, &CopyVersion::Now, &PutCondition::IfAbsent).await.map(drop));
     served.put("b/x", PutCondition::Always, b"newer").await.unwrap();
     refused(served.client.copy(&x, &y, &CopyVersion::NowIf(etag.clone()), &PutCondition::Always).await.map(drop));
-    refused(served.client.remove_version(&x, &etag).await);
+    refused(served.client.remove(&x, PutCondition::IfMatch(etag.clone())).await);
     assert_eq!(served.get("b/x").await.unwrap(), b"newer");
 
-    served.client.remove_version(&y, &etag).await.unwrap();
-    let gone = served.client.remove_version(&y, &etag).await;
+    served.client.remove(&y, PutCondition::IfMatch(etag.clone())).await.unwrap();
+    let gone = served.client.remove(&y, PutCondition::IfMatch(etag.clone())).await;
     assert!(matches!(gone, Err(ClientError::Shoal(Error::NotFound { .. }))), "{gone:?}");
     let itself = served.client.copy(&x, &x, &CopyVersion::Now, &PutCondition::Always).await;
     assert!(matches!(itself, Err(ClientError::Shoal(Error::Invalid { .. }))), "{itself:?}");

@@ -70,7 +70,8 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     check(NameValue::Object(manifest()));
     check(NameValue::Removed { nonce: 7 });
     let appends = Appends::default().and(AppendId::from_bytes([1; 16])).and(AppendId::from_bytes([2; 16]));
-    check(NameValue::Appended { manifest: manifest(), appends });
+    check(NameValue::Appended { manifest: manifest(), appends: appends.clone() });
+    check(NameValue::Gone { nonce: 7, appends });
     check(ObjectName::new("bucket/key").unwrap());
     check(RegisterEntry { key: key.clone(), promised: ballot, accepted: Ballot::ZERO, value: value.clone() });
     let info = PeerInfo {

@@ -134,7 +134,7 @@ impl Mesh {
 
     pub(super) async fn remove(&self, host: u32, object: &str) {
         let (peer, object) = (self.peer(host), name(object));
-        assert!(self.ask(async move { peer.remove(object).await }).await.unwrap());
+        assert!(self.ask(async move { peer.remove(object, PutCondition::Always).await }).await.unwrap());
     }
 
     pub(super) async fn get(&self, host: u32, object: &str) -> Result<Bytes> {
