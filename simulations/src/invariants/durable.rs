@@ -4,6 +4,7 @@ use shoal_types::{ChunkId, Layout, Manifest, Member, ObjectName, PeerId};
 
 use super::{Invariant, Moment, short};
 use crate::host::HostId;
+use crate::ledger::Damage;
 use crate::world::{State, World};
 
 /// What a repair may take, beside the delay and the interval that peers are set to.
@@ -55,8 +56,19 @@ impl Invariant for Durable {
             let up = if state.hosts[host.index()].is_up() { "" } else { " (down)" };
             format!("{host}{up}")
         });
+        let has_rotted = |chunk| state.ledger.copies.harms(chunk).iter().any(|harm| harm.damage == Damage::Rotten);
+        let rotten = short_of.iter().filter(|(chunk, _)| has_rotted(*chunk)).count();
+        let rotten = match rotten {
+            0 => String::new(),
+            _ => {
+                let scrub = world.config().timing.scrub.as_secs();
+                format!(
+                    "; of {rotten} of them a copy has rotted, which is found when it is read, or by the scrub within {scrub} s"
+                )
+            }
+        };
         Some(format!(
-            "{} chunks have too few copies: {} has {copies} of {wanted} on members that are up; it is on {}",
+            "{} chunks have too few copies: {} has {copies} of {wanted} on members that are up; it is on {}{rotten}",
             short_of.len(),
             chunk.short(),
             if holders.is_empty() { "nobody".into() } else { holders },

@@ -51,6 +51,31 @@ fn a_mesh_that_lost_a_whole_zone_for_good_lets_go_of_it() {
     assert!(!last.layout_joint && last.layout_version > 1 && last.hosts_up == 16, "{last:?}");
 }
 
+/// That is the scenario's doing, and said.
+#[test]
+fn what_rots_and_is_neither_read_nor_scrubbed_does_not_heal() {
+    let scenario = Scenario::parse(
+        r#"
+        title = "nobody looks"
+        peers = 5
+        duration = "10s"
+        heal = "30s"
+        [workload]
+        data = "1 GiB"
+        clients = 0
+        [[fault]]
+        kind = "rot"
+        at = "2s"
+        chunks = 2
+        "#,
+    )
+    .unwrap();
+    let report = Simulation::new(scenario, 1).run().unwrap();
+    let [violation] = &report.violations[..] else { panic!("{}", report.to_table()) };
+    assert_eq!(violation.invariant, "heals");
+    assert!(violation.what.contains("rotted") && violation.what.contains("604800 s"), "{}", violation.what);
+}
+
 /// A put takes longer than chunks that nothing lists are kept, and nothing that
 /// was put is collected.
 #[test]
