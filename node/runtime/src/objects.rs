@@ -82,16 +82,14 @@ pub(crate) async fn put(
     let (chunks, there_bytes, lease) = sending.finish().await?;
     let taken_in = intake.finish().await?;
     let md5 = taken_in.md5.map(|md5| data_encoding::HEXLOWER.encode(&md5));
-    if let (ContentMd5::Expected(expected), Some(md5)) = (said.md5, &md5)
-        && data_encoding::HEXLOWER.encode(&expected) != *md5
-    {
-        return Err(Error::invalid(
-            format!(
-                "the content of '{name}' was to have the MD5 {}, and has {md5}",
-                data_encoding::HEXLOWER.encode(&expected)
-            ),
-            "nothing was stored; it was changed on its way, or the MD5 is that of something else",
-        ));
+    if let (ContentMd5::Expected(expected), Some(md5)) = (said.md5, &md5) {
+        let expected = data_encoding::HEXLOWER.encode(&expected);
+        if expected != *md5 {
+            return Err(Error::invalid(
+                format!("the content of '{name}' was to have the MD5 {expected}, and has {md5}"),
+                "nothing was stored; it was changed on its way, or the MD5 is that of something else",
+            ));
+        }
     }
     let inline = (taken_in.bytes <= Manifest::INLINE_BYTES_MAX as u64).then(|| Bytes::from(small.concat()));
     let etag = match (taken_in.blake3, &inline, chunks.as_slice()) {

@@ -52,8 +52,8 @@ pub struct Terms {
     pub condition: PutCondition,
     /// Tells this write from every other. Asked for again under the same id it
     /// is known to have been made, and neither refused for its own sake nor
-    /// made twice, as long as [`Appends`](shoal_types::Appends) remembers it:
-    /// at least for the grace period where it was a removal, or followed by one.
+    /// made twice, as long as [`Appends`](shoal_types::Appends) remembers it.
+    /// A removal takes that memory along until it is forgotten itself.
     pub request: Option<AppendId>,
 }
 
