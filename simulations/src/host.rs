@@ -233,6 +233,8 @@ pub(crate) struct Host {
     /// How many faults keep it from starting. One that comes later is held
     /// until then, one that is gone for good is held for ever.
     pub(crate) held: u32,
+    /// What it keeps is gone once its peer has left the mesh.
+    pub(crate) wiped_when_left: bool,
     pub(crate) running: Option<Running>,
     pub(crate) incarnations: u64,
     /// The world is stopped for it until then.

@@ -62,7 +62,8 @@ impl Bug {
             Planted::QuorumOfOne => case(scenario!("contended"), &["linearizable"], 1, 12),
             Planted::AckBeforeReplicas => case(scenario!("deaths"), &["durable"], 1, 12),
             Planted::SettleTooEarly => case(scenario!("large-move"), &["linearizable"], 1, 12),
-            Planted::NoFence => case(scenario!("missed-move"), &["linearizable"], 2003, 30),
+            Planted::GoesUntold => case(scenario!("left"), &["heals"], 1, 60),
+            Planted::NoFence => case(scenario!("missed-move"), &["linearizable"], 2003, 60),
             Planted::RepairTrusts => case(scenario!("one-away"), &["heals"], 1, 12),
             Planted::SkipsRepair => case(scenario!("one-away"), &["heals"], 1, 12),
             Planted::ForgetsToCancel => case(scenario!("failing-jobs"), &["no-orphans"], 1, 12),
@@ -79,7 +80,7 @@ impl Bug {
             Planted::KeepsHistoryLate => case(scenario!("history"), &["history-is-kept"], 1, 12),
             Planted::ForgetsUnasked => case(scenario!("forgotten"), &["linearizable"], 1, 12),
             Planted::KeepsOldRegisters => case(scenario!("taken-in-again"), &["linearizable"], 1, 24),
-            Planted::ForgetsOwnWrite => case(scenario!("many-moves"), &["linearizable"], 1001, 24),
+            Planted::ForgetsOwnWrite => case(scenario!("many-moves"), &["linearizable"], 1001, 60),
             Planted::SumsAgree => case(scenario!("rotten"), &["heals"], 1, 12),
             Planted::AppendsTwice => case(scenario!("appended"), &["appends-once"], 1, 12),
         }

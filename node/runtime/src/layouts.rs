@@ -10,13 +10,16 @@
 //! joint, names and chunks are kept by old and new owners; each member brings
 //! what it holds to the new owners and says so, and only then are the old ones
 //! let go. Should too many of the new ones go meanwhile, others replace them.
+//! Who leaves goes when most of those who stay know the version without it.
 
 mod change;
+mod farewell;
 mod spread;
 mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
@@ -28,8 +31,7 @@ use crate::gauges;
 use crate::planted::Planted;
 use crate::registers::{self, Acceptors, Begin, Fence, RegistersMsg};
 use crate::replicate;
-use crate::role::{self, member_of};
-use crate::supervisor::SupervisorMsg;
+use crate::role::member_of;
 use change::{Outlook, View};
 pub(crate) use strangers::{Stranger, is_empty};
 
@@ -62,8 +64,12 @@ pub(crate) enum LayoutMsg {
     },
     /// A peer says that it belongs to no mesh.
     Homeless(PeerId),
-    /// A committed version.
-    Learn(Arc<Layout>),
+    /// A committed version. The answer says whether it, or a later one of
+    /// its mesh, is in force here.
+    Learn {
+        layout: Arc<Layout>,
+        reply: RpcReplyPort<bool>,
+    },
     /// A peer has been asked for its layout.
     Fetched(Option<Layout>),
     /// This peer says something else of itself than before.
@@ -104,6 +110,8 @@ pub(crate) struct State {
     foreign_ticks: u64,
     /// Whether the members are being asked if they keep anything.
     asking: bool,
+    /// Whether it is on its way out of a mesh that it has left.
+    going: Arc<AtomicBool>,
 }
 
 impl Actor for Layouts {
@@ -140,7 +148,10 @@ impl Actor for Layouts {
             }
             LayoutMsg::Hint { from, mesh, version } => state.hinted(&myself, from, mesh, version),
             LayoutMsg::Homeless(peer) => state.no_longer_foreign(peer),
-            LayoutMsg::Learn(layout) => state.learn(layout).await?,
+            LayoutMsg::Learn { layout, reply } => {
+                state.learn(layout.clone()).await?;
+                let _ = reply.send(state.has(&layout));
+            }
             LayoutMsg::Fetched(layout) => {
                 state.fetching -= 1;
                 if let Some(layout) = layout {
@@ -202,6 +213,7 @@ impl State {
             foreign: BTreeMap::new(),
             foreign_ticks: 0,
             asking: false,
+            going: Arc::default(),
         })
     }
 
@@ -239,9 +251,7 @@ impl State {
         self.not_ours = None;
         self.wanted_ticks = 0;
         if self.context.info().leaves && !self.involved {
-            tracing::info!("others keep its data now, it goes");
-            role::left(&self.context).await?;
-            let _ = self.context.actors()?.supervisor.send_message(SupervisorMsg::Left);
+            self.say_farewell();
         }
         Ok(())
     }
@@ -272,6 +282,11 @@ impl State {
             Some(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether this layout, or a later one of its mesh, is in force here.
+    fn has(&self, layout: &Layout) -> bool {
+        self.layout.as_ref().is_some_and(|ours| ours.mesh == layout.mesh && ours.version >= layout.version)
     }
 
     fn hinted(&mut self, myself: &ActorRef<LayoutMsg>, from: PeerId, mesh: MeshId, version: u64) {

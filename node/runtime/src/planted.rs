@@ -42,6 +42,9 @@ planted! {
     QuorumOfOne = "quorum-of-one",
     /// A put returns when the first copy of a chunk is made; no other is.
     AckBeforeReplicas = "ack-before-replicas",
+    /// Who has left goes at once, whether or not anybody who stays knows that
+    /// the layout has settled.
+    GoesUntold = "goes-untold",
     /// The old owners of a joint layout are let go whoever has not brought
     /// over what it holds.
     SettleTooEarly = "settle-too-early",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use ractor::call;
 use shoal_ports::{Flow, FlowReader, FlowWriter};
 use shoal_types::{
     ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, RegisterKey, RegisterPlace, RegisterSpan, Request,
@@ -39,8 +40,13 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
     match request {
         Request::LayoutGet => Ok(Response::Layout(context.layout().map(|layout| layout.layout().as_ref().clone()))),
         Request::LayoutLearn(layout) => {
-            let _ = context.actors()?.layouts.cast(LayoutMsg::Learn(Arc::new(layout)));
-            Ok(Response::Done)
+            let stopped = |_| context.not_ready("its layouts have stopped");
+            let layout = Arc::new(layout);
+            let learn = |reply| LayoutMsg::Learn { layout, reply };
+            match call!(context.actors()?.layouts, learn).map_err(stopped)? {
+                true => Ok(Response::Done),
+                false => Err(context.not_ready("that is no layout of its mesh")),
+            }
         }
         Request::LayoutSynced(layout) => {
             let synced = lock(&context.synced).clone();

@@ -35,7 +35,8 @@ pub enum Gossip {
 pub enum Request {
     /// The latest committed layout that the receiver knows.
     LayoutGet,
-    /// A committed layout, for a peer that may not have it yet.
+    /// A committed layout, for a peer that may not have it yet. Done when it,
+    /// or a later one, is in force there, and on its disk.
     LayoutLearn(Layout),
     /// Whether the receiver has brought everything it holds to the owners of
     /// this layout.

@@ -122,7 +122,7 @@ impl ChaosKind {
             }
             Self::Reclaim => FaultKind::Reclaim(Reclaim::default()),
             Self::Role => FaultKind::Role(match random.below(2) {
-                0 => Role { leaves: true, ..Role::default() },
+                0 => Role { leaves: true, wiped: random.below(2) == 0, ..Role::default() },
                 _ => Role { weight: Some(1 + random.below(400) as u32), ..Role::default() },
             }),
             Self::DiskFull => FaultKind::DiskFull(DiskFull { free: Bytes(random.below(64) << 20) }),

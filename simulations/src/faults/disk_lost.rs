@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Blow, Fault, Undo};
-use crate::host::{Death, HostId};
+use crate::host::Death;
 use crate::random::Random;
 use crate::world::World;
 
@@ -15,7 +15,7 @@ impl Fault for DiskLost {
     fn strike(&self, world: &World, blow: &Blow<'_>, random: &mut Random) -> Option<Undo> {
         for host in blow.victims {
             world.hold(*host);
-            lose(world, *host, Death::Kill);
+            world.lose(*host, Death::Kill);
         }
         let (victims, mut random) = (blow.victims.to_vec(), random.clone());
         Some(Box::new(move |world| {
@@ -25,14 +25,4 @@ impl Fault for DiskLost {
             }
         }))
     }
-}
-
-/// Takes a host down, and all that it keeps.
-pub(super) fn lose(world: &World, host: HostId, by: Death) {
-    world.crash(host, by);
-    let mut state = world.state();
-    let now = state.heap.now();
-    state.hosts[host.index()].disk.lose_everything();
-    state.ledger.copies.disk_lost(now, host);
-    state.trace.line(now, Some(host), "has lost its disk".into());
 }

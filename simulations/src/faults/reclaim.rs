@@ -1,6 +1,5 @@
 use serde::{Deserialize, Serialize};
 
-use super::disk_lost::lose;
 use super::{Blow, Fault, Undo, Victims};
 use crate::host::Death;
 use crate::random::Random;
@@ -31,7 +30,7 @@ impl Fault for Reclaim {
         let within = blow.lasts.map_or(self.within.0, |lasts| lasts.min(self.within.0));
         for host in blow.victims.iter().copied() {
             world.hold(host);
-            world.after(random.time_below(within), "reclaim", move |world| lose(world, host, Death::Power));
+            world.after(random.time_below(within), "reclaim", move |world| world.lose(host, Death::Power));
         }
         let (victims, mut random) = (blow.victims.to_vec(), random.clone());
         Some(Box::new(move |world| {

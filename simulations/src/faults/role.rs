@@ -9,7 +9,8 @@ use crate::world::World;
 /// The victims are told to take another part, as by `shoal leave`, `shoal
 /// weight` and `shoal zone`; at the end, to take the one that they had, and
 /// not to leave if they have not yet. One that has left is started again, and
-/// comes as a newcomer.
+/// comes as a newcomer; with `wiped` on an empty disk, as another machine in
+/// its place.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Role {
@@ -17,6 +18,8 @@ pub struct Role {
     pub leaves: bool,
     /// Their share of the data relative to the others'.
     pub weight: Option<u32>,
+    /// What they kept is gone for good once they have left.
+    pub wiped: bool,
     /// Their zone.
     pub zone: Option<String>,
 }
@@ -25,14 +28,15 @@ impl Fault for Role {
     fn strike(&self, world: &World, blow: &Blow<'_>, _: &mut Random) -> Option<Undo> {
         let change = RoleChange { zone: self.zone.clone(), weight: self.weight, leaves: self.leaves.then_some(true) };
         for host in blow.victims {
+            world.state().hosts[host.index()].wiped_when_left |= self.leaves && self.wiped;
             ask(world, *host, change.clone());
         }
         let victims = blow.victims.to_vec();
         Some(Box::new(move |world| {
             for host in victims {
                 let before = {
-                    let state = world.state();
-                    let host = &state.hosts[host.index()];
+                    let host = &mut world.state().hosts[host.index()];
+                    host.wiped_when_left = false;
                     RoleChange {
                         zone: change.zone.is_some().then(|| host.zone.clone()),
                         weight: change.weight.is_some().then_some(host.weight),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shoal_ports::{Inbound, Ports, Store};
-use shoal_runtime::{Peer, PeerConfig, next_incarnation, remembered_role, remembered_secrets};
+use shoal_runtime::{Peer, PeerConfig, Stopped, next_incarnation, remembered_role, remembered_secrets};
 use shoal_store::{LocalStore, StoreConfig};
 use shoal_types::{PeerInfo, Result, RoleChange, SecretText};
 use tokio::sync::mpsc;
@@ -220,13 +220,24 @@ impl World {
                 // Not from here: this task is one of those that end with it.
                 world.after(Duration::ZERO, "stopped", move |world| {
                     if world.state().hosts[id.index()].lives(number) {
-                        world.crash(id, Death::Kill);
+                        world.has_stopped(id, number, &why);
                         world.start_again(id, number);
                     }
                 });
             }
         });
         debug_assert!(watching.is_some(), "it has just started");
+    }
+
+    /// A peer has ended by itself. The disk of one that left may have been for others.
+    fn has_stopped(&self, id: HostId, number: u64, why: &Stopped) {
+        let is_wiped = std::mem::take(&mut self.state().hosts[id.index()].wiped_when_left);
+        if is_wiped && *why == Stopped::Left {
+            self.lose(id, Death::Kill);
+            self.renew(id, &mut self.random(&[3, u64::from(id.0), number]));
+        } else {
+            self.crash(id, Death::Kill);
+        }
     }
 
     /// Starts a peer after a while, unless somebody else has.

@@ -2,7 +2,7 @@
 
 use shoal_types::PeerId;
 
-use super::HostId;
+use super::{Death, HostId};
 use crate::random::Random;
 use crate::world::World;
 
@@ -22,6 +22,16 @@ impl World {
             host.held = host.held.saturating_sub(1);
         }
         self.start(id);
+    }
+
+    /// Takes a host down, and all that it keeps.
+    pub(crate) fn lose(&self, id: HostId, by: Death) {
+        self.crash(id, by);
+        let mut state = self.state();
+        let now = state.heap.now();
+        state.hosts[id.index()].disk.lose_everything();
+        state.ledger.copies.disk_lost(now, id);
+        state.trace.line(now, Some(id), "has lost its disk".into());
     }
 
     /// Makes a host that is down forget who it was. The key of a peer is kept

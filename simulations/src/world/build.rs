@@ -45,6 +45,7 @@ impl World {
                 join: if n == 0 { Vec::new() } else { vec![HostId(0)] },
                 forms: n == 0,
                 powerless: false,
+                wiped_when_left: false,
                 held: u32::from(spec.is_late),
                 running: None,
                 incarnations: 0,

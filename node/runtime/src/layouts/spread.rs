@@ -1,10 +1,14 @@
 //! How peers learn of the layouts of others: hints, questions, and a word to all.
 
-use futures::{StreamExt, stream};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
 use ractor::ActorRef;
 use shoal_types::{Gossip, Layout, PeerId, Request, Response, wire};
 
 use super::{LayoutMsg, State};
+use crate::context::Context;
 
 /// Layouts asked for at once.
 const FETCHES: u32 = 3;
@@ -72,15 +76,26 @@ impl State {
         });
         let context = self.context.clone();
         self.context.spawn("layout spread", async move {
-            let told = stream::iter(live.into_iter().chain(away)).map(|peer| {
-                let (context, frame) = (context.clone(), frame.clone());
-                async move {
-                    if let Err(error) = context.call_frame(peer, frame).await {
-                        tracing::debug!(%error, peer = %peer.short(), "told no layout");
-                    }
-                }
-            });
-            told.buffer_unordered(SPREADS).for_each(|()| std::future::ready(())).await;
+            told(&context, &frame, live.into_iter().chain(away)).for_each(|_| std::future::ready(())).await;
         });
     }
+}
+
+/// Tells peers a layout, and gives those by whom it is known then. The frame
+/// is the request to learn it.
+pub(super) fn told(
+    context: &Arc<Context>,
+    frame: &Bytes,
+    peers: impl IntoIterator<Item = PeerId>,
+) -> impl Stream<Item = PeerId> {
+    let tell = move |peer: PeerId| {
+        let (context, frame) = (context.clone(), frame.clone());
+        async move {
+            let told = context.call_frame(peer, frame).await;
+            told.inspect_err(|error| tracing::debug!(%error, peer = %peer.short(), "told no layout"))
+                .is_ok()
+                .then_some(peer)
+        }
+    };
+    stream::iter(peers).map(tell).buffer_unordered(SPREADS).filter_map(std::future::ready)
 }

@@ -1,4 +1,5 @@
 use clap::Args;
+use shoal_gateway::view::StatusView;
 use shoal_types::RoleChange;
 
 use crate::failure::Failure;
@@ -40,9 +41,10 @@ impl LeaveArgs {
         let (Some((id, name)), false) = (leaving, self.cancel || self.no_wait) else {
             return Ok(());
         };
-        let waiting =
-            async { follow::until(&client, |status| follow::in_layout(status, &id).is_none()).await.map(drop) };
         let is_self = follow::member(&before, "self").is_some_and(|member| member.id == id);
+        // One that goes itself says goodbye first, and does not answer after that.
+        let has_left = |status: &StatusView| !is_self && follow::in_layout(status, &id).is_none();
+        let waiting = async { follow::until(&client, has_left).await.map(drop) };
         match waiting.await {
             Ok(()) => {}
             // It has stopped, having said that it leaves: that is what was wished.

@@ -1,0 +1,61 @@
+//! How a peer that has left goes: not before those who stay know that it has.
+//!
+//! A joint layout is decided upon by those who are being replaced. If too many
+//! of these went as soon as they had heard that it is settled, whoever had not
+//! heard would never: nobody would be there to tell, and the register that has
+//! the decision would have lost its majority.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use futures::StreamExt;
+use shoal_types::{PeerId, Request, Result, wire};
+
+use super::State;
+use super::spread::told;
+use crate::context::Context;
+use crate::planted::Planted;
+use crate::role;
+use crate::supervisor::SupervisorMsg;
+
+impl State {
+    /// Stops this peer once most of those who stay know the layout without it.
+    pub(super) fn say_farewell(&self) {
+        if self.going.swap(true, Relaxed) {
+            return;
+        }
+        let (context, going) = (self.context.clone(), self.going.clone());
+        self.context.spawn("farewell", async move {
+            if let Err(error) = farewell(&context).await {
+                tracing::warn!(%error, "it has left, and cannot go");
+            }
+            going.store(false, Relaxed);
+        });
+    }
+}
+
+/// Returns early if it is to stay after all, or is taken in again.
+async fn farewell(context: &Arc<Context>) -> Result<()> {
+    let mut knowing: BTreeSet<PeerId> = BTreeSet::new();
+    loop {
+        let layout = context.require_layout()?;
+        if !context.info().leaves || layout.involves(context.me) {
+            return Ok(());
+        }
+        let staying = layout.deciders();
+        let remaining = staying.iter().map(|member| member.id).filter(|peer| !knowing.contains(peer));
+        let remaining: Vec<PeerId> = remaining.filter(|peer| context.is_live(*peer)).collect();
+        let frame = wire::encode(&Request::LayoutLearn(layout.layout().as_ref().clone()))?;
+        knowing.extend(told(context, &frame, remaining).collect::<Vec<_>>().await);
+        let known = staying.iter().filter(|member| knowing.contains(&member.id)).count();
+        if known > staying.len() / 2 || context.has_planted(Planted::GoesUntold) {
+            break;
+        }
+        context.ports.clock.sleep(context.config.timing.tick).await;
+    }
+    tracing::info!("others keep its data now, it goes");
+    role::left(context).await?;
+    let _ = context.actors()?.supervisor.send_message(SupervisorMsg::Left);
+    Ok(())
+}
