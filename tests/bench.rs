@@ -39,8 +39,13 @@ fn the_store_is_told_in_figures_beside_those_of_the_machine() {
     check_above_zero(machine, &speeds.each_ref().map(String::as_str));
     check_pace(&machine["sync"]);
 
-    let shapes: Vec<_> = meshes.iter().map(|mesh| (mesh["peers"].clone(), mesh["replicas"].clone())).collect();
-    assert_eq!(shapes, [(1, 1), (3, 1), (3, 3)].map(|(peers, replicas)| (peers.into(), replicas.into())));
+    let shape = |mesh: &Value| {
+        let of = |what: &str| mesh[what].as_u64().unwrap();
+        (mesh["synced"] == true, of("peers"), of("replicas"))
+    };
+    let shapes: Vec<_> = meshes.iter().map(shape).collect();
+    let of = |synced| [(synced, 1, 1), (synced, 3, 1), (synced, 3, 3)];
+    assert_eq!(shapes, [of(true), of(false)].concat());
     for mesh in meshes {
         assert_eq!((&mesh["what"], &mesh["names"]), (&"mesh".into(), &200.into()));
         check_above_zero(mesh, &["put_mb_per_second", "get_mb_per_second", "scrub_mb_per_second", "names_per_second"]);

@@ -27,6 +27,8 @@ pub(crate) struct MeshOptions {
     pub(crate) replicas: u32,
     /// Tasks at once on each peer; when `None` the cores are shared out.
     pub(crate) slots: Option<u32>,
+    /// Whether they sync what they acknowledge.
+    pub(crate) synced: bool,
     /// How long to wait for the peers to be one mesh; when `None` it grows
     /// with their number.
     pub(crate) timeout: Option<Duration>,
@@ -34,7 +36,7 @@ pub(crate) struct MeshOptions {
 
 impl Default for MeshOptions {
     fn default() -> Self {
-        Self { peers: 3, dir: None, replicas: 3, slots: None, timeout: None }
+        Self { peers: 3, dir: None, replicas: 3, slots: None, synced: true, timeout: None }
     }
 }
 
@@ -65,6 +67,7 @@ impl LocalMesh {
             secret_file: secret.secret_file(),
             replicas: options.replicas,
             slots: options.slots.unwrap_or(share),
+            synced: options.synced,
         };
         for number in 1..=options.peers {
             let dir = self.place.dir.join(format!("peer-{number}"));

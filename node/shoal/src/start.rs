@@ -89,8 +89,9 @@ impl Running {
 }
 
 /// Opens a directory, which is then this process's alone.
-pub(crate) fn open_disk(dir: &Path) -> Result<Arc<dyn Disk>> {
-    Ok(Arc::new(LocalDisk::open(dir)?))
+pub(crate) fn open_disk(dir: &Path, syncs: bool) -> Result<Arc<dyn Disk>> {
+    let disk = LocalDisk::open(dir)?;
+    Ok(Arc::new(if syncs { disk } else { disk.unsynced() }))
 }
 
 /// Opens a peer's store on its disk, in a mesh of so many copies of each chunk.

@@ -57,6 +57,7 @@ impl DevArgs {
             replicas: self.replicas,
             slots: self.slots,
             timeout: self.timeout.map(Duration::from_secs),
+            ..MeshOptions::default()
         };
         // Dropped on the way out, the peers are killed.
         let mut mesh = tokio::select! {

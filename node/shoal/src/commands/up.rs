@@ -107,6 +107,10 @@ pub(crate) struct UpArgs {
     #[arg(long)]
     drain: bool,
 
+    /// Sync nothing to disk, to measure what that costs: a power cut takes what was acknowledged.
+    #[arg(long, hide = true)]
+    unsynced: bool,
+
     /// The process with which this one ends.
     #[arg(long, hide = true, value_name = "PID")]
     parent: Option<u32>,
@@ -125,7 +129,10 @@ impl UpArgs {
         let home = Home::locate(self.dir.as_deref())?;
         home.create()?;
         // The disk comes first: its lock says that no other process is this peer.
-        let disk = open_disk(home.dir())?;
+        if self.unsynced {
+            eprintln!("warning: nothing is synced to disk: a power cut takes what was acknowledged");
+        }
+        let disk = open_disk(home.dir(), !self.unsynced)?;
         let identity = home.identity()?;
         let peer = shoal_net::peer_id(&identity);
         let store = open_store(disk, peer, self.replicas)?;

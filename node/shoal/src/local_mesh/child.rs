@@ -25,6 +25,7 @@ pub(crate) struct Options {
     pub(crate) secret_file: PathBuf,
     pub(crate) replicas: u32,
     pub(crate) slots: u32,
+    pub(crate) synced: bool,
 }
 
 /// A peer that this process started. Dropping it kills the process.
@@ -57,6 +58,9 @@ impl Child {
         command.args(["--no-mdns", "--name", &name, "--zone", &name]).arg("--secret-file").arg(&options.secret_file);
         command.args(["--replicas", &options.replicas.to_string(), "--slots", &options.slots.to_string()]);
         command.args(["--parent", &std::process::id().to_string()]);
+        if !options.synced {
+            command.arg("--unsynced");
+        }
         match join {
             Some(address) => command.args(["--join", &address]),
             None => command.arg("--new"),

@@ -13,7 +13,7 @@ mod table;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use machine::Machine;
 use mesh::MeshRow;
 use scratch::{OBJECT_BYTES, Scratch};
@@ -25,7 +25,10 @@ use crate::{stdout, units};
 const LARGE_AT_ONCE: usize = 4;
 
 /// Copies of each chunk that are measured, where there are that many peers.
-const REPLICAS: [u16; 2] = [1, 3];
+const REPLICAS: [u16; 2] = [1, REPLICAS_MOST];
+
+/// The most copies of a chunk, and peers of a mesh that does not sync.
+const REPLICAS_MOST: u16 = 3;
 
 /// The mesh as a store: MB/s, operations and names per second, beside the disk, hashes and network under it.
 #[derive(Debug, Args)]
@@ -33,7 +36,7 @@ const REPLICAS: [u16; 2] = [1, 3];
   shoal bench store
   shoal bench store --dir /mnt/disk --bytes 8GiB --peers 1,3,4 --json
   shoal bench store --bytes 64MiB --seconds 1 --names 1000
-  shoal bench store --dir /dev/shm    what syncs cost: in memory they cost nothing
+  shoal bench store --sync on    only as it is for users
 
 The machine is measured first: files of 16 MiB copied, each synced, as a put must; the same files read, out of \
 the page cache; hashes on one core; a TCP stream over loopback; 4 KiB written and synced again and again. \
@@ -45,6 +48,9 @@ All peers and the client share this machine. Of a large put's bytes there are R 
 writes to one disk, so that its ratio is 1/R at best; gets of what another peer has come over loopback. Small \
 objects live in the registers of their names: what counts is how often these are synced. The client's part, HTTP \
 on connections that are kept, is in every figure.
+
+What meshes UNSYNCED do tells what syncs cost: their peers say that something is on disk before it is, as no \
+peer of yours does.
 
 With more than 3 peers one is killed at the end, and it is told when 3 copies of everything were there again. The \
 first half of them nobody disturbs; during the other half small objects are put and got, and how long 99 % of these \
@@ -74,9 +80,27 @@ pub(super) struct StoreArgs {
     #[arg(long, value_delimiter = ',', default_value = "1,3,4", value_parser = clap::value_parser!(u16).range(1..=16))]
     peers: Vec<u16>,
 
+    /// Whether peers sync to disk before they acknowledge. Users' peers always do; without, it shows what it costs.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "on,off")]
+    sync: Vec<Sync>,
+
     /// One line for the machine, then one for each mesh.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sync {
+    On,
+    Off,
+}
+
+/// A mesh that is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    peers: u16,
+    replicas: u16,
+    synced: bool,
 }
 
 /// What each mesh is asked to do.
@@ -100,8 +124,8 @@ impl StoreArgs {
             stdout::json_line(&machine)?;
         }
         let mut rows = Vec::new();
-        for (peers, replicas) in meshes(&self.peers) {
-            let row = MeshRow::measure(&scratch, &machine, load, peers, replicas).await?;
+        for shape in meshes(&self.peers, &self.sync) {
+            let row = MeshRow::measure(&scratch, &machine, load, shape).await?;
             if self.json {
                 stdout::json_line(&row)?;
             }
@@ -111,10 +135,15 @@ impl StoreArgs {
     }
 }
 
-/// Peers and replicas of each mesh.
-fn meshes(peers: &[u16]) -> Vec<(u16, u16)> {
-    let of = |peers: &u16| REPLICAS.map(|replicas| (*peers, replicas));
-    peers.iter().flat_map(of).filter(|(peers, replicas)| replicas <= peers).collect()
+/// Those without syncs come last; they are for comparison, and none of their peers dies.
+fn meshes(peers: &[u16], sync: &[Sync]) -> Vec<Shape> {
+    let of = |synced| {
+        let peers = peers.iter().filter(move |peers| synced || **peers <= REPLICAS_MOST);
+        peers.flat_map(move |peers| REPLICAS.map(|replicas| Shape { peers: *peers, replicas, synced }))
+    };
+    let modes = [Sync::On, Sync::Off].into_iter().filter(|mode| sync.contains(mode));
+    let shapes = modes.flat_map(|mode| of(mode == Sync::On));
+    shapes.filter(|shape| shape.replicas <= shape.peers).collect()
 }
 
 /// Millions of bytes per second.
@@ -128,7 +157,14 @@ mod tests {
 
     #[test]
     fn no_mesh_keeps_more_copies_than_it_has_peers() {
-        assert_eq!(meshes(&[1, 2, 3, 4]), [(1, 1), (2, 1), (3, 1), (3, 3), (4, 1), (4, 3)]);
+        let of = |sync: &[Sync]| -> Vec<(u16, u16, bool)> {
+            let shapes = meshes(&[1, 2, 3, 4], sync);
+            shapes.iter().map(|shape| (shape.peers, shape.replicas, shape.synced)).collect()
+        };
+        let synced = [(1, 1), (2, 1), (3, 1), (3, 3), (4, 1), (4, 3)].map(|(peers, replicas)| (peers, replicas, true));
+        assert_eq!(of(&[Sync::On]), synced);
+        let unsynced = [(1, 1), (2, 1), (3, 1), (3, 3)].map(|(peers, replicas)| (peers, replicas, false));
+        assert_eq!(of(&[Sync::Off, Sync::On]), [&synced[..], &unsynced].concat());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::pace::{Pace, repeat};
 use super::repair::{self, Repair};
 use super::scratch::{Scratch, blocking};
 use super::small::{self, Get, Put, Swap};
-use super::{Load, large, mb_per_second, names, processes, scrub};
+use super::{Load, Shape, large, mb_per_second, names, processes, scrub};
 use crate::failure::Failure;
 use crate::local_mesh::{LocalMesh, MeshOptions};
 
@@ -22,6 +22,8 @@ use crate::local_mesh::{LocalMesh, MeshOptions};
 pub(super) struct MeshRow {
     pub(super) peers: u16,
     pub(super) replicas: u16,
+    /// Whether its peers synced what they acknowledged.
+    pub(super) synced: bool,
     pub(super) jobs: u16,
     /// Objects of 16 MiB, the peers asked in turn; the ratio is to the machine's synced copy.
     pub(super) put_mb_per_second: f64,
@@ -60,16 +62,17 @@ impl MeshRow {
         scratch: &Scratch,
         machine: &Machine,
         load: Load,
-        peers: u16,
-        replicas: u16,
+        shape: Shape,
     ) -> Result<Self, Failure> {
+        let Shape { peers, replicas, synced } = shape;
         let dir = scratch.path().join(format!("mesh-{peers}-{replicas}"));
         let options =
-            MeshOptions { peers, dir: Some(dir.clone()), replicas: replicas.into(), ..MeshOptions::default() };
-        let progress = |what: &str| eprintln!("peers {peers}, replicas {replicas}: {what}");
+            MeshOptions { peers, dir: Some(dir.clone()), replicas: replicas.into(), synced, ..MeshOptions::default() };
+        let unsynced = if synced { "" } else { ", unsynced" };
+        let progress = |what: &str| eprintln!("peers {peers}, replicas {replicas}{unsynced}: {what}");
         progress("starting");
         let mut mesh = LocalMesh::start(&options).await?;
-        let outcome = Self::of(&mut mesh, scratch, machine, load, (peers, replicas), progress).await;
+        let outcome = Self::of(&mut mesh, scratch, machine, load, shape, progress).await;
         mesh.stop().await;
         let row = outcome?;
         blocking(move || std::fs::remove_dir_all(&dir).map_err(|error| Failure::file("remove", &dir, &error))).await?;
@@ -81,7 +84,7 @@ impl MeshRow {
         scratch: &Scratch,
         machine: &Machine,
         load: Load,
-        (peers, replicas): (u16, u16),
+        Shape { peers, replicas, synced }: Shape,
         progress: impl Fn(&str),
     ) -> Result<Self, Failure> {
         let clients = mesh.gateways().iter().map(|gateway| Client::new(gateway)).collect::<Result<Vec<Client>, _>>()?;
@@ -116,6 +119,7 @@ impl MeshRow {
         Ok(Self {
             peers,
             replicas,
+            synced,
             jobs: load.jobs,
             put_mb_per_second: put,
             put_ratio: put / machine.copy_mb_per_second,

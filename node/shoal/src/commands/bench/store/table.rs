@@ -35,7 +35,10 @@ pub(super) fn print(machine: &Machine, meshes: &[MeshRow]) -> Result<(), Failure
     );
     stdout::table(&["MACHINE", "FIGURE", "UNIT"], &rows)?;
     stdout::line("")?;
-    let titles = meshes.iter().map(|mesh| format!("PEERS={} R={}", mesh.peers, mesh.replicas));
+    let titles = meshes.iter().map(|mesh| {
+        let unsynced = if mesh.synced { "" } else { " UNSYNCED" };
+        format!("PEERS={} R={}{unsynced}", mesh.peers, mesh.replicas)
+    });
     let header: Vec<String> = ["MESH".into()].into_iter().chain(titles).chain(["UNIT".into()]).collect();
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let rows: Vec<Vec<String>> = LINES
