@@ -40,7 +40,8 @@ const REPLICAS_MOST: u16 = 3;
 
 The machine is measured first: files of 16 MiB copied, each synced, as a put must; the same files read, out of \
 the page cache; hashes on one core; a TCP stream over loopback; 4 KiB written and synced again and again. \
-Put and get stand beside copy and read as a ratio: 1 is as fast. A get is out of the page cache too. A plain copy \
+Put and get stand beside copy and read as a ratio: 1 is as fast. How fast files are copied may change by the \
+minute, so it is measured again just before and just after each mesh is put anything. A get is out of the page cache too. A plain copy \
 or read computes no hash and crosses no socket, as a peer must: so each stands also beside one that does, over \
 loopback.
 
@@ -60,7 +61,7 @@ pub(super) struct StoreArgs {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Of the large objects together, rounded down to whole ones of 16 MiB. The disk holds up to R + 2 times that.
+    /// Of the large objects together, rounded down to whole ones of 16 MiB. The disk holds up to R + 5 times that.
     #[arg(long, default_value = "1GiB", value_parser = units::parse_bytes)]
     bytes: u64,
 

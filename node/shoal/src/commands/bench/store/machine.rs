@@ -1,5 +1,6 @@
 //! What the machine can do without a mesh.
 
+pub(super) mod beside;
 mod checked;
 mod disk;
 mod hashes;

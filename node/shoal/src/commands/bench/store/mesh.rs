@@ -8,6 +8,7 @@ use shoal_runtime::PutCondition;
 use shoal_types::{Etag, ObjectName};
 
 use super::machine::Machine;
+use super::machine::beside::Beside;
 use super::pace::{Pace, repeat};
 use super::repair::{self, Repair};
 use super::scratch::{Scratch, blocking};
@@ -25,10 +26,13 @@ pub(super) struct MeshRow {
     /// Whether its peers synced what they acknowledged.
     pub(super) synced: bool,
     pub(super) jobs: u16,
-    /// Objects of 16 MiB, the peers asked in turn; the ratio is to the machine's synced copy.
+    /// What the machine does as [`Machine`] has it, measured just before and just after the put.
+    pub(super) copy_mb_per_second: f64,
+    pub(super) checked_copy_mb_per_second: f64,
+    /// Objects of 16 MiB, the peers asked in turn; the ratio is to that synced copy.
     pub(super) put_mb_per_second: f64,
     pub(super) put_ratio: f64,
-    /// To the machine's checked copy.
+    /// To that checked copy.
     pub(super) put_checked_ratio: f64,
     /// The ratios are to the machine's read, and to its checked read.
     pub(super) get_mb_per_second: f64,
@@ -89,9 +93,12 @@ impl MeshRow {
     ) -> Result<Self, Failure> {
         let clients = mesh.gateways().iter().map(|gateway| Client::new(gateway)).collect::<Result<Vec<Client>, _>>()?;
         progress("large objects");
+        let mut beside = Beside::new(mesh.dir().join("beside"), scratch);
+        beside.round(scratch).await?;
         let before = processes::written_bytes(mesh);
         let put_time = large::put(&clients, scratch).await?;
         let written = since(before, processes::written_bytes(mesh));
+        beside.round(scratch).await?;
         let get_time = large::get(&clients, scratch).await?;
         progress("scrub");
         let scrub_mb_per_second = scrub::mb_per_second(&clients).await?;
@@ -121,9 +128,11 @@ impl MeshRow {
             replicas,
             synced,
             jobs: load.jobs,
+            copy_mb_per_second: beside.copy_mb_per_second(),
+            checked_copy_mb_per_second: beside.checked_copy_mb_per_second(),
             put_mb_per_second: put,
-            put_ratio: put / machine.copy_mb_per_second,
-            put_checked_ratio: put / machine.checked_copy_mb_per_second,
+            put_ratio: put / beside.copy_mb_per_second(),
+            put_checked_ratio: put / beside.checked_copy_mb_per_second(),
             get_mb_per_second: get,
             get_ratio: get / machine.read_mb_per_second,
             get_checked_ratio: get / machine.checked_read_mb_per_second,

@@ -54,7 +54,9 @@ pub(super) fn print(machine: &Machine, meshes: &[MeshRow]) -> Result<(), Failure
 /// What a line is called, its unit, and the figure.
 type Line = (&'static str, &'static str, fn(&MeshRow) -> Option<f64>);
 
-const LINES: [Line; 30] = [
+const LINES: [Line; 32] = [
+    ("beside it, copy", "MB/s", |mesh| Some(mesh.copy_mb_per_second)),
+    ("beside it, hashed copy", "MB/s", |mesh| Some(mesh.checked_copy_mb_per_second)),
     ("put", "MB/s", |mesh| Some(mesh.put_mb_per_second)),
     ("put over copy", "ratio", |mesh| Some(mesh.put_ratio)),
     ("put over hashed copy", "ratio", |mesh| Some(mesh.put_checked_ratio)),

@@ -32,11 +32,7 @@ pub(super) struct Times {
 pub(super) fn copy_and_read(dir: &Path, files: &[PathBuf], at_once: usize) -> Result<Times, Failure> {
     let copies = dir.join("copies");
     let measured = (|| {
-        fs::create_dir(&copies)?;
-        let started = Instant::now();
-        each(files, at_once, |file| copy(file, &copies.join(file.file_name().unwrap_or_default())))?;
-        File::open(&copies)?.sync_all()?;
-        let copy_time = started.elapsed();
+        let copy_time = copied(&copies, files, at_once, copy)?;
         let started = Instant::now();
         each(files, at_once, |file| read(&copies.join(file.file_name().unwrap_or_default())))?;
         let read_time = started.elapsed();
@@ -44,15 +40,34 @@ pub(super) fn copy_and_read(dir: &Path, files: &[PathBuf], at_once: usize) -> Re
         each(files, at_once, |file| checked::read(&copies.join(file.file_name().unwrap_or_default())))?;
         let checked_read_time = started.elapsed();
         fs::remove_dir_all(&copies)?;
-        fs::create_dir(&copies)?;
-        let started = Instant::now();
-        each(files, at_once, |file| checked::copy(file, &copies.join(file.file_name().unwrap_or_default())))?;
-        File::open(&copies)?.sync_all()?;
-        let checked_copy_time = started.elapsed();
+        let checked_copy_time = copied(&copies, files, at_once, checked::copy)?;
         fs::remove_dir_all(&copies)?;
         Ok(Times { copy: copy_time, read: read_time, checked_copy: checked_copy_time, checked_read: checked_read_time })
     })();
     measured.map_err(|error| Failure::file("copy files to", &copies, &error))
+}
+
+/// How long it takes to copy the files into `dir`, which is made, each synced.
+pub(super) fn copy_into(dir: &Path, files: &[PathBuf], at_once: usize) -> Result<Duration, Failure> {
+    copied(dir, files, at_once, copy).map_err(|error| Failure::file("copy files to", dir, &error))
+}
+
+/// The same, checked and over a socket.
+pub(super) fn checked_copy_into(dir: &Path, files: &[PathBuf], at_once: usize) -> Result<Duration, Failure> {
+    copied(dir, files, at_once, checked::copy).map_err(|error| Failure::file("copy files to", dir, &error))
+}
+
+fn copied(
+    dir: &Path,
+    files: &[PathBuf],
+    at_once: usize,
+    copy: impl Fn(&Path, &Path) -> io::Result<()> + Sync,
+) -> io::Result<Duration> {
+    fs::create_dir(dir)?;
+    let started = Instant::now();
+    each(files, at_once, |file| copy(file, &dir.join(file.file_name().unwrap_or_default())))?;
+    File::open(dir)?.sync_all()?;
+    Ok(started.elapsed())
 }
 
 /// Does `work` for each file, several at a time.
