@@ -1,5 +1,7 @@
 //! Bytes between files and the mesh: pieces, progress, temporary files.
 
+mod room;
+
 use std::fs::Permissions;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
@@ -21,13 +23,12 @@ use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
 use crate::failure::Failure;
+pub(crate) use room::Room;
 
 /// Bytes read from a file at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Objects on their way at once, by default. Each costs the peer some chunks of memory.
-pub(crate) const JOBS: usize = 8;
-/// As many as may be asked for.
+/// As many objects on their way at once as may be asked for.
 const JOBS_MAX: usize = 64;
 
 /// How many at once, as said on the command line.

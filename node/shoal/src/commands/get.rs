@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::selection::{self, Selection};
 use crate::target::Target;
-use crate::transfer;
+use crate::transfer::{self, Room};
 
 /// Fetch objects. What arrives is checked against the object's hash.
 #[derive(Debug, Args)]
@@ -46,9 +46,9 @@ pub(crate) struct GetArgs {
     #[arg(long, value_name = "ETAG")]
     version: Option<String>,
 
-    /// Objects on their way at once.
-    #[arg(short, long, value_name = "N", default_value_t = transfer::JOBS, value_parser = transfer::jobs)]
-    jobs: usize,
+    /// Objects on their way at once [default: 8, or up to 64 small ones].
+    #[arg(short, long, value_name = "N", value_parser = transfer::jobs)]
+    jobs: Option<usize>,
 
     #[command(flatten)]
     target: Target,
@@ -85,7 +85,7 @@ fn place(name: &ObjectName, file: Option<PathBuf>) -> PathBuf {
     }
 }
 
-async fn get_all(client: &Client, several: &Selection, dir: Option<&Path>, jobs: usize) -> Result<(), Failure> {
+async fn get_all(client: &Client, several: &Selection, dir: Option<&Path>, jobs: Option<usize>) -> Result<(), Failure> {
     let dir = dir.unwrap_or(Path::new("."));
     if dir.as_os_str() == "-" {
         return Err(Failure::usage("several objects cannot all go to stdout", "name a directory, or use: shoal cat"));
@@ -93,7 +93,9 @@ async fn get_all(client: &Client, several: &Selection, dir: Option<&Path>, jobs:
     let dir = Below::new(dir)?;
     let progress = transfer::progress(None);
     let mut tally = Tally::new();
+    let room = Room::new(jobs);
     let get = async |object: ObjectView| {
+        let _room = room.take(Some(object.bytes)).await;
         let fetched = async {
             let file = dir.file(several.relative(&object.name))?;
             let name = ObjectName::new(object.name.as_str())?;
@@ -111,7 +113,7 @@ async fn get_all(client: &Client, several: &Selection, dir: Option<&Path>, jobs:
             transfer::set_total(&progress, bytes);
         }
     };
-    let (ended, ()) = futures::join!(tally.run(several.objects(client), jobs, &progress, get), counting);
+    let (ended, ()) = futures::join!(tally.run(several.objects(client), room.at_once(), &progress, get), counting);
     progress.finish_and_clear();
     ended?;
     if tally.done + tally.failed == 0 {

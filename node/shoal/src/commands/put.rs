@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::system::OsRng;
 use crate::target::Target;
-use crate::transfer::{self, Source};
+use crate::transfer::{self, Room, Source};
 
 /// Files that one put may store: more than that is a matter of several.
 const FILES_MAX: usize = 1_000_000;
@@ -73,9 +73,9 @@ pub(crate) struct PutArgs {
     #[arg(short, long)]
     recursive: bool,
 
-    /// Files on their way at once.
-    #[arg(short, long, value_name = "N", default_value_t = transfer::JOBS, value_parser = transfer::jobs)]
-    jobs: usize,
+    /// Files on their way at once [default: 8, or up to 64 small ones].
+    #[arg(short, long, value_name = "N", value_parser = transfer::jobs)]
+    jobs: Option<usize>,
 
     #[command(flatten)]
     target: Target,
@@ -108,14 +108,18 @@ impl PutArgs {
         let md5 = if self.md5 { ContentMd5::Kept } else { ContentMd5::Left };
         let (said, id, resume) = (Said { format: self.format, md5 }, self.id, self.resume);
         let to = Storing { client, said, condition, id, resume, progress: progress.clone() };
-        let store_one = async |put: Put| to.store(&put).await.map_err(|failure| failure.about(&put.name));
+        let room = Room::new(self.jobs);
+        let store_one = async |put: Put| {
+            let _room = room.take(put.source.len()).await;
+            to.store(&put).await.map_err(|failure| failure.about(&put.name))
+        };
         let work = async {
             let mut puts = puts;
             if is_alone && let Some(put) = puts.pop() {
                 tally.add(to.store(&put).await?);
                 return Ok(());
             }
-            tally.run(stream::iter(puts).map(Ok), self.jobs, &progress, store_one).await
+            tally.run(stream::iter(puts).map(Ok), room.at_once(), &progress, store_one).await
         };
         let told = async || {
             if can_go_on {
