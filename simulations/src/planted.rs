@@ -29,7 +29,7 @@ struct Case {
     invariants: &'static [&'static str],
     /// The seeds that are tried: from a first, at which it is found at the
     /// time of writing, so many. Any change makes another run of a seed, so
-    /// there is room for more than three times as many as were ever needed.
+    /// there is room for more than twice as many as were ever needed.
     first: u64,
     seeds: u64,
 }

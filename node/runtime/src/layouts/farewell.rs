@@ -35,7 +35,8 @@ impl State {
     }
 }
 
-/// Returns early if it is to stay after all, or is taken in again.
+/// Tells them again every tick, for as long as that takes: whoever must go
+/// sooner is stopped. Returns early if it is to stay after all, or is taken in again.
 async fn farewell(context: &Arc<Context>) -> Result<()> {
     let mut knowing: BTreeSet<PeerId> = BTreeSet::new();
     loop {

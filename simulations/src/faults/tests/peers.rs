@@ -325,6 +325,20 @@ fn one_that_leaves_hands_its_data_over_first_and_comes_back_as_a_newcomer() {
 }
 
 #[test]
+fn one_that_has_left_for_good_is_followed_by_another_with_an_empty_disk() {
+    trial(|trial| async move {
+        let before = trial.id(3);
+        trial.strike(Role { leaves: true, wiped: true, ..Role::default() }, &[3], None);
+        trial.seconds(40).await;
+        let after = trial.id(3);
+        assert!(trial.is_up(3) && after != before);
+        assert!(trial.members(0).contains(&after) && !trial.members(0).contains(&before));
+        let all: usize = (0..5).map(|host| trial.copies(host)).sum();
+        assert!(all >= 48, "three of each of 16 chunks are there without what it kept: {all}");
+    });
+}
+
+#[test]
 fn one_that_is_to_leave_and_is_then_to_stay_stays() {
     trial(|trial| async move {
         trial.strike(Partition::default(), &[0, 1, 2], Some(8));
