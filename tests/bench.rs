@@ -41,11 +41,11 @@ fn the_store_is_told_in_figures_beside_those_of_the_machine() {
 
     let shape = |mesh: &Value| {
         let of = |what: &str| mesh[what].as_u64().unwrap();
-        (mesh["synced"] == true, of("peers"), of("replicas"))
+        (mesh["synced"] == true, mesh["direct"] == true, of("peers"), of("replicas"))
     };
     let shapes: Vec<_> = meshes.iter().map(shape).collect();
-    let of = |synced| [(synced, 1, 1), (synced, 3, 1), (synced, 3, 3)];
-    assert_eq!(shapes, [of(true), of(false)].concat());
+    let of = |synced, direct| [(1, 1), (3, 1), (3, 3)].map(|(peers, replicas)| (synced, direct, peers, replicas));
+    assert_eq!(shapes, [of(true, false), of(true, true), of(false, false)].concat());
     for mesh in meshes {
         assert_eq!((&mesh["what"], &mesh["names"]), (&"mesh".into(), &200.into()));
         check_above_zero(mesh, &["put_mb_per_second", "get_mb_per_second", "scrub_mb_per_second", "names_per_second"]);

@@ -198,3 +198,24 @@ fn what_was_acknowledged_survives_the_loss_of_any_two_of_five_disks() {
         }
     }
 }
+
+#[test]
+fn what_is_written_past_the_page_cache_survives_kill_nine_of_all_peers_too() {
+    let mut mesh = Mesh::with(3, &["--direct-io"]);
+    // The last few bytes of a chunk do not go that way, nor do small chunks.
+    let objects = [5_000, 300_001, 1 << 20, 9_000_123].map(|length| {
+        let content: Vec<u8> =
+            (0..length as u64).map(|at| ((at ^ length as u64).wrapping_mul(0x9e37_79b9) >> 17) as u8).collect();
+        (mesh.file(&format!("{length}.bin"), &content), format!("b/{length}.bin"), content)
+    });
+    objects.iter().for_each(|(file, name, _)| _ = mesh.peers[0].ok(&["put", file, name]));
+    kill_at_once(&mut mesh.peers);
+    (0..3).for_each(|at| mesh.restart(at));
+    mesh.settle();
+    for peer in &mesh.peers {
+        for (_, name, content) in &objects {
+            assert!(peer.shoal(&["cat", name]).stdout == *content, "{name} at {}", peer.name);
+        }
+        peer.ok(&["scrub"]);
+    }
+}

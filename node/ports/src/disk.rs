@@ -51,6 +51,12 @@ pub trait DiskFile: Send + Sync {
         Ok(())
     }
 
+    /// Writes all that the file, which is empty and allocated, will hold. A
+    /// disk may keep none of it in memory.
+    fn fill(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(0, bytes)
+    }
+
     /// Makes the content durable (data sync).
     fn sync(&self) -> io::Result<()>;
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 pub(crate) use self::child::Child;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::start::Writing;
 use crate::system::cores;
 
 /// How long the peers may take to be one mesh, and what each adds to it.
@@ -27,8 +28,7 @@ pub(crate) struct MeshOptions {
     pub(crate) replicas: u32,
     /// Tasks at once on each peer; when `None` the cores are shared out.
     pub(crate) slots: Option<u32>,
-    /// Whether they sync what they acknowledge.
-    pub(crate) synced: bool,
+    pub(crate) writing: Writing,
     /// How long to wait for the peers to be one mesh; when `None` it grows
     /// with their number.
     pub(crate) timeout: Option<Duration>,
@@ -36,7 +36,7 @@ pub(crate) struct MeshOptions {
 
 impl Default for MeshOptions {
     fn default() -> Self {
-        Self { peers: 3, dir: None, replicas: 3, slots: None, synced: true, timeout: None }
+        Self { peers: 3, dir: None, replicas: 3, slots: None, writing: Writing::default(), timeout: None }
     }
 }
 
@@ -67,7 +67,7 @@ impl LocalMesh {
             secret_file: secret.secret_file(),
             replicas: options.replicas,
             slots: options.slots.unwrap_or(share),
-            synced: options.synced,
+            writing: options.writing,
         };
         for number in 1..=options.peers {
             let dir = self.place.dir.join(format!("peer-{number}"));

@@ -88,10 +88,26 @@ impl Running {
     }
 }
 
+/// How a peer writes to its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Writing {
+    /// Whether it syncs what it acknowledges. Users' peers do.
+    pub(crate) synced: bool,
+    /// Whether large chunks go past the page cache.
+    pub(crate) direct: bool,
+}
+
+impl Default for Writing {
+    fn default() -> Self {
+        Self { synced: true, direct: false }
+    }
+}
+
 /// Opens a directory, which is then this process's alone.
-pub(crate) fn open_disk(dir: &Path, syncs: bool) -> Result<Arc<dyn Disk>> {
+pub(crate) fn open_disk(dir: &Path, writing: Writing) -> Result<Arc<dyn Disk>> {
     let disk = LocalDisk::open(dir)?;
-    Ok(Arc::new(if syncs { disk } else { disk.unsynced() }))
+    let disk = if writing.synced { disk } else { disk.unsynced() };
+    Ok(Arc::new(if writing.direct { disk.direct() } else { disk }))
 }
 
 /// Opens a peer's store on its disk, in a mesh of so many copies of each chunk.

@@ -122,8 +122,10 @@ impl Chunks {
             let file = self.disk.open(tmp, true)?;
             if bytes.len() >= ALLOCATED_BYTES_MIN {
                 file.allocate(bytes.len() as u64)?;
+                file.fill(bytes)?;
+            } else {
+                file.write_at(0, bytes)?;
             }
-            file.write_at(0, bytes)?;
             Ok(file)
         };
         let file = write().map_err(|error| self.health.error("cannot write a chunk", &error))?;

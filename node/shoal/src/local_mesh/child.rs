@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 use crate::failure::Failure;
 use crate::home::{DIR_VAR, Home, PeerFile, SECRET_VAR};
+use crate::start::Writing;
 
 /// How long a child may take to stop before it is killed: longer than it
 /// takes itself at most.
@@ -25,7 +26,7 @@ pub(crate) struct Options {
     pub(crate) secret_file: PathBuf,
     pub(crate) replicas: u32,
     pub(crate) slots: u32,
-    pub(crate) synced: bool,
+    pub(crate) writing: Writing,
 }
 
 /// A peer that this process started. Dropping it kills the process.
@@ -58,8 +59,11 @@ impl Child {
         command.args(["--no-mdns", "--name", &name, "--zone", &name]).arg("--secret-file").arg(&options.secret_file);
         command.args(["--replicas", &options.replicas.to_string(), "--slots", &options.slots.to_string()]);
         command.args(["--parent", &std::process::id().to_string()]);
-        if !options.synced {
+        if !options.writing.synced {
             command.arg("--unsynced");
+        }
+        if options.writing.direct {
+            command.arg("--direct-io");
         }
         match join {
             Some(address) => command.args(["--join", &address]),

@@ -19,6 +19,7 @@ use mesh::MeshRow;
 use scratch::{OBJECT_BYTES, Scratch};
 
 use crate::failure::Failure;
+use crate::start::Writing;
 use crate::{stdout, units};
 
 /// Objects on their way at once, and files copied at once beside them: as many as `shoal put` sends.
@@ -41,7 +42,7 @@ const REPLICAS_MOST: u16 = 3;
 The machine is measured first: files of 16 MiB copied, each synced, as a put must; the same files read, out of \
 the page cache; hashes on one core; a TCP stream over loopback; 4 KiB written and synced again and again. \
 Put and get stand beside copy and read as a ratio: 1 is as fast. How fast files are copied may change by the \
-minute, so it is measured again just before and just after each mesh is put anything. A get is out of the page cache too. A plain copy \
+minute, so it is measured again just before and just after each mesh is put anything. A get is out of the page cache too, unless DIRECT. A plain copy \
 or read computes no hash and crosses no socket, as a peer must: so each stands also beside one that does, over \
 loopback.
 
@@ -49,6 +50,8 @@ All peers and the client share this machine. Of a large put's bytes there are R 
 writes to one disk, so that its ratio is 1/R at best; gets of what another peer has come over loopback. Small \
 objects live in the registers of their names: what counts is how often these are synced. The client's part, HTTP \
 on connections that are kept, is in every figure.
+
+Meshes DIRECT are of peers started with 'up --direct-io': puts cost less, gets come from the disk.
 
 What meshes UNSYNCED do tells what syncs cost: their peers say that something is on disk before it is, as no \
 peer of yours does.
@@ -82,7 +85,8 @@ pub(super) struct StoreArgs {
     peers: Vec<u16>,
 
     /// Whether peers sync to disk before they acknowledge. Users' peers always do; without, it shows what it costs.
-    #[arg(long, value_delimiter = ',', value_enum, default_value = "on,off")]
+    /// With 'direct' they are synced, and started with 'up --direct-io'.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "on,direct,off")]
     sync: Vec<Sync>,
 
     /// One line for the machine, then one for each mesh.
@@ -93,7 +97,14 @@ pub(super) struct StoreArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Sync {
     On,
+    Direct,
     Off,
+}
+
+impl Sync {
+    fn writing(self) -> Writing {
+        Writing { synced: self != Self::Off, direct: self == Self::Direct }
+    }
 }
 
 /// A mesh that is measured.
@@ -101,7 +112,7 @@ enum Sync {
 struct Shape {
     peers: u16,
     replicas: u16,
-    synced: bool,
+    writing: Writing,
 }
 
 /// What each mesh is asked to do.
@@ -136,14 +147,15 @@ impl StoreArgs {
     }
 }
 
-/// Those without syncs come last; they are for comparison, and none of their peers dies.
+/// First those that write as peers do unless they are told otherwise; of the
+/// others, which are for comparison, no peer dies.
 fn meshes(peers: &[u16], sync: &[Sync]) -> Vec<Shape> {
-    let of = |synced| {
-        let peers = peers.iter().filter(move |peers| synced || **peers <= REPLICAS_MOST);
-        peers.flat_map(move |peers| REPLICAS.map(|replicas| Shape { peers: *peers, replicas, synced }))
+    let of = |mode: Sync| {
+        let peers = peers.iter().filter(move |peers| mode == Sync::On || **peers <= REPLICAS_MOST);
+        peers.flat_map(move |peers| REPLICAS.map(|replicas| Shape { peers: *peers, replicas, writing: mode.writing() }))
     };
-    let modes = [Sync::On, Sync::Off].into_iter().filter(|mode| sync.contains(mode));
-    let shapes = modes.flat_map(|mode| of(mode == Sync::On));
+    let modes = [Sync::On, Sync::Direct, Sync::Off].into_iter().filter(|mode| sync.contains(mode));
+    let shapes = modes.flat_map(of);
     shapes.filter(|shape| shape.replicas <= shape.peers).collect()
 }
 
@@ -158,14 +170,17 @@ mod tests {
 
     #[test]
     fn no_mesh_keeps_more_copies_than_it_has_peers() {
-        let of = |sync: &[Sync]| -> Vec<(u16, u16, bool)> {
+        let of = |sync: &[Sync]| -> Vec<(u16, u16, Writing)> {
             let shapes = meshes(&[1, 2, 3, 4], sync);
-            shapes.iter().map(|shape| (shape.peers, shape.replicas, shape.synced)).collect()
+            shapes.iter().map(|shape| (shape.peers, shape.replicas, shape.writing)).collect()
         };
-        let synced = [(1, 1), (2, 1), (3, 1), (3, 3), (4, 1), (4, 3)].map(|(peers, replicas)| (peers, replicas, true));
-        assert_eq!(of(&[Sync::On]), synced);
-        let unsynced = [(1, 1), (2, 1), (3, 1), (3, 3)].map(|(peers, replicas)| (peers, replicas, false));
-        assert_eq!(of(&[Sync::Off, Sync::On]), [&synced[..], &unsynced].concat());
+        let usual = [(1, 1), (2, 1), (3, 1), (3, 3), (4, 1), (4, 3)]
+            .map(|(peers, replicas)| (peers, replicas, Writing::default()));
+        assert_eq!(of(&[Sync::On]), usual);
+        let compared =
+            |mode: Sync| [(1, 1), (2, 1), (3, 1), (3, 3)].map(|(peers, replicas)| (peers, replicas, mode.writing()));
+        let all = [&usual[..], &compared(Sync::Direct), &compared(Sync::Off)].concat();
+        assert_eq!(of(&[Sync::Off, Sync::On, Sync::Direct]), all);
     }
 
     #[test]

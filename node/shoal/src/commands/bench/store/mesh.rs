@@ -16,6 +16,7 @@ use super::small::{self, Get, Put, Swap};
 use super::{Load, Shape, large, mb_per_second, names, processes, scrub};
 use crate::failure::Failure;
 use crate::local_mesh::{LocalMesh, MeshOptions};
+use crate::start::Writing;
 
 /// The figures of a mesh; `null` is what was not or could not be measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +26,8 @@ pub(super) struct MeshRow {
     pub(super) replicas: u16,
     /// Whether its peers synced what they acknowledged.
     pub(super) synced: bool,
+    /// Whether large chunks went past the page cache.
+    pub(super) direct: bool,
     pub(super) jobs: u16,
     /// What the machine does as [`Machine`] has it, measured just before and just after the put.
     pub(super) copy_mb_per_second: f64,
@@ -68,12 +71,16 @@ impl MeshRow {
         load: Load,
         shape: Shape,
     ) -> Result<Self, Failure> {
-        let Shape { peers, replicas, synced } = shape;
+        let Shape { peers, replicas, writing } = shape;
         let dir = scratch.path().join(format!("mesh-{peers}-{replicas}"));
         let options =
-            MeshOptions { peers, dir: Some(dir.clone()), replicas: replicas.into(), synced, ..MeshOptions::default() };
-        let unsynced = if synced { "" } else { ", unsynced" };
-        let progress = |what: &str| eprintln!("peers {peers}, replicas {replicas}{unsynced}: {what}");
+            MeshOptions { peers, dir: Some(dir.clone()), replicas: replicas.into(), writing, ..MeshOptions::default() };
+        let how = match writing {
+            Writing { synced: false, .. } => ", unsynced",
+            Writing { direct: true, .. } => ", direct",
+            Writing { .. } => "",
+        };
+        let progress = |what: &str| eprintln!("peers {peers}, replicas {replicas}{how}: {what}");
         progress("starting");
         let mut mesh = LocalMesh::start(&options).await?;
         let outcome = Self::of(&mut mesh, scratch, machine, load, shape, progress).await;
@@ -88,7 +95,7 @@ impl MeshRow {
         scratch: &Scratch,
         machine: &Machine,
         load: Load,
-        Shape { peers, replicas, synced }: Shape,
+        Shape { peers, replicas, writing }: Shape,
         progress: impl Fn(&str),
     ) -> Result<Self, Failure> {
         let clients = mesh.gateways().iter().map(|gateway| Client::new(gateway)).collect::<Result<Vec<Client>, _>>()?;
@@ -126,7 +133,8 @@ impl MeshRow {
         Ok(Self {
             peers,
             replicas,
-            synced,
+            synced: writing.synced,
+            direct: writing.direct,
             jobs: load.jobs,
             copy_mb_per_second: beside.copy_mb_per_second(),
             checked_copy_mb_per_second: beside.checked_copy_mb_per_second(),

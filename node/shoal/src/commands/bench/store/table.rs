@@ -36,8 +36,12 @@ pub(super) fn print(machine: &Machine, meshes: &[MeshRow]) -> Result<(), Failure
     stdout::table(&["MACHINE", "FIGURE", "UNIT"], &rows)?;
     stdout::line("")?;
     let titles = meshes.iter().map(|mesh| {
-        let unsynced = if mesh.synced { "" } else { " UNSYNCED" };
-        format!("PEERS={} R={}{unsynced}", mesh.peers, mesh.replicas)
+        let how = match (mesh.synced, mesh.direct) {
+            (false, _) => " UNSYNCED",
+            (true, true) => " DIRECT",
+            (true, false) => "",
+        };
+        format!("PEERS={} R={}{how}", mesh.peers, mesh.replicas)
     });
     let header: Vec<String> = ["MESH".into()].into_iter().chain(titles).chain(["UNIT".into()]).collect();
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
