@@ -5,6 +5,7 @@ mod index;
 mod path;
 mod quarantine;
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,9 @@ const ALLOCATED_BYTES_MIN: usize = 256 << 10;
 /// Where chunks are written before they get their name.
 const TMP: &str = "tmp";
 
+/// Of so many copies that were set aside it is remembered how wanted they are.
+const WANTED_MAX: usize = 65_536;
+
 /// A directory per first byte.
 const SHARDS: usize = 256;
 
@@ -41,6 +45,9 @@ pub(crate) struct Chunks {
     /// Held while a chunk is read into the cache: many who want ranges of it wait for one read.
     loading: Vec<Mutex<()>>,
     quarantine: Quarantine,
+    /// How many copies there were to be of chunks whose copy was set aside: as
+    /// many as of the one that takes its place.
+    wanted: Mutex<BTreeMap<ChunkId, Copies>>,
     next_tmp: AtomicU64,
     /// Copies that were set aside.
     bad_copies: AtomicU64,
@@ -80,6 +87,7 @@ impl Chunks {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             loading: (0..SHARDS).map(|_| Mutex::default()).collect(),
             quarantine,
+            wanted: Mutex::default(),
             next_tmp: AtomicU64::new(0),
             bad_copies: AtomicU64::new(0),
             default,
@@ -107,7 +115,7 @@ impl Chunks {
         if self.read(id)?.is_some() && self.want(id, copies)? {
             return Ok(());
         }
-        self.health.room_for_chunk(bytes.len() as u64)?;
+        let _room = self.health.room_for_chunk(bytes.len() as u64)?;
         let tmp = format!("{TMP}/{}", self.next_tmp.fetch_add(1, Ordering::Relaxed));
         let kept = self.write_tmp(&tmp, bytes).and_then(|()| self.adopt(&tmp, id, bytes.len() as u32, copies));
         if kept.is_err() {
@@ -149,7 +157,11 @@ impl Chunks {
         }
         // Another may have come in between; then it is replaced, under one name.
         let before = self.index().get(id);
-        let copies = before.map_or(copies, |before| before.copies.or(copies, self.default));
+        let wanted = lock(&self.wanted).remove(&id);
+        let copies = [before.map(|before| before.copies), wanted]
+            .into_iter()
+            .flatten()
+            .fold(copies, |copies, before| before.or(copies, self.default));
         if let Some(before) = before.filter(|before| before.copies != copies) {
             self.rename(&path::file(id, before.copies), &path::file(id, copies))?;
         }
@@ -176,8 +188,10 @@ impl Chunks {
         let Some(entry) = self.index().get(id) else { return Ok(false) };
         if is_less(entry) {
             self.rename(&path::file(id, entry.copies), &path::file(id, copies))?;
+            let synced = self.sync_dir(&path::dir(id));
+            // Whoever looks from now on may count on it; whoever did before, has waited or not seen it.
             self.index().insert(id, Entry { copies, ..entry });
-            self.sync_dir(&path::dir(id))?;
+            synced?;
         }
         Ok(true)
     }
@@ -241,7 +255,13 @@ impl Chunks {
         };
         self.cache.remove(id);
         // One that was deleted while it was read is not bad, only gone.
-        if self.index().remove(id).is_some() {
+        let removed = self.index().remove(id);
+        if let Some(removed) = removed {
+            let mut wanted = lock(&self.wanted);
+            if wanted.len() < WANTED_MAX {
+                wanted.insert(id, removed.copies);
+            }
+            drop(wanted);
             tracing::warn!(chunk = %id, why, "a copy of a chunk was set aside");
             self.bad_copies.fetch_add(1, Ordering::Relaxed);
         }
@@ -289,6 +309,7 @@ impl Chunks {
         self.health.writable()?;
         let _shard = self.shard(id);
         self.cache.remove(id);
+        lock(&self.wanted).remove(&id);
         let Some(entry) = self.index().remove(id) else {
             return Ok(());
         };

@@ -14,6 +14,20 @@ pub(crate) struct Health {
     failed: OnceLock<String>,
     /// What the last chunk that was refused for want of room would have needed.
     refused_bytes: AtomicU64,
+    /// Of chunks that are being written.
+    coming_bytes: AtomicU64,
+}
+
+/// Room that is held for a chunk.
+pub(crate) struct Room<'a> {
+    health: &'a Health,
+    bytes: u64,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.health.coming_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Health {
@@ -23,16 +37,26 @@ impl Health {
     const REGISTER_RESERVE_SHARE: u64 = 8;
 
     pub(crate) fn new(peer: PeerId, disk: Arc<dyn Disk>, reserve_bytes: u64) -> Self {
-        Self { peer, disk, reserve_bytes, failed: OnceLock::new(), refused_bytes: AtomicU64::new(0) }
+        Self {
+            peer,
+            disk,
+            reserve_bytes,
+            failed: OnceLock::new(),
+            refused_bytes: AtomicU64::new(0),
+            coming_bytes: AtomicU64::new(0),
+        }
     }
 
-    /// An error unless a chunk of `bytes` may be written.
-    pub(crate) fn room_for_chunk(&self, bytes: u64) -> Result<()> {
-        let room = self.room(bytes, self.reserve_bytes);
-        if let Err(Error::DiskFull { needed_bytes, .. }) = room {
-            self.refused_bytes.store(needed_bytes, Ordering::Relaxed);
+    /// Room for a chunk of `bytes`, as long as the answer lives; an error when
+    /// there is none beside those that are being written.
+    pub(crate) fn room_for_chunk(&self, bytes: u64) -> Result<Room<'_>> {
+        let others = self.coming_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let room = Room { health: self, bytes };
+        let refused = self.room(bytes, self.reserve_bytes.saturating_add(others));
+        if let Err(Error::DiskFull { .. }) = refused {
+            self.refused_bytes.store(bytes.saturating_add(self.reserve_bytes), Ordering::Relaxed);
         }
-        room
+        refused.map(|()| room)
     }
 
     /// An error unless registers of `bytes` may be written.
@@ -101,6 +125,9 @@ impl Health {
     pub(crate) fn error(&self, what: &str, error: &io::Error) -> Error {
         if is_full(error) {
             return self.full();
+        }
+        if error.kind() == ErrorKind::ReadOnlyFilesystem {
+            return self.fail(what, error);
         }
         self.failure(format!("{what}: {error}"))
     }

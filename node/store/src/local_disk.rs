@@ -86,13 +86,18 @@ impl LocalDisk {
 
 impl Disk for LocalDisk {
     fn open(&self, path: &str, create: bool) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(create)
-            .truncate(false)
-            .mode(Self::FILE_MODE)
-            .open(self.at(path)?)?;
+        let at = self.at(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(create).truncate(false).mode(Self::FILE_MODE);
+        let file = match options.open(&at) {
+            // Linux makes a file system read-only that it does not trust any more: what is there is read all the same.
+            Err(error)
+                if !create && matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) =>
+            {
+                File::open(&at)?
+            }
+            opened => opened?,
+        };
         Ok(Box::new(LocalFile { file, syncs: self.syncs, is_direct: self.is_direct }))
     }
 

@@ -1,9 +1,12 @@
 //! Acceptor state and notes: a log that is synced, and a redb database behind it.
 //!
-//! redb is a copy-on-write B-tree: a commit writes new pages, then one header
-//! that points to them, then syncs; after a power cut it is the state of the
-//! last commit or of the one before that was not acknowledged. Unlike the
-//! chunks' index, this cannot be rebuilt: a lost promise is a lost promise.
+//! redb is a copy-on-write B-tree: a commit writes new pages and syncs them,
+//! then one header that points to them, which is synced too; after a power cut
+//! it is the state of the last commit or of the one before that was not
+//! acknowledged. Unlike the chunks' index, this cannot be rebuilt: a lost
+//! promise is a lost promise. So what has rotted is told, and never passed
+//! over: of a commit in one phase redb would take bad pages for one that was
+//! not completed, and fall back to the commit before it, whose log is gone.
 //!
 //! What an acceptor has accepted and what it has promised since are rows
 //! apart: a promise does not write the value again. A register that is

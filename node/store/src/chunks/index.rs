@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::Bound;
 
 use shoal_ports::Disk;
@@ -32,6 +32,10 @@ impl Index {
         let mut index = Self::default();
         disk.sync_dir(path::CHUNKS)?;
         for dir in disk.list(path::CHUNKS)? {
+            if !path::is_shard(&dir) {
+                tracing::warn!(dir, "what is among the chunks' directories is none of them; it is left alone");
+                continue;
+            }
             let shard = format!("{}/{dir}", path::CHUNKS);
             disk.sync_dir(&shard)?;
             for file in disk.list(&shard)? {
@@ -48,8 +52,16 @@ impl Index {
                         most
                     }
                 };
-                let bytes = disk.open(&path::file(id, copies), false)?.len()?;
-                // A longer one is not what its name says; a read will find that out.
+                let bytes = match disk.open(&path::file(id, copies), false).and_then(|file| file.len()) {
+                    Ok(bytes) => bytes,
+                    Err(error) if is_of_the_process(&error) => return Err(error),
+                    // One bad copy does not keep the others from being read; a read will find it out.
+                    Err(error) => {
+                        tracing::warn!(chunk = %id, %error, "a copy of a chunk cannot be looked at");
+                        0
+                    }
+                };
+                // So it will of a longer one, which is not what its name says.
                 index.insert(id, Entry { bytes: bytes.min(CHUNK_BYTES_MAX as u64) as u32, copies });
             }
         }
@@ -80,4 +92,12 @@ impl Index {
     pub(super) fn usage(&self) -> (u64, u64) {
         (self.chunks.len() as u64, self.bytes)
     }
+}
+
+/// Whether an error says nothing of a file: this process has too many open, or
+/// no memory.
+fn is_of_the_process(error: &io::Error) -> bool {
+    /// `ENFILE` and `EMFILE` of Linux, macOS and the BSDs.
+    const TOO_MANY_OPEN: [i32; 2] = [23, 24];
+    error.kind() == ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(|code| TOO_MANY_OPEN.contains(&code))
 }

@@ -12,6 +12,11 @@ pub(super) fn dir(id: ChunkId) -> String {
     format!("{CHUNKS}/{:.2}", id.to_string())
 }
 
+/// Whether that is what such a directory is called.
+pub(super) fn is_shard(dir: &str) -> bool {
+    dir.len() == 2 && dir.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 pub(super) fn file(id: ChunkId, copies: Copies) -> String {
     let name = id.to_string();
     let copies = copies.number().map_or_else(String::new, |copies| format!("{COPIES}{copies}"));

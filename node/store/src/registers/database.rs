@@ -13,7 +13,7 @@ use super::backend::Backend;
 use super::commits::Rows;
 use crate::health::{Health, is_full};
 
-const FILE: &str = "registers.redb";
+pub(super) const FILE: &str = "registers.redb";
 
 /// The database while it is being made: a half-made one never has the name of a whole one.
 const NEW_FILE: &str = "registers.new";
@@ -156,9 +156,14 @@ impl Database {
     pub(super) fn settle(&self, rows: &Rows, generation: u64) -> Result<()> {
         let bytes: usize = rows.iter().map(|((_, key), value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum();
         self.health.room_for_registers(bytes as u64)?;
+        self.settle_below_the_reserve(rows, generation)
+    }
+
+    /// The same, where it is for the disk to say whether there is room: a peer
+    /// must start on a full one, so that objects can be removed.
+    pub(super) fn settle_below_the_reserve(&self, rows: &Rows, generation: u64) -> Result<()> {
         self.with(|redb| {
-            let mut commit = redb.begin_write()?;
-            commit.set_durability(Durability::Immediate)?;
+            let commit = begin(redb)?;
             for table in Table::ALL {
                 let mut rows = rows.iter().filter(|((of, _), _)| *of == table).peekable();
                 if rows.peek().is_some() {
@@ -259,11 +264,19 @@ impl Database {
     }
 }
 
+/// A commit that is on the disk when it ends. In two phases: its pages are
+/// synced before the header that makes them count.
+fn begin(redb: &redb::Database) -> Result<redb::WriteTransaction, redb::Error> {
+    let mut commit = redb.begin_write()?;
+    commit.set_durability(Durability::Immediate)?;
+    commit.set_two_phase_commit(true);
+    Ok(commit)
+}
+
 /// Makes the tables that are not there, and says that they are of this format.
 fn fill(redb: &redb::Database) -> Result<(), redb::Error> {
     guarded(|| {
-        let mut commit = redb.begin_write()?;
-        commit.set_durability(Durability::Immediate)?;
+        let commit = begin(redb)?;
         for table in Table::ALL {
             commit.open_table(table.definition())?;
         }

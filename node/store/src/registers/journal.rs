@@ -16,7 +16,7 @@ use shoal_ports::{Disk, DiskFile};
 use shoal_types::Result;
 
 use super::commits::Rows;
-use super::database::{Database, Table, damaged};
+use super::database::{self, Database, Table, damaged};
 use super::log::{self, Found, Log};
 use crate::health::Health;
 
@@ -75,10 +75,18 @@ impl Journal {
                 _ => complain(error),
             })?);
         }
+        // One that nothing was written to says nothing.
+        found.retain(|log| !log.rows.is_empty());
         found.sort_by_key(|log| log.generation);
         for log in found {
+            // The log before it was taken over before this one was begun, or is here itself.
+            if log.generation != generation + 1 {
+                let why =
+                    format!("it ends with log {generation}, and the next one that is there is {}", log.generation);
+                return Err(damaged(database::FILE, &why));
+            }
             generation = log.generation;
-            database.settle(&log.rows, generation)?;
+            database.settle_below_the_reserve(&log.rows, generation)?;
         }
         if !FILES.iter().all(|name| names.iter().any(|there| there == name)) {
             disk.sync_dir("").map_err(complain)?;
@@ -106,7 +114,10 @@ impl Journal {
         }
         let mut writer = lock(&self.writer);
         self.database.trustworthy()?;
-        self.health.room_for_registers(record.len() as u64)?;
+        // Notes are few and short, and without some of them no peer starts.
+        if rows.keys().any(|(table, _)| *table != Table::Notes) {
+            self.health.room_for_registers(record.len() as u64)?;
+        }
         writer.log.append(&record).map_err(|error| self.health.error("cannot write the registers' log", &error))?;
         writer.log.sync().map_err(|error| self.database.sync_failed(&error))?;
         // Only now may anybody see them.

@@ -129,6 +129,9 @@ fn a_directory_in_the_place_of_a_copy_is_set_aside_and_each_bad_copy_is_counted(
     store.chunk_put(id, &bytes).unwrap();
     std::fs::remove_file(file_of(dir.path(), 1)).unwrap();
     std::fs::create_dir(file_of(dir.path(), 1)).unwrap();
+    // Nor does it keep a peer from starting.
+    drop(store);
+    let store = open(dir.path());
     assert_eq!(store.chunk_get(id, None).unwrap(), None);
     assert_eq!(store.usage().unwrap().bad_copies, 1);
     assert_eq!(store.chunk_get(id, None).unwrap(), None);
@@ -159,6 +162,7 @@ fn what_an_interrupted_write_left_is_removed_and_strangers_are_left_alone() {
     std::fs::write(dir.path().join("tmp/0"), &bytes[..10]).unwrap();
     let stranger = dir.path().join("chunks").join(&id.to_string()[..2]).join("notes.txt");
     std::fs::write(&stranger, "mine").unwrap();
+    std::fs::write(dir.path().join("chunks/.DS_Store"), "somebody looked").unwrap();
     let store = open(dir.path());
     assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
     assert!(stranger.exists());

@@ -84,6 +84,26 @@ fn a_copy_that_rots_is_set_aside_whatever_number_it_has() {
 }
 
 #[test]
+fn what_takes_the_place_of_a_copy_that_rotted_is_as_wanted_as_that_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (chunk, store) = (chunk(1), open(dir.path()));
+    let text = chunk.id().to_string();
+    let rot = || std::fs::write(dir.path().join("chunks").join(&text[..2]).join(format!("{}.r5", &text[2..])), b"rot");
+    store.chunk_keep(&chunk, Copies::from(5)).unwrap();
+    rot().unwrap();
+    // It is found by whoever puts the chunk again, or by a read before that.
+    store.chunk_keep(&chunk, Copies::from(1)).unwrap();
+    assert_eq!(copies(&store, &chunk), Some(5));
+    rot().unwrap();
+    assert_eq!(store.chunk_get(chunk.id(), None).unwrap(), None);
+    store.chunk_keep(&chunk, Copies::from(1)).unwrap();
+    assert_eq!(copies(&store, &chunk), Some(5));
+    store.chunk_delete(chunk.id()).unwrap();
+    store.chunk_keep(&chunk, Copies::from(1)).unwrap();
+    assert_eq!(copies(&store, &chunk), Some(1), "it begins anew");
+}
+
+#[test]
 fn many_threads_may_want_one_chunk_more_and_more_often() {
     let dir = tempfile::tempdir().unwrap();
     let (chunk, store) = (chunk(1), open(dir.path()));

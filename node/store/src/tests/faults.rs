@@ -173,3 +173,51 @@ fn many_registers_cost_as_few_syncs_as_one() {
     assert_eq!(syncs(&many), one);
     assert!(one <= 2, "{one}");
 }
+
+#[test]
+fn a_peer_starts_on_a_disk_that_is_full_and_notes_are_still_taken() {
+    let Bench { store, switches: _switches, dir } = bench();
+    drop(store);
+    let disk = Faulty::new(Arc::new(LocalDisk::open(dir.path()).unwrap()));
+    disk.switches.free_bytes.store(1000, Ordering::Relaxed);
+    let store = LocalStore::open(Arc::new(disk), config()).unwrap();
+    store.note_put("incarnation", b"2").unwrap();
+    assert!(matches!(store.register_put(&[entry("b/x", 3).into()]), Err(Error::DiskFull { .. })));
+    assert_eq!(store.register_get(&key()).unwrap(), Some(entry("b/x", 1)));
+}
+
+#[test]
+fn a_file_system_that_has_become_read_only_is_read_and_is_failed() {
+    let Bench { store, switches, dir: _dir } = bench();
+    switches.read_only.store(true, Ordering::Relaxed);
+    assert!(matches!(store.chunk_put(chunk(2).0, &chunk(2).1), Err(Error::DiskFailed { .. })));
+    assert!(matches!(store.disk(), DiskState::Failed { .. }), "{:?}", store.disk());
+    assert!(store.chunk_get(chunk(1).0, None).unwrap().is_some());
+}
+
+/// Each found room for itself, and together they took what registers need.
+#[test]
+fn chunks_that_come_at_the_same_time_leave_the_reserve_to_registers() {
+    const BYTES: usize = 100_000;
+    let Bench { store, switches, dir: _dir } = bench();
+    // Room for two beside the reserve.
+    switches.free_bytes.store((1 << 20) + 2 * BYTES as u64 + 1, Ordering::Relaxed);
+    switches.fills.store(true, Ordering::Relaxed);
+    let begin = std::sync::Barrier::new(8);
+    let kept = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8u8)
+            .map(|n| {
+                let (store, begin) = (&store, &begin);
+                scope.spawn(move || {
+                    let bytes = vec![n; BYTES];
+                    begin.wait();
+                    store.chunk_put(shoal_types::ChunkId::of(&bytes), &bytes)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).filter(Result::is_ok).count()
+    });
+    assert!((1..=2).contains(&kept), "{kept} of 8 were kept");
+    assert!(switches.free_bytes.load(Ordering::Relaxed) >= 1 << 20);
+    store.register_put(&[entry("b/x", 2).into()]).unwrap();
+}

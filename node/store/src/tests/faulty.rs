@@ -17,6 +17,10 @@ pub(super) struct Switches {
     pub(super) syncs_fail: AtomicBool,
     pub(super) dir_syncs_fail: AtomicBool,
     pub(super) reads_fail: AtomicBool,
+    /// Nothing can be made in it.
+    pub(super) read_only: AtomicBool,
+    /// `free_bytes` becomes less by what is written, which takes its time.
+    pub(super) fills: AtomicBool,
     /// What `free_bytes` says; 0 for the truth.
     pub(super) free_bytes: AtomicU64,
     pub(super) syncs: AtomicU64,
@@ -34,6 +38,9 @@ fn on(switch: &AtomicBool) -> bool {
 
 impl Disk for Faulty {
     fn open(&self, path: &str, create: bool) -> io::Result<Box<dyn DiskFile>> {
+        if create && on(&self.switches.read_only) {
+            return Err(ErrorKind::ReadOnlyFilesystem.into());
+        }
         let file = self.inner.open(path, create)?;
         Ok(Box::new(FaultyFile { file, switches: self.switches.clone() }))
     }
@@ -85,6 +92,10 @@ impl DiskFile for FaultyFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if on(&self.switches.no_room) {
             return Err(ErrorKind::StorageFull.into());
+        }
+        if on(&self.switches.fills) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            self.switches.free_bytes.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
         }
         self.file.write_at(offset, bytes)
     }

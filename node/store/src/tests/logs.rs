@@ -96,6 +96,45 @@ fn a_record_that_has_rotted_is_damage_and_nothing_is_lost_silently() {
     assert_eq!(counters(&open_with(dir.path(), 1 << 20).unwrap(), 10).len(), 3);
 }
 
+/// The files of a store as a kill at this moment leaves them.
+fn killed(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["registers.redb", LOG, "registers.1.log"] {
+        std::fs::copy(dir.join(file), copy.path().join(file)).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn a_database_without_what_its_logs_go_on_from_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    three(dir.path());
+    // The log of those three was taken over, and its file is another's now.
+    let store = open_with(dir.path(), 1 << 20).unwrap();
+    store.register_put(&[entry("b/4", 4).into()]).unwrap();
+    let whole = killed(dir.path());
+    assert_eq!(counters(&open_with(whole.path(), 1 << 20).unwrap(), 10).len(), 4);
+
+    let damage = |dir: &Path| match open_with(dir, 1 << 20) {
+        Err(Error::Invalid { what, .. }) if what.contains("damaged") => what,
+        other => panic!("{:?}", other.map(|store| counters(&store, 10))),
+    };
+    let lost = killed(dir.path());
+    std::fs::remove_file(lost.path().join("registers.redb")).unwrap();
+    assert!(damage(lost.path()).contains("it ends with log 0"));
+
+    // Bits that rot in what was taken over last, wherever they are.
+    let pages = std::fs::read(dir.path().join("registers.redb")).unwrap();
+    let value = b"b/2 2";
+    let found: Vec<usize> = (0..pages.len() - value.len()).filter(|at| pages[*at..].starts_with(value)).collect();
+    assert!(!found.is_empty());
+    let rotten = killed(dir.path());
+    let mut flipped = pages.clone();
+    found.iter().for_each(|at| flipped[*at] ^= 1);
+    std::fs::write(rotten.path().join("registers.redb"), flipped).unwrap();
+    damage(rotten.path());
+}
+
 #[test]
 fn what_was_in_the_file_of_a_log_is_no_part_of_the_next() {
     let dir = tempfile::tempdir().unwrap();
