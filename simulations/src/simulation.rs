@@ -151,13 +151,15 @@ impl Simulation {
             scrub: scenario.timing.scrub.0,
             ..Timing::default()
         };
+        let chunk_bytes = scenario.workload.chunk_real.0 as usize;
         let config = WorldConfig {
             replicas: scenario.replicas,
             timing,
-            bounds: Bounds { chunk_cache_bytes: 1 << 20, ..Bounds::default() },
+            // What comes slowly is chunk by chunk on its way, as what is large elsewhere.
+            bounds: Bounds { chunk_cache_bytes: 1 << 20, put_batch_bytes: chunk_bytes, ..Bounds::default() },
             planted: self.planted,
             mixes_attempts: self.mixes_attempts,
-            chunk_bytes: scenario.workload.chunk_real.0 as usize,
+            chunk_bytes,
             bytes_scale: scale,
             inbound_max: INBOUND_MAX,
         };

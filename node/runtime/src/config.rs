@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use shoal_membership::SwimConfig;
-use shoal_types::{PeerInfo, SecretText, Secrets};
+use shoal_types::{Member, PeerInfo, SecretText, Secrets};
 
 use crate::planted::Planted;
 
@@ -55,6 +55,12 @@ impl PeerConfig {
     /// loss of as many peers as a chunk's replicas do (`2 R - 1`).
     pub fn register_owners(&self) -> usize {
         (2 * self.replicas.max(1) - 1) as usize
+    }
+
+    /// Peers of a group that keep any one name's register: those without
+    /// weight keep none.
+    pub(crate) fn register_owners_among(&self, group: &[Member]) -> usize {
+        self.register_owners().min(group.iter().filter(|member| member.weight > 0).count())
     }
 }
 
@@ -113,6 +119,10 @@ impl Default for Timing {
 pub struct Bounds {
     /// Chunks of one put on their way at once. 1–16; each costs its bytes in memory.
     pub put_chunks: usize,
+    /// Bytes of a body that are gathered before they are hashed and cut. Pieces
+    /// come as the socket has them, and having another thread do something
+    /// costs as much as hashing 20 KiB. Two batches of a put are in memory at once.
+    pub put_batch_bytes: usize,
     /// Chunks being received from others at once. 2–64.
     pub inbound_chunks: usize,
     /// Verified chunks of other peers kept in memory, in bytes.
@@ -133,6 +143,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             put_chunks: 4,
+            put_batch_bytes: 1 << 20,
             inbound_chunks: 16,
             chunk_cache_bytes: 256 << 20,
             waiting_tasks: 4096,

@@ -76,6 +76,8 @@ pub(crate) struct Context {
     /// Whom this peer could not bring anything to while it brought all else
     /// to the owners of that layout.
     pub(crate) synced: Mutex<Option<(LayoutId, Vec<PeerId>)>>,
+    /// Under which layout a disk keeps that from being, and how.
+    pub(crate) refused: Mutex<Option<(LayoutId, Error)>>,
     /// How far it is with that.
     pub(crate) progress: Progress,
     pub(crate) surplus: Surplus,
@@ -133,6 +135,7 @@ impl Context {
             inbound_chunks: Semaphore::new(bounds.inbound_chunks),
             levels: Levels::default(),
             synced: Mutex::new(None),
+            refused: Mutex::new(None),
             progress: Progress::default(),
             surplus: Surplus::default(),
             in_use: InUse::default(),

@@ -401,7 +401,11 @@ impl State {
                 }
                 match (replicate::may_settle(&context, &current, &elsewhere, unready).await, instead) {
                     (Ok(()), _) => decide(&context, &current, next).await,
-                    (Err(Error::NoQuorum { .. }), Some(instead)) => decide(&context, &current, instead).await,
+                    // Too many are away, or a disk has no room for its share: others may help out.
+                    (
+                        Err(Error::NoQuorum { .. } | Error::DiskFull { .. } | Error::DiskFailed { .. }),
+                        Some(instead),
+                    ) => decide(&context, &current, instead).await,
                     (Err(error), _) => Err(error),
                 }
             };

@@ -54,13 +54,16 @@ pub(crate) async fn run(context: Arc<Context>) {
     loop {
         let seen = (context.members.version(), context.layout.version());
         let (mut next, mut is_over) = (due, true);
-        if let Some(layout) = context.layout().filter(|layout| layout.involves(context.me)) {
+        // Who has left looks once more: it may have been away when it was let go of.
+        let concerns = |layout: &Layout| layout.involves(context.me) || context.info().leaves;
+        if let Some(layout) = context.layout().filter(|layout| concerns(layout)) {
             let present = Away::after(kept.take(), &context, &layout);
             let away = &kept.insert(present).peers;
             if let Some(scope) = scope(done.as_ref(), &layout, away, clock.now() >= due) {
                 let skips = done.is_some() && context.has_planted(Planted::SkipsRepair);
                 match if skips { Ok(()) } else { pass(&context, &layout, away, scope).await } {
                     Ok(()) => {
+                        *lock(&context.refused) = None;
                         if !matches!(scope, Scope::Differing { .. }) {
                             *lock(&context.synced) = Some((layout.id(), away.iter().copied().collect()));
                         }
@@ -72,7 +75,9 @@ pub(crate) async fn run(context: Arc<Context>) {
                     }
                     Err(error) => {
                         tracing::info!(%error, "not everything is where it belongs yet");
-                        let wait = match is_of_a_disk(&error) {
+                        let is_of_a_disk = is_of_a_disk(&error);
+                        *lock(&context.refused) = is_of_a_disk.then(|| (layout.id(), error));
+                        let wait = match is_of_a_disk {
                             true => timing.repair_interval.min(REFUSED_WAIT),
                             false => Duration::ZERO,
                         };

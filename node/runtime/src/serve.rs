@@ -7,8 +7,8 @@ use futures::StreamExt;
 use ractor::call;
 use shoal_ports::{Flow, FlowReader, FlowWriter};
 use shoal_types::{
-    ChunkId, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, RegisterKey, RegisterPlace, RegisterSpan, Request,
-    Response, Result, SliceProof, wire,
+    ChunkId, Copies, Error, FlowHeader, FragmentId, JobId, OutputId, PeerId, RegisterKey, RegisterPlace, RegisterSpan,
+    Request, Response, Result, SliceProof, wire,
 };
 
 use crate::chunks::{self, Cause};
@@ -49,6 +49,9 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             }
         }
         Request::LayoutSynced(layout) => {
+            if let Some((_, error)) = lock(&context.refused).clone().filter(|(of, _)| *of == layout) {
+                return Err(error);
+            }
             let synced = lock(&context.synced).clone();
             Ok(Response::Synced(synced.filter(|(done, _)| *done == layout).map(|(_, missed)| missed)))
         }
@@ -68,19 +71,9 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             }
             scan(context, span, after, limit).await
         }
-        Request::ChunkHas { chunks } => {
-            if chunks.len() > HAS_MAX {
-                return Err(Error::BadFrame { what: format!("{} chunks asked about at once", chunks.len()) });
-            }
-            let settled = context.layout().filter(|layout| !layout.is_joint());
-            let trusted = settled.filter(|_| context.has_planted(Planted::RepairTrusts));
-            let (asked, store) = (context.clone(), context.ports.store.clone());
-            let has = move |chunk| match &trusted {
-                Some(layout) if layout.is_owner(asked.me, chunk) => Ok(true),
-                Some(_) | None => Ok(asked.surplus.is_kept(chunk) && store.chunk_len(chunk)?.is_some()),
-            };
-            let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;
-            Ok(Response::Has(has))
+        Request::ChunkHas { chunks } => has(context, chunks.into_iter().map(|chunk| (chunk, None)).collect()).await,
+        Request::ChunkKept { chunks } => {
+            has(context, chunks.into_iter().map(|(chunk, copies)| (chunk, Some(copies))).collect()).await
         }
         Request::ChunkWanted { chunk, copies } => {
             chunks::wanted(context, chunk, copies).await.map(|has| Response::Has(vec![has]))
@@ -221,6 +214,32 @@ pub(crate) async fn part(context: &Arc<Context>, mut reader: Box<dyn FlowReader>
     };
     // Whoever does not end it in time is reset.
     let _ = context.timeout("the end of a flow", context.config.timing.call, ended).await;
+}
+
+/// Which chunks are here for others to count on; one of which there are to be
+/// so many copies is as wanted from now on.
+async fn has(context: &Arc<Context>, chunks: Vec<(ChunkId, Option<Copies>)>) -> Result<Response> {
+    if chunks.len() > HAS_MAX {
+        return Err(Error::BadFrame { what: format!("{} chunks asked about at once", chunks.len()) });
+    }
+    let settled = context.layout().filter(|layout| !layout.is_joint());
+    let trusted = settled.filter(|_| context.has_planted(Planted::RepairTrusts));
+    let (asked, store) = (context.clone(), context.ports.store.clone());
+    let has = move |(chunk, copies)| match &trusted {
+        Some(layout) if layout.is_owner(asked.me, chunk) => Ok(true),
+        Some(_) | None => {
+            let is_here = asked.surplus.is_kept(chunk) && store.chunk_len(chunk)?.is_some();
+            if let (true, Some(copies)) = (is_here, copies)
+                && let Err(error) = store.chunk_want(chunk, copies)
+            {
+                // It is here all the same, on a disk that takes nothing any more.
+                tracing::info!(%error, chunk = %chunk.short(), "how many copies there are to be cannot be kept");
+            }
+            Ok(is_here)
+        }
+    };
+    let has = context.blocking(move || chunks.into_iter().map(has).collect()).await?;
+    Ok(Response::Has(has))
 }
 
 /// Answers a flow with an error instead of what it is for.

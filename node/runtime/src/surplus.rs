@@ -37,8 +37,17 @@ struct State {
     going: BTreeSet<ChunkId>,
     /// Chunks that are being written here, and by how many.
     coming: BTreeMap<ChunkId, usize>,
-    /// Chunks that nothing was found to refer to, since when; see `collect`.
-    unreferenced: BTreeMap<ChunkId, Duration>,
+    /// Chunks that nothing was found to refer to; see `collect`.
+    unreferenced: BTreeMap<ChunkId, Unreferenced>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Unreferenced {
+    /// When that was found out first.
+    since: Duration,
+    /// Found out again when no put could be about to list it any more: a lease
+    /// from before is over by then.
+    is_certain: bool,
 }
 
 impl Surplus {
@@ -68,9 +77,11 @@ impl Surplus {
         !state.doubtful.contains(&chunk) && !state.going.contains(&chunk)
     }
 
-    /// Whether nothing was found to refer to it.
+    /// Whether certainly nothing refers to it, nor will. Found out once, that
+    /// says little: what a put has just brought is listed a moment later, and
+    /// the next round may be long in coming.
     pub(crate) fn is_unreferenced(&self, chunk: ChunkId) -> bool {
-        lock(&self.0).unreferenced.contains_key(&chunk)
+        lock(&self.0).unreferenced.get(&chunk).is_some_and(|mark| mark.is_certain)
     }
 
     /// Something refers to these.
@@ -93,8 +104,11 @@ impl Surplus {
     ) -> Vec<ChunkId> {
         let state = &mut *lock(&self.0);
         chunks.retain(|chunk| {
-            let since = *state.unreferenced.entry(*chunk).or_insert(now);
-            since + grace <= began && !state.coming.contains_key(chunk) && state.unreferenced.remove(chunk).is_some()
+            let mark = state.unreferenced.entry(*chunk).or_insert(Unreferenced { since: now, is_certain: false });
+            mark.is_certain |= mark.since + grace / 2 <= began;
+            mark.since + grace <= began
+                && !state.coming.contains_key(chunk)
+                && state.unreferenced.remove(chunk).is_some()
         });
         state.going.extend(&chunks);
         chunks
@@ -293,6 +307,21 @@ mod tests {
 
     fn chunk(n: u8) -> ChunkId {
         ChunkId::of(&[n])
+    }
+
+    /// Once repair passed over what a put had just brought and not listed yet:
+    /// a peer that left took it along.
+    #[test]
+    fn what_nothing_was_found_to_refer_to_once_is_brought_to_its_owners_all_the_same() {
+        let (surplus, second) = (Surplus::default(), Duration::from_secs(1));
+        let round = |at: u32| surplus.collect(vec![chunk(1)], at * second, at * second, 20 * second);
+        assert!(round(5).is_empty() && !surplus.is_unreferenced(chunk(1)));
+        assert!(round(10).is_empty() && !surplus.is_unreferenced(chunk(1)));
+        // No lease from before is in force any more.
+        assert!(round(15).is_empty() && surplus.is_unreferenced(chunk(1)));
+        assert!(surplus.claim(chunk(1)) && !surplus.is_unreferenced(chunk(1)));
+        assert!(round(20).is_empty() && round(39).is_empty());
+        assert_eq!(round(40), [chunk(1)]);
     }
 
     #[test]

@@ -59,6 +59,12 @@ pub enum Request {
     ChunkHas {
         chunks: Vec<ChunkId>,
     },
+    /// As [`Request::ChunkHas`], of those who bring copies about: of each chunk
+    /// there are to be so many, and what the receiver holds is as wanted from
+    /// then on. It may have been away when that was said.
+    ChunkKept {
+        chunks: Vec<(ChunkId, Copies)>,
+    },
     /// The receiver tries whether these addresses of the sender can be reached
     /// from where it is, and says what time it is there.
     Examine {

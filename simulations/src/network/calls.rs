@@ -40,6 +40,7 @@ impl Asked {
         use shoal_types::{Request, wire};
         match wire::decode::<Request>(frame) {
             Ok(Request::ChunkHas { chunks }) => self.ids += chunks.len(),
+            Ok(Request::ChunkKept { chunks }) => self.ids += chunks.len(),
             Ok(Request::ChunkSums { .. }) => self.sums += 1,
             Ok(_) | Err(_) => return,
         }

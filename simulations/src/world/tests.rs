@@ -2,6 +2,7 @@ mod asking;
 mod collecting;
 mod copies;
 mod history;
+mod leaving;
 mod meeting;
 mod registers;
 mod repair;
@@ -18,7 +19,7 @@ fn config() -> WorldConfig {
     WorldConfig {
         replicas: 3,
         timing: shoal_runtime::Timing::default(),
-        bounds: shoal_runtime::Bounds::default(),
+        bounds: shoal_runtime::Bounds { put_batch_bytes: 4096, ..shoal_runtime::Bounds::default() },
         planted: None,
         mixes_attempts: false,
         chunk_bytes: 4096,

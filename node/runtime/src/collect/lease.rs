@@ -13,31 +13,51 @@ use crate::serve;
 /// brought or claimed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease {
-    since: Duration,
+    since: Begun,
     grace: Duration,
-    /// A clock may stand still, as that of a machine that sleeps: whoever was
-    /// away for long finds that the others have a layout without it.
+}
+
+/// When chunks were brought, and to the owners under which layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Begun {
+    at: Duration,
+    /// The clock that counts may stand still while a machine sleeps. That of
+    /// the wall does not; it may be put back, which the other one tells.
+    wall_ms: u64,
     layout: Option<LayoutId>,
+}
+
+impl Begun {
+    fn now(context: &Context) -> Self {
+        let clock = &context.ports.clock;
+        Self { at: clock.now(), wall_ms: clock.wall_ms(), layout: context.layout().map(|layout| layout.id()) }
+    }
+
+    /// How long ago that was by the clock that says longer.
+    fn age(self, context: &Context) -> Duration {
+        let clock = &context.ports.clock;
+        let by_the_wall = Duration::from_millis(clock.wall_ms().saturating_sub(self.wall_ms));
+        clock.now().saturating_sub(self.at).max(by_the_wall)
+    }
 }
 
 impl Lease {
     /// For chunks that are brought from now on.
     pub(crate) fn new(context: &Context) -> Self {
-        let layout = context.layout().map(|layout| layout.id());
-        Self { since: context.ports.clock.now(), grace: context.config.timing.grace, layout }
+        Self { since: Begun::now(context), grace: context.config.timing.grace }
     }
 
     /// Whether it is time to claim what it is for again.
     pub(crate) fn is_due(self, context: &Context) -> bool {
-        context.ports.clock.now() >= self.since + self.grace / 4 || self.is_of_another_layout(context)
+        self.since.age(context) >= self.grace / 4 || self.is_of_another_layout(context)
     }
 
     pub(crate) fn is_over(self, context: &Context) -> bool {
-        context.ports.clock.now() >= self.since + self.grace / 2 || self.is_of_another_layout(context)
+        self.since.age(context) >= self.grace / 2 || self.is_of_another_layout(context)
     }
 
     fn is_of_another_layout(self, context: &Context) -> bool {
-        context.layout().map(|layout| layout.id()) != self.layout
+        context.layout().map(|layout| layout.id()) != self.since.layout
     }
 }
 
@@ -54,14 +74,14 @@ struct State {
     /// Chunks that are on all their owners.
     there: Vec<ChunkId>,
     /// Since when others are on their way.
-    coming: Vec<Duration>,
+    coming: Vec<Begun>,
     lease: Lease,
 }
 
 /// A chunk on its way.
 pub(crate) struct Coming {
     state: Arc<Mutex<State>>,
-    since: Duration,
+    since: Begun,
 }
 
 impl Coming {
@@ -98,7 +118,7 @@ impl Claims {
 
     /// A chunk is brought from now on.
     pub(crate) fn begin(&self) -> Coming {
-        let since = self.context.ports.clock.now();
+        let since = Begun::now(&self.context);
         lock(&self.state).coming.push(since);
         Coming { state: self.state.clone(), since }
     }
@@ -117,18 +137,25 @@ impl Drop for Claims {
 }
 
 async fn renew(context: &Arc<Context>, state: &Mutex<State>, durability: Durability) -> Result<()> {
-    let (there, oldest) = {
+    let (there, coming) = {
         let state = lock(state);
         if !state.lease.is_due(context) {
             return Ok(());
         }
-        (state.there.clone(), state.coming.iter().min().copied())
+        (state.there.clone(), state.coming.clone())
     };
     let lease = claim(context, &there, durability).await?;
     // What has reached one owner and not the next is as old as its beginning.
-    let since = oldest.map_or(lease.since, |oldest| oldest.min(lease.since));
-    lock(state).lease = Lease { since, ..lease };
+    lock(state).lease = of_all(lease, &coming);
     Ok(())
+}
+
+/// The lease on what was claimed and what is on its way: that which is over
+/// first. What was begun under another layout went to that one's owners.
+fn of_all(claimed: Lease, coming: &[Begun]) -> Lease {
+    let is_elsewhere = |begun: &Begun| begun.layout != claimed.since.layout;
+    let since = coming.iter().copied().chain([claimed.since]).min_by_key(|begun| (!is_elsewhere(begun), begun.at));
+    Lease { since: since.unwrap_or(claimed.since), ..claimed }
 }
 
 /// Has the owners of `chunks` keep them for somebody who is about to list
@@ -168,4 +195,27 @@ pub(crate) async fn claim(context: &Arc<Context>, chunks: &[ChunkId], durability
         chunks::put(context, bytes, durability).await?;
     }
     Ok(lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_types::MeshId;
+
+    use super::*;
+
+    fn begun(at: u64, version: u64) -> Begun {
+        let layout = Some(LayoutId { mesh: MeshId::from_bytes([1; 16]), version });
+        Begun { at: Duration::from_secs(at), wall_ms: at * 1000, layout }
+    }
+
+    #[test]
+    fn a_lease_is_no_better_than_the_worst_of_what_it_is_for() {
+        let claimed = Lease { since: begun(9, 2), grace: Duration::from_secs(20) };
+        let since = |coming: &[Begun]| of_all(claimed, coming).since;
+        assert_eq!(since(&[]), begun(9, 2));
+        assert_eq!(since(&[begun(10, 2), begun(3, 2), begun(5, 2)]), begun(3, 2));
+        // What went to the owners under the layout before was not claimed of those now.
+        assert_eq!(since(&[begun(8, 1), begun(3, 2)]).layout, begun(8, 1).layout);
+        assert_eq!(since(&[begun(3, 2), begun(2, 1)]).layout, begun(2, 1).layout);
+    }
 }

@@ -1,4 +1,8 @@
-//! How a peer that has left goes: not before those who stay know that it has.
+//! How a peer that has left goes: not before those who stay have all that it
+//! holds, and know that it has left.
+//!
+//! The first they made sure of before they let go of it, unless it was away
+//! then. So it looks for itself, under the layout without it.
 //!
 //! A joint layout is decided upon by those who are being replaced. If too many
 //! of these went as soon as they had heard that it is settled, whoever had not
@@ -14,13 +18,13 @@ use shoal_types::{PeerId, Request, Result, wire};
 
 use super::State;
 use super::spread::told;
-use crate::context::Context;
+use crate::context::{Context, lock};
 use crate::planted::Planted;
 use crate::role;
 use crate::supervisor::SupervisorMsg;
 
 impl State {
-    /// Stops this peer once most of those who stay know the layout without it.
+    /// Stops this peer once all is handed over, and most of those who stay know the layout without it.
     pub(super) fn say_farewell(&self) {
         if self.going.swap(true, Relaxed) {
             return;
@@ -43,6 +47,12 @@ async fn farewell(context: &Arc<Context>) -> Result<()> {
         let layout = context.require_layout()?;
         if !context.info().leaves || layout.involves(context.me) {
             return Ok(());
+        }
+        let has_handed_over = lock(&context.synced).as_ref().is_some_and(|(of, _)| *of == layout.id());
+        if !has_handed_over && !context.has_planted(Planted::GoesUntold) {
+            // It was away when the others let go of it, or something came to it late.
+            context.ports.clock.sleep(context.config.timing.tick).await;
+            continue;
         }
         let staying = layout.deciders();
         let remaining = staying.iter().map(|member| member.id).filter(|peer| !knowing.contains(peer));

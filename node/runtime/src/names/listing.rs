@@ -116,14 +116,14 @@ pub(crate) async fn list(
 /// listing is whole if fewer peers than that are missing from it.
 fn require_coverage(context: &Context, layout: &Layout, answered: impl Fn(PeerId) -> bool, prefix: &str) -> Result<()> {
     for group in layout.groups() {
-        let acceptors = context.config.register_owners().min(group.len());
-        let tolerated = acceptors.saturating_sub(1) / 2;
-        let missing = group.iter().filter(|member| !answered(member.id)).count();
-        if missing > tolerated {
+        let tolerated = context.config.register_owners_among(group).saturating_sub(1) / 2;
+        let (there, missing): (Vec<_>, Vec<_>) =
+            group.iter().filter(|member| member.weight > 0).partition(|member| answered(member.id));
+        if missing.len() > tolerated {
             return Err(Error::NoQuorum {
                 what: format!("the names under '{prefix}'"),
-                answered: (group.len() - missing) as u32,
-                needed: (group.len() - tolerated) as u32,
+                answered: there.len() as u32,
+                needed: (there.len() + missing.len() - tolerated) as u32,
             });
         }
     }

@@ -73,43 +73,59 @@ pub(crate) async fn append(
     let of_new = if of_new.grows() || of_new == Format::of_name(name.as_str()) { of_new } else { Format::Bytes };
     let addition = Addition::take_in(context, &name, format_after(&name, &found, format, of_new)?, body).await?;
     let _turn = context.append_turns.of(&name).await;
-    let (mut lease, mut is_in_doubt): (Lease, Option<Appends>) = (addition.lease, None);
-    for round in 0..TRIES {
-        if round > 0 {
-            let pause = (PAUSE_MS * round).min(PAUSE_MS_MAX);
-            let pause = pause / 2 + context.random() % pause.div_ceil(2);
-            context.ports.clock.sleep(Duration::from_millis(pause)).await;
-            found = names::standing(context, &name).await?;
+    let (mut lease, mut tried): (Lease, Option<Appends>) = (addition.lease, None);
+    let mut in_doubt = None;
+    let appended = async {
+        for round in 0..TRIES {
+            if round > 0 {
+                let pause = (PAUSE_MS * round).min(PAUSE_MS_MAX);
+                let pause = pause / 2 + context.random() % pause.div_ceil(2);
+                context.ports.clock.sleep(Duration::from_millis(pause)).await;
+                found = names::standing(context, &name).await?;
+            }
+            if let Some(made) = made(&name, &found, id)? {
+                return Ok(made);
+            }
+            if tried.as_ref().is_some_and(|before| !found.appends.would_tell_since(before)) {
+                let found = "whether it was appended is unknown: many others have appended since".into();
+                return Err(Error::Conflict { name: name.to_string(), found });
+            }
+            expect(&name, &found, version.as_ref())?;
+            let format = format_after(&name, &found, format, of_new)?;
+            if let (0, Some(there)) = (addition.bytes, &found.manifest) {
+                return Ok(there.clone());
+            }
+            let is_forgotten = context.has_planted(Planted::AppendsTwice);
+            let appends = if is_forgotten { found.appends.clone() } else { found.appends.and(id) };
+            if lease.is_due(context) {
+                let rest: Vec<_> = addition.rest.iter().map(|chunk| chunk.id).collect();
+                lease = collect::claim(context, &rest, buckets::durability(context, &name).await?).await?;
+            }
+            let manifest = join(context, &name, found.manifest.as_ref(), &addition, format, appends.count()).await?;
+            match names::swap(context, &name, &found, &manifest, lease, appends, id).await {
+                Ok(Swapped::Written) => return Ok(manifest),
+                Ok(Swapped::WasMade(there)) => return Ok(there),
+                Ok(Swapped::Refused) => {}
+                // It may be in effect, or come to be; then it is found there.
+                Err(error @ Error::Conflict { .. }) => {
+                    tried.get_or_insert_with(|| found.appends.clone());
+                    if error.is_in_doubt() {
+                        in_doubt.get_or_insert(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
-        if let Some(made) = made(&name, &found, id)? {
-            return Ok(made);
-        }
-        if is_in_doubt.as_ref().is_some_and(|before| !found.appends.would_tell_since(before)) {
-            let found = "whether it was appended is unknown: many others have appended since".into();
-            return Err(Error::Conflict { name: name.to_string(), found });
-        }
-        expect(&name, &found, version.as_ref())?;
-        let format = format_after(&name, &found, format, of_new)?;
-        if let (0, Some(there)) = (addition.bytes, &found.manifest) {
-            return Ok(there.clone());
-        }
-        let is_forgotten = context.has_planted(Planted::AppendsTwice);
-        let appends = if is_forgotten { found.appends.clone() } else { found.appends.and(id) };
-        if lease.is_due(context) {
-            let rest: Vec<_> = addition.rest.iter().map(|chunk| chunk.id).collect();
-            lease = collect::claim(context, &rest, buckets::durability(context, &name).await?).await?;
-        }
-        let manifest = join(context, &name, found.manifest.as_ref(), &addition, format, appends.count()).await?;
-        match names::swap(context, &name, &found, &manifest, lease, appends, id).await {
-            Ok(Swapped::Written) => return Ok(manifest),
-            Ok(Swapped::WasMade(there)) => return Ok(there),
-            Ok(Swapped::Refused) => {}
-            // It may be in effect, or come to be; then it is found there.
-            Err(Error::Conflict { .. }) => _ = is_in_doubt.get_or_insert_with(|| found.appends.clone()),
-            Err(error) => return Err(error),
-        }
+        Err(Error::Conflict {
+            name: name.to_string(),
+            found: format!("others changed it at the same time, {TRIES} times"),
+        })
+    };
+    match (appended.await, in_doubt) {
+        // What is wrong now says nothing of the time before; that it was removed since says that it was made.
+        (Err(error), Some(in_doubt)) if !matches!(error, Error::NotFound { .. }) => Err(in_doubt),
+        (appended, _) => appended,
     }
-    Err(Error::Conflict { name: name.to_string(), found: format!("others changed it at the same time, {TRIES} times") })
 }
 
 /// The object, if it is what it is by this very append among others.

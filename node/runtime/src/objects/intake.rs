@@ -17,11 +17,6 @@ use shoal_types::{Format, Result};
 use super::recognise::Cutting;
 use crate::context::Context;
 
-/// So much of a body is gathered before it is hashed and cut. Pieces come as
-/// the socket has them, and having another thread do something costs as much
-/// as hashing 20 KiB. Two batches of a put are in memory at once.
-const BATCH_BYTES: usize = 1 << 20;
-
 /// Pieces of one batch, at most: each takes memory besides its bytes.
 const BATCH_PIECES: usize = 4_096;
 
@@ -121,7 +116,7 @@ impl Intake {
 
     async fn gather(&mut self) -> Result<Vec<Bytes>> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
-        while bytes < BATCH_BYTES && batch.len() < BATCH_PIECES {
+        while bytes < self.context.config.bounds.put_batch_bytes && batch.len() < BATCH_PIECES {
             match self.body.try_next().await? {
                 Some(piece) => {
                     bytes += piece.len();

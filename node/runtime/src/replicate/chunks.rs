@@ -41,7 +41,7 @@ pub(super) struct Walk<'a> {
 /// Chunks of a page, by whom they are to be asked for.
 #[derive(Default)]
 struct Wanted {
-    by_owner: BTreeMap<PeerId, Vec<ChunkId>>,
+    by_owner: BTreeMap<PeerId, Vec<(ChunkId, Copies)>>,
     looked_at: u64,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Walk<'a> {
             };
             after = Some(last);
             let wanted = self.wanted(&page);
-            let missing = self.missing(wanted.by_owner, page).await?;
+            let missing = self.missing(wanted.by_owner).await?;
             self.context.progress.note(|moving| {
                 moving.chunks_looked_at += wanted.looked_at;
                 moving.chunks_held = held.max(moving.chunks_looked_at);
@@ -136,26 +136,22 @@ impl<'a> Walk<'a> {
             let differing = self.differing.filter(|_| owners.contains(&self.context.me));
             let others = owners.into_iter().filter(|owner| *owner != self.context.me);
             for owner in others.filter(|owner| differing.is_none_or(|differing| differing.has(*owner, chunk))) {
-                wanted.by_owner.entry(owner).or_default().push(chunk);
+                wanted.by_owner.entry(owner).or_default().push((chunk, copies));
             }
         }
         wanted
     }
 
     /// What owners say that they lack of it.
-    async fn missing(
-        &self,
-        wanted: BTreeMap<PeerId, Vec<ChunkId>>,
-        page: Vec<(ChunkId, Copies)>,
-    ) -> Result<Vec<Missing>> {
+    async fn missing(&self, wanted: BTreeMap<PeerId, Vec<(ChunkId, Copies)>>) -> Result<Vec<Missing>> {
         let mut missing = Vec::new();
         for (owner, chunks) in wanted {
             for asked in chunks.chunks(serve::HAS_MAX) {
-                let request = Request::ChunkHas { chunks: asked.to_vec() };
+                let request = Request::ChunkKept { chunks: asked.to_vec() };
                 match self.context.call(owner, request).await? {
                     Response::Has(has) if has.len() == asked.len() => {
                         let lacks = asked.iter().zip(has).filter(|(_, has)| !has);
-                        missing.extend(lacks.map(|(chunk, _)| (owner, *chunk)));
+                        missing.extend(lacks.map(|((chunk, copies), _)| (owner, *chunk, *copies)));
                     }
                     _ => return Err(self.context.unexpected("which chunks it has")),
                 }
@@ -164,9 +160,8 @@ impl<'a> Walk<'a> {
         if missing.is_empty() {
             return Ok(Vec::new());
         }
-        let (store, copies) = (self.context.ports.store.clone(), page.into_iter().collect::<BTreeMap<_, _>>());
-        let sized = move |(owner, chunk)| {
-            let copies = copies.get(&chunk).copied().unwrap_or_default();
+        let store = self.context.ports.store.clone();
+        let sized = move |(owner, chunk, copies)| {
             Ok(Missing { owner, chunk, copies, bytes: u64::from(store.chunk_len(chunk)?.unwrap_or(0)) })
         };
         self.context.blocking(move || missing.into_iter().map(sized).collect()).await

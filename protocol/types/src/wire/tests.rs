@@ -123,6 +123,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
             limit: 9,
         },
         Request::ChunkHas { chunks: vec![ChunkId::of(b"x"); 3] },
+        Request::ChunkKept { chunks: vec![(ChunkId::of(b"x"), Copies::from(5)); 3] },
         Request::JobList,
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
         Request::JobRuns { job: JobId::from_bytes([1; 10]) },

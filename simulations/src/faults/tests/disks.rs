@@ -3,7 +3,7 @@ use shoal_runtime::{Checkup, CheckupUpdate};
 use shoal_types::{DiskState, Error};
 
 use super::*;
-use crate::faults::{Crash, DiskFull, DiskLost, DiskSlow, Rot, SyncFails, SyncLies};
+use crate::faults::{Crash, DiskFull, DiskLost, DiskSlow, Join, Rot, SyncFails, SyncLies};
 use crate::host::Death;
 
 /// Every object can be read at every peer, and is what was put.
@@ -155,6 +155,24 @@ fn a_member_whose_disk_is_full_keeps_no_other_from_being_repaired() {
         for member in after.members.iter().filter(|member| member.id != trial.id(1)) {
             assert_eq!(member.copies_missing, 0, "{}: {after:?}", member.name);
         }
+    });
+}
+
+/// Once the layout stayed as it was for ever: what the full disk was to take
+/// was not there, and whoever could have taken it was not taken in.
+#[test]
+fn a_newcomer_helps_out_where_a_disk_has_no_room_for_its_share_of_a_dead_one() {
+    let late = Scenario { peers: 6, latecomers: 1, ..scenario() };
+    trial_of(late, |trial| async move {
+        let free = Nominal(3_000 * trial.world.config().bytes_scale.max(1));
+        trial.strike(DiskFull { free }, &[1], None);
+        trial.strike(Crash { by: Death::Kill, within_changes: 0 }, &[4], None);
+        trial.seconds(60).await;
+        assert!(trial.peer(0).layout().unwrap().is_joint(), "the full one does not take its share");
+        trial.strike(Join { within: Span(ms(1)) }, &[5], None);
+        trial.seconds(60).await;
+        assert!(trial.members(0).contains(&trial.id(5)) && !trial.members(0).contains(&trial.id(4)));
+        assert!(trial.copies(5) > 0);
     });
 }
 

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use shoal_runtime::{Peer, PutCondition};
-use shoal_types::{Format, ObjectName, Result};
+use shoal_types::{BucketChange, Format, ObjectName, Result, RoleChange};
 
 use super::*;
 use crate::executor::Idle;
@@ -130,6 +130,19 @@ impl Mesh {
         let (peer, object) = (self.peer(host), name(object));
         let body = stream::iter([Ok(bytes)]).boxed();
         self.ask(async move { peer.put(object, Format::Bytes, condition, body).await.map(drop) }).await
+    }
+
+    /// Has a bucket keep so many copies, of which a put waits for so many; for all when 0.
+    pub(super) async fn keep(&self, bucket: &str, copies: u8, synced: u8) {
+        let (peer, bucket) = (self.peer(0), bucket.parse().unwrap());
+        let change = BucketChange { replicas: Some(copies), write_copies: Some(synced), ..BucketChange::default() };
+        self.ask(async move { peer.change_bucket(bucket, change).await }).await.unwrap();
+    }
+
+    /// Has the peer on a host take another part.
+    pub(super) async fn give_role(&self, host: u32, change: RoleChange) {
+        let peer = self.peer(host);
+        self.ask(async move { peer.change_role(peer.id(), change).await }).await.unwrap();
     }
 
     pub(super) async fn remove(&self, host: u32, object: &str) {

@@ -2,19 +2,10 @@
 //! them a put waits for.
 
 use shoal_runtime::{CopyVersion, PutCondition};
-use shoal_types::BucketChange;
 
-use super::asking::{CHUNKS, GRACE, Mesh, SECOND, content, mesh_of, name};
+use super::asking::{CHUNKS, GRACE, SECOND, content, mesh_of, name};
 use super::*;
 use crate::host::Death;
-
-impl Mesh {
-    async fn keep(&self, bucket: &str, copies: u8, synced: u8) {
-        let (peer, bucket) = (self.peer(0), bucket.parse().unwrap());
-        let change = BucketChange { replicas: Some(copies), write_copies: Some(synced), ..BucketChange::default() };
-        self.ask(async move { peer.change_bucket(bucket, change).await }).await.unwrap();
-    }
-}
 
 #[test]
 fn a_chunk_has_as_many_copies_as_its_bucket_says_also_after_deaths() {
@@ -75,5 +66,27 @@ fn a_put_that_waits_for_one_copy_is_followed_by_the_others() {
         assert!(first >= CHUNKS);
         mesh.pass(10 * SECOND).await;
         assert_eq!(mesh.copies(), 3 * CHUNKS, "there were {first} when it returned");
+    });
+}
+
+#[test]
+fn an_owner_that_was_away_when_more_copies_were_wanted_hears_of_it() {
+    mesh_of(5, 24, |mesh| async move {
+        mesh.keep("scratch", 1, 0).await;
+        mesh.put(0, "scratch/one", 1).await;
+        let held = |host: u32| mesh.world.state().ledger.copies.on(HostId(host));
+        let holder = (1..5).find(|host| held(*host) > 0).unwrap();
+        mesh.world.crash(HostId(holder), Death::Kill);
+        mesh.pass(3 * SECOND).await;
+        mesh.put(0, "plain/one", 1).await;
+        mesh.world.start(HostId(holder));
+        mesh.pass(8 * GRACE).await;
+        // The number is in the name of a copy's file.
+        let of_one = |host: u32| {
+            let files = mesh.world.state().hosts[host as usize].disk.durable_files("chunks/");
+            files.into_iter().filter(|file| file.ends_with(".r1")).count()
+        };
+        assert_eq!((0..5).map(of_one).sum::<usize>(), 0);
+        assert_eq!(mesh.copies(), 3 * CHUNKS);
     });
 }
