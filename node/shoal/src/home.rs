@@ -4,6 +4,7 @@
 //! ```text
 //!   DIR/identity    the peer's key: 32 bytes, readable by its owner alone
 //!   DIR/secret      the mesh's secret, likewise
+//!   DIR/replicas    copies of each chunk in the mesh that this peer is of
 //!   DIR/chunks/ …   the store: chunks, registers, and the lock of the process that uses them
 //!   DIR/spill/      what does not fit into memory; emptied at every start
 //!   DIR/peer.json   while the peer runs: pid, id, gateway, listen
@@ -160,6 +161,26 @@ impl Home {
         write_private(&self.secret_file(), format!("{}\n", secret.reveal()).as_bytes())
     }
 
+    /// Copies of each chunk in the mesh: as at the first start, at which it is
+    /// what is `given`, or else `usual`. Who keeps which name depends on it: by
+    /// another number, what is there would be looked for elsewhere.
+    pub(crate) fn replicas(&self, given: Option<u32>, usual: u32) -> Result<u32, Failure> {
+        let path = self.dir.join("replicas");
+        let kept = read_bounded(&path)?.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
+        match (kept, given) {
+            (Some(kept), Some(given)) if kept != given => Err(Failure::request(
+                format!("the mesh of this directory keeps {kept} copies of each chunk, and --replicas says {given}"),
+                format!("leave it out, or give --replicas {kept}; single buckets: shoal bucket set BUCKET --copies N"),
+            )),
+            (Some(kept), _) => Ok(kept),
+            (None, given) => {
+                let replicas = given.unwrap_or(usual);
+                write_private(&path, format!("{replicas}\n").as_bytes())?;
+                Ok(replicas)
+            }
+        }
+    }
+
     /// Says where the running peer is.
     pub(crate) fn announce(&self, peer: &PeerFile) -> Result<(), Failure> {
         let text = serde_json::to_vec_pretty(peer)
@@ -260,6 +281,18 @@ mod tests {
         assert_eq!(mode(&home.secret_file()), 0o600);
         assert_eq!(mode(&home.dir().join("identity")), 0o600);
         assert_eq!(mode(home.dir()), 0o700);
+    }
+
+    #[test]
+    fn the_number_of_copies_is_that_of_the_first_start() {
+        let (_dir, home) = home();
+        assert_eq!(home.replicas(Some(1), 3).unwrap(), 1);
+        assert_eq!((home.replicas(None, 3).unwrap(), home.replicas(Some(1), 3).unwrap()), (1, 1));
+        let Err(Failure::Told { message, .. }) = home.replicas(Some(3), 3) else { panic!("it is taken") };
+        assert!(message.contains("keeps 1 copies"), "{message}");
+        let (_dir, other) = self::home();
+        assert_eq!(other.replicas(None, 3).unwrap(), 3);
+        assert!(other.replicas(Some(1), 3).is_err());
     }
 
     #[test]

@@ -28,6 +28,9 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(15);
 /// The environment variable that may hold an invite.
 const INVITE_VAR: &str = "SHOAL_INVITE";
 
+/// Copies of each chunk if nothing is said.
+const REPLICAS: u32 = 3;
+
 /// A peer's weight if nothing is said.
 const WEIGHT: u32 = 100;
 
@@ -95,9 +98,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Copies of each chunk, capped by the number of peers. The same on every peer of a mesh.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=7))]
-    replicas: u32,
+    /// Copies of each chunk, capped by the number of peers. The same on every peer of a mesh, from its first start
+    /// on [default: as it was, at first 3].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=7))]
+    replicas: Option<u32>,
 
     /// Tasks that run at once [default: one per core].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -140,7 +144,8 @@ impl UpArgs {
         let disk = open_disk(home.dir(), Writing { synced: !self.unsynced, direct: self.direct_io })?;
         let identity = home.identity()?;
         let peer = shoal_net::peer_id(&identity);
-        let store = open_store(disk, peer, self.replicas)?;
+        let replicas = home.replicas(self.replicas, REPLICAS)?;
+        let store = open_store(disk, peer, replicas)?;
         let secret = home.secret(self.secret_file.as_deref(), invite.as_ref(), !join.is_empty())?;
         let secrets = remembered_secrets(&*store, SecretText::new(secret))?;
         home.keep_secret(&secrets.current)?;
@@ -177,7 +182,7 @@ impl UpArgs {
             role: RoleChange { zone: self.zone.clone(), weight: self.weight, leaves: None },
             join,
             form: self.new,
-            replicas: self.replicas,
+            replicas,
         };
         let running = tokio::select! {
             running = Running::start(parts) => running?,
