@@ -40,17 +40,10 @@ fn garbage_on_the_port_of_a_peer_changes_nothing() {
     assert_eq!(mesh.peers[1].ok(&["get", "b/f", "-"]), "still here");
 }
 
-/// Memory of a process that is in use, in bytes.
-fn resident_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
 #[test]
 fn a_thousand_connections_that_say_nothing_cost_little_and_keep_nobody_out() {
     let mesh = Mesh::of(2);
-    let (hub, before) = (&mesh.peers[0], resident_bytes(mesh.peers[0].pid()));
+    let (hub, before) = (&mesh.peers[0], mesh.peers[0].memory("VmRSS"));
     let address = hub.address.parse().unwrap();
     // Some wait in the queue of the system, and some are turned away at once.
     let silent: Vec<TcpStream> = (0..1_000)
@@ -62,7 +55,7 @@ fn a_thousand_connections_that_say_nothing_cost_little_and_keep_nobody_out() {
         let members = hub.status()?["layout"]["members"].as_array()?.len();
         (members == 3).then_some(())
     });
-    let more = resident_bytes(hub.pid()).saturating_sub(before);
+    let more = hub.memory("VmRSS").saturating_sub(before);
     assert!(more < 64 << 20, "{more} bytes for {} connections", silent.len());
 }
 

@@ -100,6 +100,13 @@ impl Peer {
         self.child.id()
     }
 
+    /// Memory of the process in bytes: in use (`VmRSS`), or at most so far (`VmHWM`).
+    pub(crate) fn memory(&self, which: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':')).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Runs a command against this peer.
     pub(crate) fn shoal(&self, args: &[&str]) -> Output {
         run(&self.gateway, args, None)

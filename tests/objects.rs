@@ -195,6 +195,14 @@ fn a_pattern_stands_for_the_names_that_match() {
     peer.ok(&["put", &file, "b/odd1.csv"]);
     peer.ok(&["rm", "b/odd[1].csv"]);
     assert_eq!(peer.ok(&["ls", "b/odd"]), "b/odd1.csv\n");
+    // Once more it would be a pattern, unless it is said that it is none.
+    assert!(peer.fails(1, &["rm", "--exact", "b/odd[1].csv"]).contains("there is no object"));
+    peer.fails(1, &["mv", "--exact", "b/odd[1].csv", "c/"]);
+    peer.fails(1, &["rm", "b/odd[1].csv", "--id", &format!("{:032x}", 1)]);
+    assert_eq!(peer.ok(&["ls", "b/odd"]), "b/odd1.csv\n");
+    peer.ok(&["put", &file, "b/dir[1]/f"]);
+    peer.fails(2, &["rm", "-r", "b/dir[1]"]);
+    assert_eq!(peer.ok(&["rm", "-r", "--exact", "b/dir[1]"]), "b/dir[1]/f\n");
     let removed = peer.ok(&["rm", "b/2026-*.csv", "b/odd1.csv"]);
     assert_eq!(BTreeSet::from_iter(lines(&removed)), ["b/2026-01.csv", "b/2026-02.csv"].into());
     assert_eq!(lines(&peer.ok(&["ls", "b/"])), ["b/2026-02.txt", "b/sub/2026-03.csv"]);

@@ -262,3 +262,28 @@ fn a_minority_refuses_to_change_names_within_a_bounded_time() {
     let said = mesh.peers[0].fails(3, &["put", &file, "b/g"]);
     assert!(said.contains("hint"), "{said}");
 }
+
+#[test]
+fn a_minority_reads_chunks_by_their_hashes_where_no_name_can_be_asked_for() {
+    let mut mesh = Mesh::of(3);
+    let content: Vec<u8> = (0..40_000_000_u64).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 19) as u8).collect();
+    let file = mesh.file("f.bin", &content);
+    mesh.peers[0].ok(&["put", &file, "b/f.bin"]);
+    let manifest = mesh.peers[1].json(&["stat", "b/f.bin", "--json"]);
+    let hashes: Vec<&str> =
+        manifest["chunk_list"].as_array().unwrap().iter().map(|chunk| chunk["id"].as_str().unwrap()).collect();
+    assert!(hashes.len() > 1, "{manifest}");
+    let by_hash = |peer: &Peer| peer.shoal(&[&["cat", "--chunk"], &hashes[..]].concat()).stdout;
+    assert!(by_hash(&mesh.peers[2]) == content);
+
+    mesh.peers[1].kill();
+    mesh.peers[2].kill();
+    let said = mesh.peers[0].fails(3, &["cat", "b/f.bin"]);
+    assert!(said.contains("peers answered") || said.contains("quorum"), "{said}");
+    assert!(by_hash(&mesh.peers[0]) == content);
+    // What nobody within reach has is not called absent.
+    let nobodys = "0".repeat(64);
+    let said = mesh.peers[0].fails(3, &["cat", "--chunk", &nobodys]);
+    assert!(said.contains("no whole copy on any reachable peer"), "{said}");
+    assert!(mesh.peers[0].fails(2, &["cat", "--chunk", "0123"]).contains("hex"));
+}

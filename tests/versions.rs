@@ -55,6 +55,9 @@ fn versions_are_listed_read_brought_back_and_purged_through_any_peer() {
     mesh.peers[2].ok(&["cp", name, name, "--version", &before(2)]);
     assert!(read(&mesh, 0, &["get", name, "-"]) == [1; 100_000]);
 
+    // No version is meant by nothing, as an unset variable says it.
+    mesh.peers[2].fails(1, &["rm", name, "--version", ""]);
+    assert_eq!(versions(&mesh, 2, "app/config").len(), 4);
     mesh.peers[2].ok(&["rm", name, "--version", &before(1)]);
     assert!(versions(&mesh, 0, name).iter().all(|version| etag(version) != etag(&all[1])));
     mesh.peers[0].ok(&["rm", "--purge", name]);

@@ -85,6 +85,15 @@ pub(crate) fn is_known(headers: &HeaderMap, etag: &Etag) -> bool {
     })
 }
 
+/// Whether the client of a GET wants another version than this one, or none
+/// (RFC 9110, section 13.1.1).
+pub(crate) fn is_unwanted(headers: &HeaderMap, etag: &Etag) -> bool {
+    let mut values = headers.get_all(IF_MATCH).iter().peekable();
+    let is_asked = values.peek().is_some();
+    let mut tags = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim);
+    is_asked && !tags.any(|tag| tag == "*" || strong_tag(tag) == Some(etag.0.as_str()))
+}
+
 /// The tag in `"tag"`, also without the quotes. A weak tag, a list and `*`
 /// are none.
 pub(crate) fn strong_tag(text: &str) -> Option<&str> {
@@ -166,5 +175,21 @@ mod tests {
         assert!(is_known(&headers(&[("if-none-match", "*")]), &etag));
         assert!(!is_known(&headers(&[("if-none-match", "\"x\"")]), &etag));
         assert!(!is_known(&headers(&[]), &etag));
+    }
+
+    #[test]
+    fn a_get_of_one_version_is_of_no_other() {
+        let etag = Etag("ab12".into());
+        for wanted in [
+            &[][..],
+            &[("if-match", "*")],
+            &[("if-match", "\"x\", \"ab12\"")],
+            &[("if-match", "\"x\""), ("if-match", "\"ab12\"")],
+        ] {
+            assert!(!is_unwanted(&headers(wanted), &etag), "{wanted:?}");
+        }
+        for other in ["\"x\"", "W/\"ab12\"", ""] {
+            assert!(is_unwanted(&headers(&[("if-match", other)]), &etag), "{other}");
+        }
     }
 }

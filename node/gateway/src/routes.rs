@@ -1,6 +1,7 @@
 //! Which request goes where.
 
 mod buckets;
+mod chunks;
 mod copy;
 mod health;
 mod jobs;
@@ -55,6 +56,7 @@ pub(crate) fn router(peer: Peer) -> Router {
             get(read::get).head(read::head).put(objects::put).post(objects::append).delete(objects::remove),
         )
         .route("/v1/manifests/{*name}", get(objects::manifest))
+        .route("/v1/chunks/{hash}", get(chunks::get))
         .route("/v1/versions", get(versions::list))
         .route("/v1/buckets", get(buckets::list))
         .route(

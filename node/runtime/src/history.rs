@@ -142,27 +142,53 @@ async fn of(context: &Arc<Context>, name: &ObjectName) -> Result<Vec<FormerVersi
 pub(crate) async fn find(context: &Arc<Context>, name: &ObjectName, wanted: &str) -> Result<Manifest> {
     let now = names::read(context, name).await?;
     let all = now.into_iter().chain(of(context, name).await?.into_iter().map(|version| version.manifest));
-    let mut fitting = all.filter(|manifest| !wanted.is_empty() && manifest.etag.0.starts_with(wanted));
-    let hint = format!("see which there are with: shoal ls --versions {name}");
-    let Some(found) = fitting.next() else {
-        return Err(Error::not_found(format!("'{name}' has no version '{wanted}'"), hint));
-    };
-    if fitting.any(|other| other.etag != found.etag) {
-        return Err(Error::invalid(format!("the ETags of several versions of '{name}' begin with '{wanted}'"), hint));
-    }
-    Ok(found)
+    let fitting = one_content(name, wanted, all, |manifest| manifest)?;
+    fitting.into_iter().next().ok_or_else(|| none_of(name, wanted))
 }
 
-/// Removes former versions of a name: all, or those whose ETag begins with
-/// `wanted`; how many. What the name stands for stays.
+/// Removes former versions of a name: all, or those of the one ETag that begins
+/// with `wanted`; how many. What the name stands for stays.
+///
+/// # Errors
+/// [`Error::Invalid`] when several ETags begin so: nothing is removed then.
 pub(crate) async fn forget(context: &Arc<Context>, name: &ObjectName, wanted: Option<&str>) -> Result<u64> {
+    let all = of(context, name).await?;
+    let to_go = match wanted {
+        None => all,
+        Some(wanted) => one_content(name, wanted, all.into_iter(), |version| &version.manifest)?,
+    };
     let mut count = 0;
-    for version in of(context, name).await? {
-        if wanted.is_none_or(|wanted| version.manifest.etag.0.starts_with(wanted)) {
-            count += u64::from(remove(context, &version, |_| true).await?);
-        }
+    for version in to_go {
+        count += u64::from(remove(context, &version, |_| true).await?);
     }
     Ok(count)
+}
+
+/// Those whose ETag begins with `wanted`, which must be one ETag. No ETag is
+/// meant by nothing.
+fn one_content<T>(
+    name: &ObjectName,
+    wanted: &str,
+    all: impl Iterator<Item = T>,
+    manifest: impl Fn(&T) -> &Manifest,
+) -> Result<Vec<T>> {
+    if wanted.is_empty() {
+        return Err(none_of(name, wanted));
+    }
+    let fitting: Vec<T> = all.filter(|version| manifest(version).etag.0.starts_with(wanted)).collect();
+    if fitting.array_windows().any(|[one, other]| manifest(one).etag != manifest(other).etag) {
+        let what = format!("the ETags of several versions of '{name}' begin with '{wanted}'");
+        return Err(Error::invalid(what, which(name)));
+    }
+    Ok(fitting)
+}
+
+fn none_of(name: &ObjectName, wanted: &str) -> Error {
+    Error::not_found(format!("'{name}' has no version '{wanted}'"), which(name))
+}
+
+fn which(name: &ObjectName) -> String {
+    format!("see which there are with: shoal ls --versions {name}")
 }
 
 /// Removes a version if what there is of it now `is_to_go`, given until when

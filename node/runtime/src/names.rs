@@ -158,9 +158,12 @@ fn missing(name: &ObjectName) -> Error {
 }
 
 /// What became of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Listed {
     Written,
+    /// This very request had done so before; what the name stands for now, if
+    /// for anything: that, or what others have made of it since.
+    WasWritten(Option<Manifest>),
     /// The lease on its chunks was over: nothing was changed.
     TooLate,
 }
@@ -197,7 +200,8 @@ pub(crate) async fn write(
         return Ok(Listed::TooLate);
     }
     match outcome.ending {
-        Ending::Written | Ending::Left => Ok(Listed::Written),
+        Ending::Written => Ok(Listed::Written),
+        Ending::Left => Ok(Listed::WasWritten(manifest(outcome.value.as_ref())?)),
         Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
     }
 }

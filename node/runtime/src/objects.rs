@@ -111,17 +111,19 @@ pub(crate) async fn put(
     Ok(Stored { manifest, there_bytes })
 }
 
-/// Makes a name stand for an object. Chunks whose lease is over are claimed again.
+/// Makes a name stand for an object. Chunks whose lease is over are claimed
+/// again. Gives what the name stands for where this very request has done so before.
 async fn list(
     context: &Arc<Context>,
     name: &ObjectName,
     manifest: &Manifest,
     terms: &Terms,
     mut lease: Lease,
-) -> Result<()> {
+) -> Result<Option<Manifest>> {
     for _ in 0..LISTING_TRIES {
         match names::write(context, name, manifest, terms, lease).await? {
-            Listed::Written => return Ok(()),
+            Listed::Written => return Ok(None),
+            Listed::WasWritten(there) => return Ok(there),
             Listed::TooLate => {
                 let chunks: Vec<_> = manifest.chunks.iter().map(|chunk| chunk.id).collect();
                 let durability = buckets::durability(context, name).await?;
@@ -166,8 +168,9 @@ pub(crate) async fn copy(
     let chunks: Vec<_> = found.chunks.iter().map(|chunk| chunk.id).collect();
     let lease = collect::claim(context, &chunks, durability).await?;
     let copy = Manifest { modified_ms: context.ports.clock.wall_ms(), ..found };
-    list(context, to, &copy, terms, lease).await?;
-    Ok(copy)
+    // Asked for again it is what was copied then, whatever the source has become.
+    let copied_before = list(context, to, &copy, terms, lease).await?;
+    Ok(copied_before.unwrap_or(copy))
 }
 
 /// The bytes of `range` (offset, length; cut to the object's end), chunk by

@@ -25,7 +25,7 @@ use crate::members::MembersMsg;
 use crate::objects::Stored;
 use crate::scrub::{self, ScrubUpdate};
 use crate::supervisor::{Start, Stopped, Supervisor, SupervisorMsg};
-use crate::{buckets, history, jobs, moving, names, objects, secrets, status};
+use crate::{buckets, chunks, history, jobs, moving, names, objects, secrets, status};
 
 /// What a put demands of the name before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -237,6 +237,14 @@ impl Peer {
         let manifest = names::require(&self.context, &name).await?;
         let bytes = objects::read(&self.context, &manifest, range);
         Ok((manifest, bytes))
+    }
+
+    /// A chunk, verified, from here or from whoever has it. No name is asked
+    /// for, and so no quorum: it is there wherever one holder can be reached.
+    /// `ChunkLost` where none can.
+    pub async fn chunk(&self, chunk: ChunkId) -> Result<Bytes> {
+        let _awaited = Awaited::begin(&self.context);
+        Ok(chunks::read(&self.context, chunk, None).await?.0)
     }
 
     /// Objects whose name begins with `prefix`, in byte order, after `after`;

@@ -48,6 +48,10 @@ pub(crate) struct Copying {
     #[arg(short, long)]
     recursive: bool,
 
+    /// Take each SRC as it is: no character of it makes it a pattern.
+    #[arg(long)]
+    exact: bool,
+
     /// Only where there is no such object yet.
     #[arg(long)]
     if_absent: bool,
@@ -88,9 +92,11 @@ impl Copying {
 
     async fn work(&self, client: &Client, effect: Effect, version: CopyVersion) -> Result<(), Failure> {
         let condition = if self.if_absent { PutCondition::IfAbsent } else { PutCondition::Always };
+        // A former version may be of a name that stands for nothing now.
+        let is_exact = self.exact || matches!(version, CopyVersion::Of(_));
         let mut selections = Vec::new();
         for source in &self.sources {
-            let selection = Selection::of(client, source, self.recursive).await;
+            let selection = Selection::of(client, source, self.recursive, is_exact).await;
             selections.push(selection.map_err(|failure| perhaps_a_file(failure, source))?);
         }
         let mut tally = Tally::new();
@@ -189,10 +195,29 @@ async fn carry_out(
     condition: &PutCondition,
 ) -> Result<u64, Failure> {
     let terms = condition.clone().asked_as(AppendId::from_bytes(OsRng::key()?));
+    // Asked for again, a copy may meet a newer source: what is moved is one version.
+    let is_any = effect == Effect::Move && *version == CopyVersion::Now;
+    let this = match is_any {
+        true => match client.stat(from).await {
+            Ok(manifest) => Some(CopyVersion::NowIf(Etag(manifest.object.etag))),
+            Err(error @ ClientError::Shoal(Error::NotFound { .. })) => {
+                return Err(perhaps_a_file(error.into(), from.as_str()));
+            }
+            Err(error) => return Err(error.into()),
+        },
+        false => None,
+    };
+    let version = this.as_ref().unwrap_or(version);
     let copied = match transfer::until_known(async || client.copy(from, to, version, terms.clone()).await).await {
         Ok(copied) => copied,
         Err(error @ ClientError::Shoal(Error::NotFound { .. })) => {
             return Err(perhaps_a_file(error.into(), from.as_str()));
+        }
+        Err(ClientError::Shoal(Error::Conflict { name, .. })) if is_any && name == from.as_str() => {
+            return Err(Failure::request(
+                format!("'{from}' was changed while it was moved and is left so"),
+                "move it again to have the newer version there",
+            ));
         }
         Err(error) => return Err(error.into()),
     };

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 use shoal_gateway::{Client, ClientError};
 use shoal_types::{Error, ObjectName};
 
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::{stdout, transfer};
 
@@ -16,30 +17,25 @@ pub(crate) fn one_version() -> Failure {
     Failure::usage("--version goes with a single object", "fetch the versions one by one")
 }
 
-/// Fetches an object, or a version of it, into a file, which appears once it
-/// is whole; gives its length.
+/// Fetches an object, or a version of it, into a `file`, which is opened
+/// before any byte is fetched; gives its length.
 pub(crate) async fn to_file(
     client: &Client,
     name: &ObjectName,
     version: Option<&str>,
     file: &Path,
+    mut destination: Destination,
     shared: Option<ProgressBar>,
 ) -> Result<u64, Failure> {
-    // A file that cannot be written is told before any byte is fetched.
-    let mut temporary = transfer::temporary_beside(file)?;
     let fail = |error: io::Error| Failure::file("write", file, &error);
-    let bytes = fetch(client, name, version, shared, |piece| temporary.write_all(piece).map_err(fail)).await?;
-    temporary.persist(file).map_err(|error| fail(error.error))?;
+    let bytes = fetch(client, name, version, shared, |piece| destination.write_all(piece).map_err(fail)).await?;
+    destination.close().map_err(fail)?;
     Ok(bytes)
 }
 
 /// Writes an object, or a version of it, to stdout as it comes.
 pub(crate) async fn to_stdout(client: &Client, name: &ObjectName, version: Option<&str>) -> Result<u64, Failure> {
-    fetch(client, name, version, Some(ProgressBar::hidden()), |piece| {
-        let mut out = io::stdout().lock();
-        stdout::told(out.write_all(piece).and_then(|()| out.flush()))
-    })
-    .await
+    fetch(client, name, version, Some(ProgressBar::hidden()), stdout::bytes).await
 }
 
 /// Hands out the bytes as they come, and gives their number; an error when

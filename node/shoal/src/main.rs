@@ -9,6 +9,7 @@ mod batch;
 mod cli;
 mod commands;
 mod copying;
+mod destination;
 mod download;
 mod embedded;
 mod failure;

@@ -24,13 +24,18 @@ impl Selection {
     /// With `recursive`, everything below the bucket or path that is named:
     /// never `trips/2025-old/x` for `trips/2025`. Else a pattern or a name. A
     /// word that is the name of an object means that one, whatever characters
-    /// it has: for that, the mesh is asked when it could be a pattern.
-    pub(crate) async fn of(client: &Client, text: &str, recursive: bool) -> Result<Self, Failure> {
+    /// it has: for that, the mesh is asked when it could be a pattern. When
+    /// that object has gone, the same word is a pattern: `exact` says that it
+    /// never is.
+    pub(crate) async fn of(client: &Client, text: &str, recursive: bool, exact: bool) -> Result<Self, Failure> {
+        if exact {
+            return if recursive { Ok(Self::Below(folder(text))) } else { Ok(Self::One(ObjectName::new(text)?)) };
+        }
         match (recursive, Glob::is_one(text)) {
             (true, false) => Ok(Self::Below(folder(text))),
             (true, true) => Err(Failure::usage(
                 format!("'{text}' is a pattern, and everything below a path was asked for"),
-                "name a path with -r, or give the pattern without; ** crosses folders",
+                "give the pattern without -r (** crosses folders); --exact means the path that is called so",
             )),
             (false, false) => Ok(Self::One(ObjectName::new(text)?)),
             (false, true) => match ObjectName::new(text) {

@@ -28,8 +28,13 @@ pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<(), Failure> {
 
 /// Prints `text` as it is.
 pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    bytes(text.as_bytes())
+}
+
+/// Writes `bytes`, whatever they are.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    told(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    told(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
 /// What became of writing to stdout.

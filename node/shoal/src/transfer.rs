@@ -2,10 +2,8 @@
 
 mod room;
 
-use std::fs::Permissions;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +15,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shoal_gateway::{Client, ClientError};
 use shoal_runtime::PutCondition;
 use shoal_types::{AppendId, Error, Format, ObjectName, Result};
-use tempfile::NamedTempFile;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
@@ -73,6 +70,11 @@ impl Source {
             Self::Stdin => None,
             Self::File(path) => std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len()),
         }
+    }
+
+    /// Whether its bytes can be had a second time: a pipe gives them once.
+    pub(crate) fn can_be_read_again(&self) -> bool {
+        self.len().is_some()
     }
 
     fn broken(&self, error: &std::io::Error) -> Error {
@@ -192,18 +194,6 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// A file in the directory of `path`, to be renamed to it once it is whole.
-/// It is removed when dropped before.
-pub(crate) fn temporary_beside(path: &Path) -> std::result::Result<NamedTempFile, Failure> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The mode that a new file has here: the umask is applied to it.
-    tempfile::Builder::new()
-        .prefix(".shoal-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(dir)
-        .map_err(|error| Failure::file("write", path, &error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +209,17 @@ mod tests {
         // The first answer is one about all that was ever asked.
         let refused = ClientError::from(no_quorum);
         assert_eq!(until_known(async || Err::<(), _>(refused.clone())).await, Err(refused));
+    }
+
+    #[test]
+    fn only_a_file_gives_its_bytes_a_second_time() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(Source::File(file.path().into()).can_be_read_again());
+        let (read, _write) = std::io::pipe().unwrap();
+        let pipe = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&read));
+        for once in [Source::Stdin, Source::File(pipe.into()), Source::File("/dev/zero".into())] {
+            assert!(!once.can_be_read_again(), "{once}");
+        }
     }
 
     #[tokio::test]

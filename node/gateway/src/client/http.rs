@@ -54,14 +54,20 @@ impl Client {
         }
     }
 
-    pub(super) async fn parse<T: DeserializeOwned>(&self, mut response: Response) -> Result<T> {
+    /// All of an answer, unless it is longer than it may be.
+    pub(super) async fn body(&self, mut response: Response, bytes_max: usize) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|error| self.lost(&error))? {
-            if body.len() + piece.len() > JSON_BYTES_MAX {
-                return Err(self.strange(format!("its answer is longer than {JSON_BYTES_MAX} bytes")));
+            if body.len() + piece.len() > bytes_max {
+                return Err(self.strange(format!("its answer is longer than {bytes_max} bytes")));
             }
             body.extend_from_slice(&piece);
         }
+        Ok(body)
+    }
+
+    pub(super) async fn parse<T: DeserializeOwned>(&self, response: Response) -> Result<T> {
+        let body = self.body(response, JSON_BYTES_MAX).await?;
         serde_json::from_slice(&body).map_err(|error| self.strange(format!("its answer is not a peer's: {error}")))
     }
 

@@ -4,17 +4,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use reqwest::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
-use reqwest::{Body, Method, RequestBuilder, Response, Url};
+use reqwest::header::{ETAG, IF_MATCH, IF_NONE_MATCH, RANGE};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use shoal_runtime::{ContentMd5, CopyVersion, PutCondition, Said, Terms};
-use shoal_types::{AppendId, BucketChange, BucketName, Error, Etag, Format, ObjectName};
+use shoal_types::{AppendId, BucketChange, BucketName, ChunkId, Error, Etag, Format, HashedChunk, ObjectName};
 
 use super::{Client, ClientError, Result};
 use crate::condition::strong_tag;
 use crate::routes::CopyRequest;
 use crate::view::{BucketView, ManifestView, ObjectPage, ObjectView, StoredView, VersionPage, VersionView};
 use crate::{APPEND_ID_HEADER, CONTENT_MD5_HEADER, FORMAT_HEADER, KEEP_MD5, MD5_HEADER, REQUEST_ID_HEADER};
+
+/// No chunk is longer, in bytes.
+const CHUNK_BYTES_MAX: usize = 64 << 20;
 
 /// A page of names.
 pub type ListPage = ObjectPage;
@@ -94,12 +97,22 @@ impl Client {
     /// what the name stands for.
     pub async fn get_version(&self, name: &ObjectName, version: Option<&str>) -> Result<Download> {
         let url = versioned(self.object_url("objects", name), version);
-        let response = self.send(self.request(Method::GET, url)).await?;
+        let response = self.send(self.request(Method::GET, url.clone())).await?;
         let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).and_then(strong_tag);
         let Some(etag) = etag.map(|etag| Etag(etag.to_owned())) else {
             return Err(self.strange("its answer is not a peer's: it has no ETag".into()));
         };
-        Ok(Download { bytes: response.content_length(), etag, address: self.address.clone(), response })
+        let (bytes, client) = (response.content_length(), self.clone());
+        Ok(Download { bytes, etag, client, url, response, taken: 0, resumed_at: None })
+    }
+
+    /// A chunk, checked against its name. Needs no quorum.
+    pub async fn chunk(&self, chunk: ChunkId) -> Result<Bytes> {
+        let response = self.send(self.request(Method::GET, self.url(&["chunks", &chunk.to_string()]))).await?;
+        let bytes = self.body(response, CHUNK_BYTES_MAX).await?;
+        let checked = HashedChunk::named(chunk, bytes.into());
+        let what = || format!("the bytes of chunk {} are not what its name says", chunk.short());
+        Ok(checked.ok_or_else(|| Error::BadFrame { what: what() })?.into_bytes())
     }
 
     /// What is known of an object, its chunks included.
@@ -224,13 +237,46 @@ pub struct Download {
     pub bytes: Option<u64>,
     /// Which version they are of; its [`content_hash`](Etag::content_hash), if it has one, is theirs.
     pub etag: Etag,
-    address: String,
+    client: Client,
+    url: Url,
     response: Response,
+    /// How many have come.
+    taken: u64,
+    /// How many had, when the rest was asked for anew.
+    resumed_at: Option<u64>,
 }
 
 impl Download {
-    /// The next piece; `None` once all have come.
+    /// The next piece; `None` once all have come. Where the connection breaks,
+    /// the rest of that version is asked for once more: so a peer that cannot
+    /// read on says why, which it could not in the middle of an answer.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        self.response.chunk().await.map_err(|error| ClientError::from_http(&self.address, &error))
+        loop {
+            let broken = match self.response.chunk().await {
+                Ok(piece) => {
+                    self.taken += piece.as_ref().map_or(0, Bytes::len) as u64;
+                    return Ok(piece);
+                }
+                Err(error) => self.client.lost(&error),
+            };
+            if self.resumed_at == Some(self.taken) {
+                return Err(broken);
+            }
+            self.resumed_at = Some(self.taken);
+            self.response = self.rest(broken).await?;
+        }
+    }
+
+    async fn rest(&self, broken: ClientError) -> Result<Response> {
+        let request = self.client.request(Method::GET, self.url.clone());
+        let request = request.header(RANGE, format!("bytes={}-", self.taken));
+        let request = request.header(IF_MATCH, format!("\"{}\"", self.etag));
+        match self.client.send(request).await {
+            Ok(response) if response.status() == StatusCode::PARTIAL_CONTENT => Ok(response),
+            // Replaced since, or nobody answers: what it ended with is the cause.
+            Ok(_) | Err(ClientError::Shoal(Error::Conflict { .. } | Error::NotFound { .. })) => Err(broken),
+            Err(ClientError::Shoal(error)) => Err(error.into()),
+            Err(_) => Err(broken),
+        }
     }
 }

@@ -77,6 +77,18 @@ pub(crate) async fn put(
     }
 }
 
+/// Bytes that are to be a part of what is there (RFC 9110, section 14.5) must
+/// not become all of it.
+fn whole(headers: &HeaderMap) -> Result<()> {
+    match headers.contains_key(header::CONTENT_RANGE) {
+        true => Err(Error::invalid(
+            "a part of an object cannot be put in its place (Content-Range)",
+            "PUT all of it, or append with POST",
+        )),
+        false => Ok(()),
+    }
+}
+
 async fn put_object(
     peer: &Peer,
     name: String,
@@ -84,6 +96,7 @@ async fn put_object(
     body: BoxStream<'static, Result<Bytes>>,
 ) -> Result<StoredView> {
     let name = ObjectName::new(name)?;
+    whole(headers)?;
     let terms = condition::terms(headers)?;
     let said = Said { format: format_of(headers)?, md5: condition::md5(headers)? };
     let Stored { manifest, there_bytes } = peer.put(name.clone(), said, terms, body).await?;
@@ -115,6 +128,7 @@ async fn append_to(
     body: BoxStream<'static, Result<Bytes>>,
 ) -> Result<ObjectView> {
     let name = ObjectName::new(name)?;
+    whole(headers)?;
     let version = condition::of_append(headers)?;
     let id = condition::id(headers, APPEND_ID_HEADER)?.unwrap_or_else(|| peer.new_append_id());
     let manifest = peer.append(name.clone(), format_of(headers)?, id, version, body).await?;

@@ -1,17 +1,20 @@
 //! `GET` and `HEAD /v1/objects/NAME`.
 
+use std::pin::Pin;
+
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::Deserialize;
 use shoal_runtime::Peer;
 use shoal_types::{Error, Format, Manifest, ObjectName, Result};
 
-use crate::condition::{is_known, strong_tag};
+use crate::condition::{is_known, is_unwanted, strong_tag};
 use crate::range::{Part, Wanted};
 use crate::reply::Failure;
 use crate::{FORMAT_HEADER, MD5_HEADER, MODIFIED_HEADER};
@@ -54,6 +57,16 @@ impl Source {
         }
     }
 
+    /// That the client has asked for this version, if for any.
+    fn is_wanted(&self, manifest: &Manifest, headers: &HeaderMap) -> Result<()> {
+        match is_unwanted(headers, &manifest.etag) {
+            true => {
+                Err(Error::Conflict { name: self.name.to_string(), found: format!("it has ETag {}", manifest.etag) })
+            }
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn name(&self) -> &ObjectName {
         &self.name
     }
@@ -64,8 +77,14 @@ pub(crate) async fn head(
     State(peer): State<Peer>,
     Path(name): Path<String>,
     query: Result<Query<ReadQuery>, QueryRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let manifest = Source::new(peer, name, query)?.stat().await?;
+    let source = Source::new(peer, name, query)?;
+    let manifest = source.stat().await?;
+    source.is_wanted(&manifest, &headers)?;
+    if is_known(&headers, &manifest.etag) {
+        return not_modified(&manifest);
+    }
     let mut response = Body::empty().into_response();
     describe(&mut response, &manifest, manifest.bytes)?;
     Ok(response)
@@ -85,19 +104,20 @@ pub(crate) async fn get(
     }
     if headers.contains_key(header::IF_NONE_MATCH) {
         let manifest = source.stat().await?;
+        source.is_wanted(&manifest, &headers)?;
         if is_known(&headers, &manifest.etag) {
             return not_modified(&manifest);
         }
     }
     let (manifest, bytes) = source.get(None).await?;
-    let mut response = Body::from_stream(bytes).into_response();
-    describe(&mut response, &manifest, manifest.bytes)?;
-    Ok(response)
+    source.is_wanted(&manifest, &headers)?;
+    answer(&manifest, None, bytes).await
 }
 
 async fn get_part(source: &Source, wanted: Wanted, headers: &HeaderMap) -> Result<Response, Failure> {
     for _ in 0..REPLACED_RETRIES_MAX {
         let seen = source.stat().await?;
+        source.is_wanted(&seen, headers)?;
         if is_known(headers, &seen.etag) {
             return not_modified(&seen);
         }
@@ -111,18 +131,24 @@ async fn get_part(source: &Source, wanted: Wanted, headers: &HeaderMap) -> Resul
         };
         let (manifest, bytes) = source.get(part.map(|part| (part.offset, part.length))).await?;
         if manifest.etag == seen.etag {
-            return answer(&manifest, part, bytes);
+            return answer(&manifest, part, bytes).await;
         }
     }
     let what = format!("reading '{}', which is being replaced again and again,", source.name);
     Err(Error::Timeout { what, ms: 0 }.into())
 }
 
-fn answer(
+/// Answers once the first bytes are there: what keeps them from coming is
+/// told then, where later on the connection can only break.
+async fn answer(
     manifest: &Manifest,
     part: Option<Part>,
     bytes: BoxStream<'static, Result<Bytes>>,
 ) -> Result<Response, Failure> {
+    let mut bytes = bytes.peekable();
+    if let Some(Err(error)) = Pin::new(&mut bytes).peek().await {
+        return Err(error.clone().into());
+    }
     let mut response = Body::from_stream(bytes).into_response();
     describe(&mut response, manifest, part.map_or(manifest.bytes, |part| part.length))?;
     if let Some(Part { offset, length }) = part {

@@ -1,10 +1,8 @@
 use std::io::{self, BufWriter, StdoutLock, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use tempfile::NamedTempFile;
-
+use crate::destination::Destination;
 use crate::failure::Failure;
-use crate::transfer;
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -12,7 +10,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// Where rows are written: stdout, or a file that gets its name at the end.
 pub(crate) enum Out {
     Stdout(BufWriter<StdoutHandle>),
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File(BufWriter<Destination>),
 }
 
 /// Stdout, locked for each write: the lock itself cannot be sent.
@@ -23,8 +21,8 @@ impl Out {
         match file {
             None => Ok(Self::Stdout(BufWriter::with_capacity(BUFFER_BYTES, StdoutHandle))),
             Some(path) => {
-                let file = transfer::temporary_beside(path)?;
-                Ok(Self::File(BufWriter::with_capacity(BUFFER_BYTES, file), path.to_path_buf()))
+                let file = Destination::at(path)?;
+                Ok(Self::File(BufWriter::with_capacity(BUFFER_BYTES, file)))
             }
         }
     }
@@ -33,10 +31,7 @@ impl Out {
     pub(crate) fn close(self) -> io::Result<()> {
         match self {
             Self::Stdout(mut out) => out.flush(),
-            Self::File(out, path) => {
-                let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-                file.persist(path).map(drop).map_err(|error| error.error)
-            }
+            Self::File(out) => out.into_inner().map_err(io::IntoInnerError::into_error)?.close(),
         }
     }
 }
@@ -45,14 +40,14 @@ impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(out) => out.write(bytes),
-            Self::File(out, _) => out.write(bytes),
+            Self::File(out) => out.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout(out) => out.flush(),
-            Self::File(out, _) => out.flush(),
+            Self::File(out) => out.flush(),
         }
     }
 }

@@ -113,7 +113,7 @@ struct Append {
 impl Append {
     /// Sends it, again where the mesh is in trouble and the bytes can be had again.
     async fn carry_out(&self) -> Result<ObjectView, Failure> {
-        let can_be_read_again = !self.sources.contains(&Source::Stdin);
+        let can_be_read_again = self.sources.iter().all(Source::can_be_read_again);
         let mut tries = 0;
         loop {
             tries += 1;

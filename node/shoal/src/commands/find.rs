@@ -15,7 +15,7 @@ use crate::{units, when};
   shoal find trips/ --name '*.csv'
   shoal find trips/ --name '2026/**/*.csv'       with a slash: the path below PREFIX
   shoal find --larger 1GiB -l
-  shoal find logs/ --older 30d | xargs -d '\\n' shoal rm
+  shoal find logs/ --older 30d | xargs -d '\\n' shoal rm --exact
   shoal find trips/ --newer '2026-03-01 12:00' --json")]
 pub(crate) struct FindArgs {
     /// What the names begin with.

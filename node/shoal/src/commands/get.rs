@@ -7,6 +7,7 @@ use shoal_gateway::view::ObjectView;
 use shoal_types::ObjectName;
 
 use crate::batch::Tally;
+use crate::destination::Destination;
 use crate::download::{self, Below};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
@@ -42,6 +43,10 @@ pub(crate) struct GetArgs {
     #[arg(short, long)]
     recursive: bool,
 
+    /// Take NAME as it is: no character of it makes it a pattern.
+    #[arg(long)]
+    exact: bool,
+
     /// The version whose ETag begins so, as `shoal ls --versions` shows it; of a single object.
     #[arg(long, value_name = "ETAG")]
     version: Option<String>,
@@ -59,13 +64,17 @@ impl GetArgs {
         let client = self.target.client()?;
         let work = async {
             let version = self.version.as_deref();
+            // A former version may be of a name that stands for nothing now.
+            let is_exact = self.exact || version.is_some();
             let is_folder = self.recursive || self.name.ends_with('/');
-            match (Selection::of(&client, &self.name, is_folder).await?, self.file) {
+            match (Selection::of(&client, &self.name, is_folder, is_exact).await?, self.file) {
                 (Selection::One(name), Some(file)) if file.as_os_str() == "-" => {
                     download::to_stdout(&client, &name, version).await.map(drop)
                 }
                 (Selection::One(name), file) => {
-                    download::to_file(&client, &name, version, &place(&name, file), None).await.map(drop)
+                    let place = place(&name, file);
+                    let destination = Destination::at(&place)?;
+                    download::to_file(&client, &name, version, &place, destination, None).await.map(drop)
                 }
                 _ if version.is_some() => Err(download::one_version()),
                 (several, dir) => get_all(&client, &several, dir.as_deref(), self.jobs).await,
@@ -99,7 +108,8 @@ async fn get_all(client: &Client, several: &Selection, dir: Option<&Path>, jobs:
         let fetched = async {
             let file = dir.file(several.relative(&object.name))?;
             let name = ObjectName::new(object.name.as_str())?;
-            download::to_file(client, &name, None, &file, Some(progress.clone())).await
+            let destination = Destination::beside(&file)?;
+            download::to_file(client, &name, None, &file, destination, Some(progress.clone())).await
         };
         fetched.await.map_err(|failure| failure.about(&object.name))
     };

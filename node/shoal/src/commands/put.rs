@@ -103,7 +103,7 @@ impl PutArgs {
             tally.tell(failure, &progress);
         }
         let is_alone = puts.len() == 1 && refused.is_empty();
-        let can_go_on = puts.iter().all(|put| put.source != Source::Stdin);
+        let can_go_on = puts.iter().all(|put| put.source.can_be_read_again());
         let _ = tally.expected().set((puts.len() + refused.len()) as u64);
         let md5 = if self.md5 { ContentMd5::Kept } else { ContentMd5::Left };
         let (said, id, resume) = (Said { format: self.format, md5 }, self.id, self.resume);
@@ -162,9 +162,9 @@ impl Storing {
             let body = put.source.open(self.progress.clone()).await?;
             self.client.put(&put.name, self.said, terms.clone(), body).await
         };
-        let stored = match put.source {
-            Source::Stdin => send().await,
-            Source::File(_) => transfer::until_known(send).await,
+        let stored = match put.source.can_be_read_again() {
+            true => transfer::until_known(send).await,
+            false => send().await,
         };
         let stored = stored.map_err(|error| match error.is_in_doubt() {
             true => {
@@ -178,7 +178,7 @@ impl Storing {
 
     /// The length of an object that is there already as a put would make it.
     async fn is_there(&self, put: &Put) -> Result<Option<u64>, Failure> {
-        let Source::File(path) = &put.source else { return Ok(None) };
+        let (Source::File(path), Some(bytes)) = (&put.source, put.source.len()) else { return Ok(None) };
         let there = match self.client.stat(&put.name).await {
             Ok(manifest) => manifest.object,
             Err(ClientError::Shoal(Error::NotFound { .. })) => return Ok(None),
@@ -188,7 +188,7 @@ impl Storing {
             Some(format) => format,
             None => Format::of(put.name.as_str(), &transfer::head(path, Format::HEAD_BYTES).await?),
         };
-        if put.source.len() != Some(there.bytes) || there.format != format {
+        if bytes != there.bytes || there.format != format {
             return Ok(None);
         }
         let etag = Etag(there.etag);

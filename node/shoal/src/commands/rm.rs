@@ -28,6 +28,7 @@ const JOBS: usize = 16;
   shoal rm -r trips/2025/
   shoal rm --purge app/secrets.json              with all that it was before
   shoal rm --version 3f2a91c04b7d app/config.json
+  shoal rm --exact 'logs/a[1].txt'               never another that the pattern would match
 
 In a bucket with a history (shoal bucket) what was removed can be read for a while longer; --purge
 takes that away, too. With it, and with --version, names are no patterns.
@@ -43,6 +44,10 @@ pub(crate) struct RmArgs {
     /// Everything below each NAME, which is a bucket or a path: never `trips/2025-old/x` for `trips/2025`.
     #[arg(short, long)]
     recursive: bool,
+
+    /// Take each NAME as it is: no character of it makes it a pattern.
+    #[arg(long)]
+    exact: bool,
 
     /// With all former versions, for good.
     #[arg(long, conflicts_with_all = ["recursive", "dry_run"])]
@@ -83,7 +88,7 @@ impl RmArgs {
         let work = async {
             let (mut named, mut several) = (Vec::new(), Vec::new());
             for text in &self.names {
-                match Selection::of(&client, text, self.recursive).await? {
+                match Selection::of(&client, text, self.recursive, self.exact || self.id.is_some()).await? {
                     Selection::One(name) => named.push(name),
                     selection => several.push(selection),
                 }
