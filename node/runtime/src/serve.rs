@@ -49,11 +49,14 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             }
         }
         Request::LayoutSynced(layout) => {
-            if let Some((_, error)) = lock(&context.refused).clone().filter(|(of, _)| *of == layout) {
-                return Err(error);
+            let synced = lock(&context.synced).clone().filter(|(done, _)| *done == layout);
+            let refused = lock(&context.refused).clone().filter(|(of, _)| *of == layout);
+            match (synced, refused) {
+                // What a disk refuses afterwards takes nothing of that back.
+                (Some((_, missed)), _) => Ok(Response::Synced(Some(missed))),
+                (None, Some((_, error))) => Err(error),
+                (None, None) => Ok(Response::Synced(None)),
             }
-            let synced = lock(&context.synced).clone();
-            Ok(Response::Synced(synced.filter(|(done, _)| *done == layout).map(|(_, missed)| missed)))
         }
         Request::Register { layout, key, op } => {
             if context.layout().is_some_and(|ours| ours.mesh == layout.mesh && ours.version < layout.version) {

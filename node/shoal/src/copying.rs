@@ -224,8 +224,11 @@ async fn carry_out(
     if effect == Effect::Copy {
         return Ok(copied.bytes);
     }
-    let version = PutCondition::IfMatch(Etag(copied.etag));
-    match transfer::remove(client, from, version, AppendId::from_bytes(OsRng::key()?)).await {
+    let moved = match version {
+        CopyVersion::NowIf(etag) => etag.clone(),
+        CopyVersion::Now | CopyVersion::Of(_) => Etag(copied.etag),
+    };
+    match transfer::remove(client, from, PutCondition::IfMatch(moved), AppendId::from_bytes(OsRng::key()?)).await {
         Ok(()) => Ok(copied.bytes),
         // Of two who move it, one must know that it was not the one.
         Err(ClientError::Shoal(Error::NotFound { .. })) => Err(Failure::request(

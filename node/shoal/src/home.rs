@@ -161,24 +161,29 @@ impl Home {
         write_private(&self.secret_file(), format!("{}\n", secret.reveal()).as_bytes())
     }
 
-    /// Copies of each chunk in the mesh: as at the first start, at which it is
-    /// what is `given`, or else `usual`. Who keeps which name depends on it: by
-    /// another number, what is there would be looked for elsewhere.
-    pub(crate) fn replicas(&self, given: Option<u32>, usual: u32) -> Result<u32, Failure> {
-        let path = self.dir.join("replicas");
-        let kept = read_bounded(&path)?.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
-        match (kept, given) {
-            (Some(kept), Some(given)) if kept != given => Err(Failure::request(
-                format!("the mesh of this directory keeps {kept} copies of each chunk, and --replicas says {given}"),
-                format!("leave it out, or give --replicas {kept}; single buckets: shoal bucket set BUCKET --copies N"),
-            )),
-            (Some(kept), _) => Ok(kept),
-            (None, given) => {
-                let replicas = given.unwrap_or(usual);
-                write_private(&path, format!("{replicas}\n").as_bytes())?;
-                Ok(replicas)
-            }
+    /// Copies of each chunk in the mesh that this peer is of, once it has been of one.
+    pub(crate) fn replicas(&self) -> Result<Option<u32>, Failure> {
+        let path = self.replicas_file();
+        let Some(bytes) = read_bounded(&path)? else { return Ok(None) };
+        let kept = String::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok());
+        kept.map(Some).ok_or_else(|| {
+            Failure::request(
+                format!("{} does not hold a number", path.display()),
+                "write into it what the other peers of the mesh have: as many copies of each chunk as --replicas says",
+            )
+        })
+    }
+
+    /// Keeps that number for later starts.
+    pub(crate) fn keep_replicas(&self, replicas: u32) -> Result<(), Failure> {
+        if self.replicas()? == Some(replicas) {
+            return Ok(());
         }
+        write_private(&self.replicas_file(), format!("{replicas}\n").as_bytes())
+    }
+
+    fn replicas_file(&self) -> PathBuf {
+        self.dir.join("replicas")
     }
 
     /// Says where the running peer is.
@@ -284,15 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_copies_is_that_of_the_first_start() {
+    fn the_number_of_copies_is_kept_and_a_torn_one_is_told() {
         let (_dir, home) = home();
-        assert_eq!(home.replicas(Some(1), 3).unwrap(), 1);
-        assert_eq!((home.replicas(None, 3).unwrap(), home.replicas(Some(1), 3).unwrap()), (1, 1));
-        let Err(Failure::Told { message, .. }) = home.replicas(Some(3), 3) else { panic!("it is taken") };
-        assert!(message.contains("keeps 1 copies"), "{message}");
-        let (_dir, other) = self::home();
-        assert_eq!(other.replicas(None, 3).unwrap(), 3);
-        assert!(other.replicas(Some(1), 3).is_err());
+        assert_eq!(home.replicas().unwrap(), None);
+        home.keep_replicas(1).unwrap();
+        assert_eq!(home.replicas().unwrap(), Some(1));
+        fs::write(home.replicas_file(), "").unwrap();
+        let Err(Failure::Told { message, .. }) = home.replicas() else { panic!("it is taken") };
+        assert!(message.contains("does not hold a number"), "{message}");
     }
 
     #[test]

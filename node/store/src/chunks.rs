@@ -356,10 +356,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Whether an error is about the medium under this copy, not about the process or the disk as a whole.
 fn is_of_the_copy(error: &io::Error) -> bool {
-    /// `EIO` of Linux, macOS and the BSDs: the medium could not be read.
-    const EIO: i32 = 5;
+    /// `EIO` of Linux, macOS and the BSDs: the medium could not be read. And of
+    /// Linux `EBADMSG` and `EUCLEAN`: the file system finds its own data bad.
+    const CODES: &[i32] = if cfg!(target_os = "linux") { &[5, 74, 117] } else { &[5] };
     // A directory where the file should be: what a check of the file system may leave.
-    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::IsADirectory) || error.raw_os_error() == Some(EIO)
+    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::IsADirectory)
+        || error.raw_os_error().is_some_and(|code| CODES.contains(&code))
 }
 
 /// The range's bytes, cut to the chunk. Less than half is copied: a small

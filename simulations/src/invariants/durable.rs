@@ -118,10 +118,16 @@ fn short_of(world: &World, most: usize) -> Vec<(ChunkId, usize)> {
 /// each chunk (one where R is one), on disks that may be off by now.
 pub(super) fn acknowledged(world: &World, name: &ObjectName, manifest: &Manifest) {
     // Where others have left there may be one member only; and where they are
-    // just coming back, there may have been only one to take the chunks.
+    // just coming back, there may have been only one to take the chunks. So
+    // there may where others took the place of those who were to be members
+    // just before: what was agreed among these is heard of a moment later.
     let needed = newest(world).map_or(1, |layout| {
         let weighty = |group: &[Member]| group.iter().filter(|member| member.weight > 0).count();
-        let fewest = layout.groups().map(weighty).min().unwrap_or(1);
+        let state = world.state();
+        let before = state.ledger.layouts.value(layout.mesh, layout.version.saturating_sub(1));
+        let replaced = before.filter(|before| layout.is_joint() && before.is_joint());
+        let groups = layout.groups().chain(replaced.into_iter().flat_map(|layout| layout.groups()));
+        let fewest = groups.map(weighty).min().unwrap_or(1);
         fewest.min(world.config().replicas as usize).min(2)
     });
     for chunk in &manifest.chunks {

@@ -125,7 +125,7 @@ async fn make(
             }
         }
     }
-    let needed = 2.min(replicas).min(owning().count()).max(replicas.min(live));
+    let needed = 2.min(replicas).min(layout.members.len()).max(replicas.min(live));
     match cause {
         _ if have.len() >= needed => Ok(Kept { id: chunk, was_there }),
         Some(cause @ (Error::DiskFull { .. } | Error::DiskFailed { .. } | Error::Busy { .. })) => Err(cause),

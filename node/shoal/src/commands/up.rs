@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use shoal_engine::EngineConfig;
 use shoal_gateway::Gateway;
+use shoal_ports::Store;
 use shoal_runtime::{Peer, Stopped, remembered_secrets};
-use shoal_types::{PeerInfo, RoleChange, SecretText};
+use shoal_types::{PeerInfo, RegisterKind, RegisterSpan, RoleChange, SecretText};
 
 use crate::failure::Failure;
 use crate::home::{DIR_VAR, Home, PeerFile};
@@ -144,9 +145,14 @@ impl UpArgs {
         let disk = open_disk(home.dir(), Writing { synced: !self.unsynced, direct: self.direct_io })?;
         let identity = home.identity()?;
         let peer = shoal_net::peer_id(&identity);
-        let replicas = home.replicas(self.replicas, REPLICAS)?;
+        let kept = home.replicas()?;
+        let replicas = self.replicas.or(kept).unwrap_or(REPLICAS);
         let store = open_store(disk, peer, replicas)?;
+        if let Some(kept) = kept.filter(|kept| *kept != replicas) {
+            check_empty(&*store, kept, replicas)?;
+        }
         let secret = home.secret(self.secret_file.as_deref(), invite.as_ref(), !join.is_empty())?;
+        home.keep_replicas(replicas)?;
         let secrets = remembered_secrets(&*store, SecretText::new(secret))?;
         home.keep_secret(&secrets.current)?;
         let gateway = Gateway::bind(self.gateway).await?;
@@ -334,6 +340,19 @@ fn host_and_port(text: &str) -> Result<String, String> {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.into()),
         _ => Err("HOST:PORT is wanted, for example 192.168.1.5:7400".into()),
     }
+}
+
+/// Who keeps which name depends on the number of copies: by another one, what
+/// is there would be looked for elsewhere. Where there is nothing, it may change.
+fn check_empty(store: &dyn Store, kept: u32, given: u32) -> Result<(), Failure> {
+    let names = store.register_scan(&RegisterSpan::all(RegisterKind::Object), None, 1)?;
+    if store.usage()?.chunks == 0 && names.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::request(
+        format!("the mesh of this directory keeps {kept} copies of each chunk, and --replicas says {given}"),
+        format!("leave it out, or give --replicas {kept}; for single buckets: shoal bucket set BUCKET --copies N"),
+    ))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::ops::Bound;
 
 use shoal_ports::Disk;
 use shoal_types::{ChunkId, Copies};
 
-use super::{CHUNK_BYTES_MAX, path};
+use super::{CHUNK_BYTES_MAX, is_of_the_copy, path};
 
 /// Which chunks are here, in memory: about 60 bytes each, 4 MB per TB of
 /// chunks of 16 MiB. Made from the directories at open, so it cannot be wrong for long.
@@ -54,12 +54,12 @@ impl Index {
                 };
                 let bytes = match disk.open(&path::file(id, copies), false).and_then(|file| file.len()) {
                     Ok(bytes) => bytes,
-                    Err(error) if is_of_the_process(&error) => return Err(error),
-                    // One bad copy does not keep the others from being read; a read will find it out.
-                    Err(error) => {
+                    // One bad copy does not keep the others from being read; a read will set it aside.
+                    Err(error) if is_of_the_copy(&error) => {
                         tracing::warn!(chunk = %id, %error, "a copy of a chunk cannot be looked at");
                         0
                     }
+                    Err(error) => return Err(error),
                 };
                 // So it will of a longer one, which is not what its name says.
                 index.insert(id, Entry { bytes: bytes.min(CHUNK_BYTES_MAX as u64) as u32, copies });
@@ -92,12 +92,4 @@ impl Index {
     pub(super) fn usage(&self) -> (u64, u64) {
         (self.chunks.len() as u64, self.bytes)
     }
-}
-
-/// Whether an error says nothing of a file: this process has too many open, or
-/// no memory.
-fn is_of_the_process(error: &io::Error) -> bool {
-    /// `ENFILE` and `EMFILE` of Linux, macOS and the BSDs.
-    const TOO_MANY_OPEN: [i32; 2] = [23, 24];
-    error.kind() == ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(|code| TOO_MANY_OPEN.contains(&code))
 }
