@@ -93,9 +93,8 @@ impl World {
         let end = ended.unwrap_or_else(|_| RunEnd::TryAgain("its coordinator died".into()));
         let mut state = self.state();
         let now = state.heap.now();
-        if let Some(run) = state.ledger.jobs.records.get_mut(job).and_then(|record| record.runs.last_mut()) {
-            run.over = Some(now);
-            run.told = told;
+        if let Some(record) = state.ledger.jobs.records.get_mut(job) {
+            record.over(now, told);
         }
         end
     }
