@@ -190,6 +190,19 @@ impl Context {
         self.layout().ok_or_else(|| self.not_ready("it has not found its mesh yet"))
     }
 
+    /// Has the layout of a peer brought here, which says that it knows this
+    /// one, if that is later than ours.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] while this peer starts.
+    pub(crate) fn hint_layout(&self, from: PeerId, theirs: LayoutId) -> Result<()> {
+        if self.layout().is_some_and(|ours| ours.mesh == theirs.mesh && ours.version < theirs.version) {
+            let LayoutId { mesh, version } = theirs;
+            let _ = self.actors()?.layouts.cast(LayoutMsg::Hint { from, mesh, version });
+        }
+        Ok(())
+    }
+
     pub(crate) fn publish_layout(&self, layout: Option<Arc<Layout>>) {
         let layout = layout.map(|layout| Arc::new(Placed::new(layout, &self.config)));
         self.change_info(|info| info.mesh = layout.as_ref().map(|layout| layout.mesh));

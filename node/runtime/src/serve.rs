@@ -59,18 +59,22 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             }
         }
         Request::Register { layout, key, op } => {
-            if context.layout().is_some_and(|ours| ours.mesh == layout.mesh && ours.version < layout.version) {
-                let (mesh, version) = (layout.mesh, layout.version);
-                let _ = context.actors()?.layouts.cast(LayoutMsg::Hint { from, mesh, version });
-            }
+            context.hint_layout(from, layout)?;
             // Layouts are nobody's but the mesh's own.
             let _awaited = (!matches!(key, RegisterKey::Layout(..))).then(|| Awaited::begin(context));
             registers::accept(context, layout, key, op).await.map(Response::Register)
         }
-        Request::RegisterScan { mesh, span, after, limit } => {
+        Request::RegisterScan { layout, span, after, limit } => {
+            let ours = context.require_layout()?.id();
             // Its names are not those of ours.
-            if context.layout().is_some_and(|ours| ours.mesh != mesh) {
+            if ours.mesh != layout.mesh {
                 return Err(context.not_ready("it is a member of another mesh"));
+            }
+            // Others may keep them by now; or it takes this peer in, and what is
+            // here is from before.
+            if ours.version != layout.version {
+                context.hint_layout(from, layout)?;
+                return Err(Error::StaleLayout { theirs: layout.version, ours: ours.version });
             }
             scan(context, span, after, limit).await
         }

@@ -48,9 +48,10 @@ pub enum Request {
         key: RegisterKey,
         op: RegisterOp,
     },
-    /// Registers of that mesh in the order of their keys, after `after`.
+    /// Registers in the order of their keys, after `after`, for one who works
+    /// under that layout: whoever is under another one refuses.
     RegisterScan {
-        mesh: MeshId,
+        layout: LayoutId,
         span: RegisterSpan,
         after: Option<RegisterPlace>,
         limit: u32,

@@ -3,6 +3,7 @@ mod collecting;
 mod copies;
 mod history;
 mod leaving;
+mod listing;
 mod meeting;
 mod registers;
 mod repair;

@@ -5,18 +5,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt, stream};
+use shoal_placement::Owners;
 use shoal_types::{
     Ballot, Error, Layout, LayoutId, ObjectEntry, PeerId, RegisterEntry, RegisterKey, RegisterKind, RegisterPlace,
     RegisterSpan, Request, Response, Result,
 };
 
-use super::manifest;
+use super::{manifest, settle};
 use crate::context::Context;
-use crate::registers::floor;
+use crate::placed::Placed;
+
+/// Registers in doubt that are read at once. 8-64.
+const SETTLED_AT_ONCE: usize = 32;
 
 /// A page of registers.
 pub(crate) struct Page {
-    /// Each with the newest value that anybody knows.
+    /// Each with its value.
     pub(crate) entries: Vec<(RegisterKey, Option<Bytes>)>,
     /// Where the next one begins; `None` when this is the last.
     pub(crate) next: Option<RegisterPlace>,
@@ -24,31 +29,61 @@ pub(crate) struct Page {
 
 /// Registers of a span in the order of their keys, after `after`: about
 /// `limit` of them, perhaps none though others follow. Sees every write that
-/// was complete when it began; it is no snapshot. Costs a call to every member.
+/// was complete when it began, and of a write in doubt what a read from now on
+/// sees; it is no snapshot. Costs a call to every member, and a read of each
+/// register of which no majority holds the newest value.
+///
+/// # Errors
+/// [`Error::NoQuorum`] when too few members answer for it to be whole.
 pub(crate) async fn scan(
     context: &Arc<Context>,
     span: &RegisterSpan,
     after: Option<&RegisterPlace>,
     limit: u32,
 ) -> Result<Page> {
-    let layout = context.require_layout()?;
-    let peers = layout.everyone();
-    let asked = join_all(peers.iter().map(|peer| {
+    let until = context.ports.clock.now() + context.config.timing.name;
+    loop {
+        let layout = context.require_layout()?;
+        match scan_under(context, &layout, span, after, limit).await {
+            Err(Error::StaleLayout { .. }) if context.ports.clock.now() < until => {
+                context.ports.clock.sleep(context.config.timing.tick).await;
+            }
+            page => return page,
+        }
+    }
+}
+
+/// The same under one layout; `StaleLayout` is its end where somebody knows a later one.
+async fn scan_under(
+    context: &Arc<Context>,
+    layout: &Placed,
+    span: &RegisterSpan,
+    after: Option<&RegisterPlace>,
+    limit: u32,
+) -> Result<Page> {
+    let asked = join_all(layout.everyone().into_iter().map(|peer| {
         let (span, after, limit) = (span.clone(), after.cloned(), limit.max(1));
-        let request = Request::RegisterScan { mesh: layout.mesh, span, after, limit };
-        async move { (*peer, context.call(*peer, request).await) }
+        let request = Request::RegisterScan { layout: layout.id(), span, after, limit };
+        async move { (peer, context.call(peer, request).await) }
     }));
     let mut pages: BTreeMap<PeerId, (Vec<RegisterEntry>, bool)> = BTreeMap::new();
+    let mut behind = None;
     for (peer, answer) in asked.await {
         match answer {
             Ok(Response::Entries { entries, more }) => {
                 pages.insert(peer, (entries, more));
             }
             Ok(_) => return Err(context.unexpected("a scan")),
+            Err(error @ Error::StaleLayout { ours, .. }) if ours > layout.version => {
+                context.hint_layout(peer, LayoutId { version: ours, ..layout.id() })?;
+                return Err(error);
+            }
+            Err(error @ Error::StaleLayout { .. }) => behind = Some(error),
             Err(error) => tracing::info!(%error, peer = %peer.short(), "not listed there"),
         }
     }
-    require_coverage(context, &layout, |peer| pages.contains_key(&peer), &span.prefix)?;
+    let whole = require_coverage(context, layout, |peer| pages.contains_key(&peer), &span.prefix);
+    whole.map_err(|error| behind.unwrap_or(error))?;
     // What lies beyond the end of the shortest page is not known from all.
     let end: Option<RegisterKey> = pages
         .values()
@@ -56,28 +91,53 @@ pub(crate) async fn scan(
         .filter_map(|(entries, _)| entries.last())
         .map(|entry| entry.key.clone())
         .min();
-    // What a member knew before it was taken in counts for nothing; it may not
-    // have heard yet that it was.
-    let floor_of = |peer| {
-        let since = layout.since(peer).unwrap_or(layout.version);
-        floor(LayoutId { version: since, ..layout.id() })
-    };
-    let counts = pages.into_iter().flat_map(|(peer, (entries, _))| {
-        let floor = floor_of(peer);
-        entries.into_iter().filter(move |entry| entry.accepted >= floor)
-    });
-    let mut newest: BTreeMap<RegisterKey, (Ballot, Option<Bytes>)> = BTreeMap::new();
-    for entry in counts {
-        if !span.contains(&entry.key) || end.as_ref().is_some_and(|end| entry.key > *end) {
-            continue;
-        }
-        let known = newest.entry(entry.key).or_insert((Ballot::ZERO, None));
-        if entry.accepted > known.0 {
-            *known = (entry.accepted, entry.value);
+    let mut newest: BTreeMap<RegisterKey, Newest> = BTreeMap::new();
+    for (peer, (entries, _)) in pages {
+        for entry in entries {
+            if span.contains(&entry.key) && end.as_ref().is_none_or(|end| entry.key <= *end) {
+                newest.entry(entry.key).or_default().take(peer, entry.accepted, entry.value);
+            }
         }
     }
-    let entries = newest.into_iter().map(|(key, (_, value))| (key, value)).collect();
+    let agreed = newest.into_iter().map(|(key, newest)| {
+        let owners = key.placed_by().map(|name| layout.acceptors(name));
+        let is_agreed = owners.is_some_and(|owners| newest.is_agreed(&owners));
+        async move {
+            let value = if is_agreed { newest.value } else { settle(context, &key).await? };
+            Ok((key, value))
+        }
+    });
+    let entries = stream::iter(agreed).buffered(SETTLED_AT_ONCE).try_collect().await?;
     Ok(Page { entries, next: end.and_then(|end| end.place()) })
+}
+
+/// The newest value of a register, by what some members say.
+#[derive(Default)]
+struct Newest {
+    accepted: Option<Ballot>,
+    value: Option<Bytes>,
+    /// Who has accepted it.
+    holders: Vec<PeerId>,
+}
+
+impl Newest {
+    fn take(&mut self, from: PeerId, accepted: Ballot, value: Option<Bytes>) {
+        let accepted = Some(accepted);
+        if accepted > self.accepted {
+            *self = Self { accepted, value, holders: vec![from] };
+        } else if accepted == self.accepted {
+            self.holders.push(from);
+        }
+    }
+
+    /// Whether a majority holds it: then whoever asks meets it, or a later one.
+    /// While a layout is joint those who are being replaced decide, as nobody
+    /// asks without them before all registers have been brought to the others.
+    fn is_agreed(&self, owners: &Owners) -> bool {
+        let deciders = owners.previous.as_ref().unwrap_or(&owners.current);
+        let holding = deciders.iter().filter(|owner| self.holders.contains(owner)).count();
+        holding > deciders.len() / 2
+    }
 }
 
 /// Objects whose name begins with `prefix`, in byte order, after `after`: at
@@ -128,4 +188,36 @@ fn require_coverage(context: &Context, layout: &Layout, answered: impl Fn(PeerId
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(ids: &[u8]) -> Vec<PeerId> {
+        ids.iter().map(|n| PeerId::from_bytes([*n; 32])).collect()
+    }
+
+    fn newest(said: &[(u8, u64)]) -> Newest {
+        let mut newest = Newest::default();
+        for (peer, counter) in said {
+            let peer = PeerId::from_bytes([*peer; 32]);
+            newest.take(peer, Ballot { counter: *counter, ..Ballot::ZERO }, None);
+        }
+        newest
+    }
+
+    #[test]
+    fn a_value_is_agreed_upon_when_a_majority_of_the_deciding_owners_hold_it_and_nothing_newer_is_known() {
+        let settled = Owners { current: peers(&[1, 2, 3]), previous: None };
+        assert!(newest(&[(1, 5), (2, 5)]).is_agreed(&settled));
+        assert!(newest(&[(3, 4), (1, 5), (2, 5)]).is_agreed(&settled));
+        assert!(!newest(&[(1, 5), (2, 5), (3, 6)]).is_agreed(&settled));
+        assert!(!newest(&[(1, 5)]).is_agreed(&settled));
+        // Whoever owned it once has no voice.
+        assert!(!newest(&[(1, 5), (4, 5), (5, 5)]).is_agreed(&settled));
+        let joint = Owners { current: peers(&[4, 5, 6]), previous: Some(peers(&[1, 2, 3])) };
+        assert!(newest(&[(1, 5), (2, 5)]).is_agreed(&joint));
+        assert!(!newest(&[(1, 5), (4, 5), (5, 5), (6, 5)]).is_agreed(&joint));
+    }
 }

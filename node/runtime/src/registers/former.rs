@@ -8,13 +8,14 @@
 //!
 //! Each member of a layout carries the version that took it in (`Member::since`);
 //! who stays keeps it, also one who was being let go of and has not gone: in a
-//! joint layout it is one of those who hold the truth. What a peer accepts under
-//! that version and later ones has ballots above its floor; so what is below it
-//! is from before, and dropping it twice does no harm.
+//! joint layout it is one of those who hold the truth. Whoever proposes under
+//! that version and later ones has ballots above its floor; so until the peer
+//! has accepted anything under it, what is below it is from before. Afterwards
+//! it may be brought what was agreed upon earlier, at the ballot of that time.
 //!
 //! A note says for which mesh and version it is done. It is written behind the
 //! layout's, and before any operation under that layout is carried out: after a
-//! crash in between it is done again. Of another mesh everything goes, and the
+//! crash in between it is done again, and never later. Of another mesh everything goes, and the
 //! horizon: ballots of two meshes do not compare.
 
 use std::sync::Arc;

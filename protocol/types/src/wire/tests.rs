@@ -117,7 +117,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::Register { layout: layout().id(), key: key.clone(), op: RegisterOp::Read },
         Request::Register { layout: layout().id(), key, op: RegisterOp::Forget { ballot } },
         Request::RegisterScan {
-            mesh: MeshId::from_bytes([1; 16]),
+            layout: layout().id(),
             span: RegisterSpan::under(RegisterKind::Version, "p"),
             after: Some(RegisterPlace { name: "p/a".into(), version: u64::MAX }),
             limit: 9,
