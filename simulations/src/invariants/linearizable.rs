@@ -130,7 +130,7 @@ impl Followed {
             let content = match operation.kind {
                 OperationKind::Put { content } | OperationKind::PutIfAbsent { content } => format!(" {content:x}"),
                 OperationKind::PutIfMatch { content, expected } => format!(" {content:x} over {expected:x}"),
-                OperationKind::Get | OperationKind::Remove => String::new(),
+                OperationKind::Get | OperationKind::List | OperationKind::Remove => String::new(),
             };
             let (from, at, kind) = (operation.invoked.as_secs_f64(), operation.at, operation.kind.as_str());
             // Writing to a string does not fail.
@@ -149,8 +149,10 @@ fn op_of(operation: &Operation) -> Option<Op> {
     };
     let kind = match (operation.kind, &operation.outcome) {
         (_, Outcome::Failed(_)) => return None,
-        (OperationKind::Get, Outcome::Saw(saw)) => Kind::Read { saw: *saw },
-        (OperationKind::Get, Outcome::Unknown | Outcome::Done { .. } | Outcome::Refused) => return None,
+        (OperationKind::Get | OperationKind::List, Outcome::Saw(saw)) => Kind::Read { saw: *saw },
+        (OperationKind::Get | OperationKind::List, Outcome::Unknown | Outcome::Done { .. } | Outcome::Refused) => {
+            return None;
+        }
         (OperationKind::Put { content }, _) => Kind::Write { new: content },
         (OperationKind::PutIfAbsent { content }, _) => swap(None, content),
         (OperationKind::PutIfMatch { content, expected }, _) => swap(Some(expected), content),

@@ -15,6 +15,8 @@ pub(crate) struct History {
     names: BTreeMap<String, Name>,
     /// By the number of a content.
     etags: BTreeMap<u64, String>,
+    /// The other way round.
+    contents: BTreeMap<String, u64>,
     counts: Counts,
     /// Whether the bucket that is to have a history has it.
     is_kept: bool,
@@ -65,6 +67,8 @@ pub(crate) enum Kind {
         expected: u64,
     },
     Get,
+    /// Looks for the name among all that are listed.
+    List,
     Remove,
 }
 
@@ -75,6 +79,7 @@ impl Kind {
             Self::PutIfAbsent { .. } => "put if absent",
             Self::PutIfMatch { .. } => "put if match",
             Self::Get => "get",
+            Self::List => "list",
             Self::Remove => "remove",
         }
     }
@@ -87,7 +92,7 @@ pub(crate) enum Outcome {
     Unknown,
     /// A write that took effect; a remove says whether there was something.
     Done { was_there: bool },
-    /// What a get saw; `None`: nothing there.
+    /// What a get or a listing saw; `None`: nothing there.
     Saw(Option<u64>),
     /// A conditional put that found something else.
     Refused,
@@ -150,11 +155,17 @@ impl History {
 
     /// The ETag of a content that somebody is about to put.
     pub(crate) fn knows(&mut self, content: u64, etag: String) {
+        self.contents.insert(etag.clone(), content);
         self.etags.insert(content, etag);
     }
 
     pub(crate) fn etag(&self, content: u64) -> Option<String> {
         self.etags.get(&content).cloned()
+    }
+
+    /// Which content has an ETag.
+    pub(crate) fn content(&self, etag: &str) -> Option<u64> {
+        self.contents.get(etag).copied()
     }
 
     /// The bucket that is to have a history has it.
@@ -212,7 +223,7 @@ impl Operation {
                 Outcome::Done { .. },
                 Kind::Put { content } | Kind::PutIfAbsent { content } | Kind::PutIfMatch { content, .. },
             ) => Some(content),
-            (Outcome::Done { .. }, Kind::Get | Kind::Remove)
+            (Outcome::Done { .. }, Kind::Get | Kind::List | Kind::Remove)
             | (Outcome::Unknown | Outcome::Refused | Outcome::Failed(_), _) => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Clients that put, get and remove objects under names that they share.
+//! Clients that put, get, list and remove objects under names that they share.
 
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An object is sent in pieces of so many bytes.
 const PIECE_BYTES: usize = 4096;
+
+/// Names on one page of a listing: fewer than there are.
+const LISTED_AT_ONCE: u32 = 3;
 
 /// The longest object, in bytes: the longer ones do not fit into their manifest.
 const OBJECT_BYTES_MAX: u64 = 24 << 10;
@@ -80,7 +83,8 @@ impl World {
     fn choose(&self, name: &str, content: u64, random: &mut Random) -> OperationKind {
         let last_seen = self.state().ledger.history.last_seen(name);
         match (random.below(10), last_seen) {
-            (0..=3, _) => OperationKind::Get,
+            (0..=2, _) => OperationKind::Get,
+            (3, _) => OperationKind::List,
             (4 | 5, _) => OperationKind::Put { content },
             (6 | 7, Some(expected)) => OperationKind::PutIfMatch { content, expected },
             (8, _) => OperationKind::Remove,
@@ -105,6 +109,10 @@ impl World {
                 }
             }
             OperationKind::Get => match self.get(peer, name).await {
+                Ok(saw) => Outcome::Saw(saw),
+                Err(error) => Outcome::Failed(error.to_string()),
+            },
+            OperationKind::List => match self.look_for(peer, &name).await {
                 Ok(saw) => Outcome::Saw(saw),
                 Err(error) => Outcome::Failed(error.to_string()),
             },
@@ -140,6 +148,30 @@ impl World {
             self.violate("reads-are-whole", &[], what);
         }
         Ok(number)
+    }
+
+    /// What a name stands for, by a listing of all names that begin as it does.
+    async fn look_for(&self, peer: &Peer, name: &ObjectName) -> Result<Option<u64>> {
+        let folder = name.as_str().split_inclusive('/').next().unwrap_or_default();
+        let mut after = None;
+        loop {
+            let (entries, more) = peer.list(folder.into(), after, LISTED_AT_ONCE).await?;
+            after = entries.last().map(|entry| entry.name.to_string());
+            if let Some(entry) = entries.into_iter().find(|entry| entry.name == *name) {
+                let number = self.state().ledger.history.content(&entry.manifest.etag.0);
+                if number.is_none() {
+                    self.violate(
+                        "reads-are-whole",
+                        &[],
+                        format!("'{name}' is listed with an ETag that nobody has put"),
+                    );
+                }
+                return Ok(number);
+            }
+            if !more || after.is_none() {
+                return Ok(None);
+            }
+        }
     }
 
     fn ended(&self, host: HostId, id: OperationId, outcome: Outcome) {
