@@ -72,6 +72,16 @@ pub struct TableFile {
     pub source: TableSource,
 }
 
+impl TableFile {
+    /// Of the object that it is, if it is in the mesh.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        match &self.source {
+            TableSource::Object(_, manifest) => Some(manifest),
+            TableSource::Local { .. } => None,
+        }
+    }
+}
+
 /// Where a table's file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableSource {

@@ -38,7 +38,7 @@ use workers::Worker;
 const DISTRUST: Duration = Duration::from_secs(2);
 
 pub(crate) enum CoordinatorMsg {
-    Planned(Result<(JobPlan, KeptCopies)>),
+    Planned(Result<(JobPlan, Option<Arc<Tables>>)>),
     /// Who is there has changed.
     Members,
     Ended {
@@ -125,7 +125,7 @@ impl Actor for Coordinator {
             context,
         };
         match planned {
-            Some(plan) => myself.cast(CoordinatorMsg::Planned(Ok((plan, KeptCopies::new()))))?,
+            Some(plan) => myself.cast(CoordinatorMsg::Planned(Ok((plan, None))))?,
             None => state.plan(&myself),
         }
         Ok(state)
@@ -143,7 +143,10 @@ impl Actor for Coordinator {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let actions = match message {
-            CoordinatorMsg::Planned(Ok((plan, kept))) => state.planned(&myself, plan, &kept),
+            CoordinatorMsg::Planned(Ok((plan, tables))) => {
+                let kept = tables.as_ref().map(|tables| tables.kept()).unwrap_or_default();
+                state.planned(&myself, plan, &kept)
+            }
             CoordinatorMsg::Planned(Err(error)) => vec![Action::Failed(error)],
             CoordinatorMsg::Members => state.members(&myself),
             CoordinatorMsg::Ended { output, peer, result } => state.ended(&myself, output, peer, result),
@@ -169,7 +172,7 @@ impl State {
         self.context.spawn("plan", async move {
             let tables = Arc::new(Tables::of(&context, query.clone()));
             let plan = context.ports.compute.plan(query, tables.clone()).await;
-            let _ = myself.cast(CoordinatorMsg::Planned(plan.map(|plan| (plan, tables.kept()))));
+            let _ = myself.cast(CoordinatorMsg::Planned(plan.map(|plan| (plan, Some(tables)))));
         });
     }
 

@@ -10,6 +10,7 @@ use shoal_ports::{BoxFuture, Planning, TableFile, TableSource};
 use shoal_types::{ChunkId, Copies, Error, JobPlan, ObjectName, Query, Result};
 
 use crate::context::{Context, lock};
+use crate::in_use::Hold;
 use crate::{buckets, chunks, jobs, names};
 
 /// Objects listed in one page.
@@ -18,11 +19,20 @@ const PAGE: u32 = 1_000;
 /// Endings that may be left out of a table's name.
 const ENDINGS: [&str; 6] = ["parquet", "csv", "jsonl", "json", "ndjson", "txt"];
 
-/// What planning may ask, answered by this peer.
+/// What planning may ask, answered by this peer. As long as it lives what it
+/// has answered with can be read, whatever becomes of the names meanwhile:
+/// planning may take long, where a subquery has to run first.
 pub(crate) struct Tables {
     context: Arc<Context>,
     query: Query,
-    kept: Arc<Mutex<KeptCopies>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// Of the tables that were asked for.
+#[derive(Default)]
+struct Known {
+    kept: KeptCopies,
+    holds: Vec<Hold>,
 }
 
 /// How many copies there are of chunks that tables are made of, where their
@@ -31,24 +41,27 @@ pub(crate) type KeptCopies = BTreeMap<ChunkId, Copies>;
 
 impl Tables {
     pub(crate) fn of(context: &Arc<Context>, query: Query) -> Self {
-        Self { context: context.clone(), query, kept: Arc::default() }
+        Self { context: context.clone(), query, known: Arc::default() }
     }
 
     /// Of the tables that were asked for until now.
     pub(crate) fn kept(&self) -> KeptCopies {
-        lock(&self.kept).clone()
+        lock(&self.known).kept.clone()
     }
 }
 
 impl Planning for Tables {
     fn resolve(&self, table: String) -> BoxFuture<'static, Result<Vec<TableFile>>> {
-        let (context, kept) = (self.context.clone(), self.kept.clone());
+        let (context, known) = (self.context.clone(), self.known.clone());
         async move {
             if let Some(files) = context.ports.files.clone() {
                 return context.blocking(move || files.resolve(&table)).await;
             }
             let found = resolve(&context, &table).await?;
-            note_copies(&context, &found, &kept).await?;
+            let chunks = found.iter().filter_map(TableFile::manifest).flat_map(|manifest| &manifest.chunks);
+            let hold = context.in_use.hold(chunks.map(|chunk| chunk.id).collect());
+            lock(&known).holds.push(hold);
+            note_copies(&context, &found, &known).await?;
             Ok(found)
         }
         .boxed()
@@ -83,12 +96,12 @@ impl Planning for Tables {
     }
 }
 
-async fn note_copies(context: &Arc<Context>, files: &[TableFile], kept: &Mutex<KeptCopies>) -> Result<()> {
+async fn note_copies(context: &Arc<Context>, files: &[TableFile], known: &Mutex<Known>) -> Result<()> {
     for file in files {
         if let TableSource::Object(name, manifest) = &file.source {
             let copies = buckets::settings(context, &name.bucket_name()).await?.copies();
             if copies != Copies::DEFAULT {
-                lock(kept).extend(manifest.chunks.iter().map(|chunk| (chunk.id, copies)));
+                lock(known).kept.extend(manifest.chunks.iter().map(|chunk| (chunk.id, copies)));
             }
         }
     }

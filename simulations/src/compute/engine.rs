@@ -114,7 +114,7 @@ impl Compute for SimCompute {
     }
 
     fn plan(&self, query: Query, planning: Arc<dyn Planning>) -> BoxFuture<'static, Result<JobPlan>> {
-        plan::plan(version(), query, planning).boxed()
+        plan::plan(version(), self.workshop.clock.clone(), query, planning).boxed()
     }
 
     fn run(&self, task: TaskSpec, fragment: Bytes, io: Arc<dyn TaskIo>) -> BoxFuture<'static, Result<TaskReport>> {

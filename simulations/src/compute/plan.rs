@@ -1,8 +1,9 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use shoal_ports::{Planning, TableFile, TableSource};
+use shoal_ports::{Clock, Planning, TableFile, TableSource};
 use shoal_types::{ChunkId, Error, JobPlan, Query, Result, StageId, StageInput, StagePlan, wire};
 
 use super::spec::JobSpec;
@@ -55,9 +56,15 @@ impl Fragment {
 }
 
 /// The plan of a job: how many tasks there are follows from the data and the spec.
-pub(super) async fn plan(engine: String, query: Query, planning: Arc<dyn Planning>) -> Result<JobPlan> {
+pub(super) async fn plan(
+    engine: String,
+    clock: Arc<dyn Clock>,
+    query: Query,
+    planning: Arc<dyn Planning>,
+) -> Result<JobPlan> {
     let spec = JobSpec::parse(&query.sql)?;
     let splits = splits(&spec, planning.resolve(spec.input.clone()).await?)?;
+    clock.sleep(Duration::from_secs_f64(spec.planning_seconds)).await;
     let chunks = splits.iter().map(|split| match split {
         Split::Chunk(chunk) => vec![*chunk],
         Split::Inline(_) => vec![],

@@ -36,6 +36,10 @@ pub struct JobSpec {
     /// on the way to it.
     #[serde(default = "one_part")]
     pub parts: u32,
+    /// Seconds that planning takes once it is known what is read, as where a
+    /// subquery has to run first.
+    #[serde(default)]
+    pub planning_seconds: f64,
     #[serde(default)]
     pub map: MapSpec,
     #[serde(default)]
@@ -89,12 +93,15 @@ impl JobSpec {
     /// A slot's year per GB: more is a slip of the pen.
     pub const SECONDS_PER_GB_MAX: f64 = 31_536_000.0;
 
+    /// A day: longer is a slip of the pen.
+    pub const PLANNING_SECONDS_MAX: f64 = 86_400.0;
+
     /// The job that a text describes; [`Error::Invalid`] says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self> {
         let mut spec: Self = toml::from_str(text).map_err(|error| {
             Error::invalid(
                 format!("this is not a job: {}", error.message()),
-                "a job is TOML: title, input, groups, unordered, parts, [map] seconds_per_gb, [reduce] tasks, seconds_per_gb",
+                "a job is TOML: title, input, groups, unordered, parts, planning_seconds, [map] seconds_per_gb, [reduce] tasks, seconds_per_gb",
             )
         })?;
         spec.check()?;
@@ -128,6 +135,11 @@ impl JobSpec {
         if !(1..=Self::PARTS_MAX).contains(&self.parts) {
             let what = format!("an answer has 1 to {} parts, not {}", Self::PARTS_MAX, self.parts);
             return Err(Error::invalid(what, "one is made where it is wanted, more than there are slots are not"));
+        }
+        if !(0.0..=Self::PLANNING_SECONDS_MAX).contains(&self.planning_seconds) {
+            let what =
+                format!("planning_seconds is 0 to {}, not {}", Self::PLANNING_SECONDS_MAX, self.planning_seconds);
+            return Err(Error::invalid(what, "it is the time from what is read being known until tasks begin"));
         }
         for (stage, seconds) in [("map", self.map.seconds_per_gb), ("reduce", self.reduce.seconds_per_gb)] {
             if !(0.0..=Self::SECONDS_PER_GB_MAX).contains(&seconds) {

@@ -1,8 +1,8 @@
 //! What nothing lists any more goes, and nothing else does.
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use shoal_runtime::{CopyVersion, PutCondition};
-use shoal_types::Format;
+use shoal_types::{Error, Format, Query};
 
 use super::asking::{CHUNKS, GRACE, SECOND, content, mesh, name, slowly};
 use super::*;
@@ -47,6 +47,32 @@ fn a_copy_keeps_the_chunks_of_a_source_that_goes() {
         assert_eq!((mesh.copies(), mesh.length(3, "b/copy").await.unwrap()), (copies, content(0).len()));
         mesh.remove(2, "b/copy").await;
         mesh.pass(4 * GRACE).await;
+        assert_eq!(mesh.copies(), 0);
+    });
+}
+
+// What a query reads was held from when its tasks were planned: one that had to
+// wait for a subquery lost what was removed meanwhile.
+#[test]
+fn a_query_whose_planning_takes_longer_than_the_grace_reads_what_it_began_with() {
+    mesh(8, |mesh| async move {
+        mesh.put(0, "b/goes", 1).await;
+        let (peer, spec) = (mesh.peer(1), format!("input = 'b/goes'\nplanning_seconds = {}", 4 * GRACE.as_secs()));
+        let job = tokio::spawn(async move {
+            let mut answer = peer.query(Query::new(spec)).await?;
+            while let Some(update) = answer.updates.next().await {
+                update?;
+            }
+            Ok::<_, Error>(())
+        });
+        mesh.pass(GRACE / 20).await;
+        mesh.remove(2, "b/goes").await;
+        mesh.pass(3 * GRACE).await;
+        assert!(!job.is_finished() && mesh.copies() > 0);
+        mesh.pass(2 * GRACE).await;
+        assert!(job.is_finished());
+        job.await.unwrap().unwrap();
+        mesh.pass(3 * GRACE).await;
         assert_eq!(mesh.copies(), 0);
     });
 }
