@@ -1,12 +1,15 @@
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use ::bytes::Bytes;
+use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
 use datafusion::common::{DataFusionError, Result as DfResult};
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use shoal_types::{Error, Result};
+use tokio::io::AsyncRead;
+use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::error::external;
 use crate::pins::{Pin, PinSource, PinStore};
@@ -16,6 +19,9 @@ const LOCAL_PIECE_BYTES: u64 = 4 << 20;
 
 /// Pieces read at the same time: the next comes while one is decoded.
 const PIECES_AHEAD: usize = 2;
+
+/// What is decompressed comes in pieces of up to this size.
+const UNPACKED_PIECE_BYTES: usize = 64 << 10;
 
 /// How a file is compressed, by the ending of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,14 +46,37 @@ impl Compression {
         (Self::None, name)
     }
 
-    fn file_type(self) -> FileCompressionType {
-        match self {
-            Self::None => FileCompressionType::UNCOMPRESSED,
-            Self::Gzip => FileCompressionType::GZIP,
-            Self::Bzip2 => FileCompressionType::BZIP2,
-            Self::Xz => FileCompressionType::XZ,
-            Self::Zstd => FileCompressionType::ZSTD,
+    /// The content of all members, frames or streams that the bytes are.
+    fn unpacked(self, packed: BoxStream<'static, DfResult<Bytes>>) -> BoxStream<'static, DfResult<Bytes>> {
+        if self == Self::None {
+            return packed;
         }
+        let packed = StreamReader::new(packed.map_err(io::Error::from));
+        let reader: Box<dyn AsyncRead + Send + Unpin> = match self {
+            Self::None => Box::new(packed),
+            Self::Gzip => {
+                let mut decoder = GzipDecoder::new(packed);
+                decoder.multiple_members(true);
+                Box::new(decoder)
+            }
+            Self::Bzip2 => {
+                let mut decoder = BzDecoder::new(packed);
+                decoder.multiple_members(true);
+                Box::new(decoder)
+            }
+            Self::Xz => {
+                let mut decoder = XzDecoder::new(packed);
+                decoder.multiple_members(true);
+                Box::new(decoder)
+            }
+            Self::Zstd => {
+                let mut decoder = ZstdDecoder::new(packed);
+                decoder.multiple_members(true);
+                Box::new(decoder)
+            }
+        };
+        let unpacked = ReaderStream::with_capacity(reader, UNPACKED_PIECE_BYTES);
+        unpacked.map_err(|error| unpacking(error.into())).boxed()
     }
 }
 
@@ -57,7 +86,7 @@ pub(crate) fn stream_bytes(
     pin: Arc<Pin>,
     range: Range<u64>,
     compression: Compression,
-) -> DfResult<BoxStream<'static, DfResult<Bytes>>> {
+) -> BoxStream<'static, DfResult<Bytes>> {
     let pieces = stream::iter(pieces(&pin, range))
         .map(move |piece| {
             let (store, pin) = (Arc::clone(&store), Arc::clone(&pin));
@@ -68,8 +97,7 @@ pub(crate) fn stream_bytes(
         .buffered(PIECES_AHEAD)
         .map_err(external)
         .boxed();
-    let bytes = compression.file_type().convert_stream(pieces)?;
-    Ok(if compression == Compression::None { bytes } else { bytes.map_err(unpacking).boxed() })
+    compression.unpacked(pieces)
 }
 
 /// The first bytes of a range, decompressed: at least `bytes` unless there are fewer.
@@ -85,7 +113,7 @@ pub(crate) async fn read_prefix(
         _ => range,
     };
     let failed = |error| crate::error::running(error, &pin.name);
-    let mut stream = stream_bytes(Arc::clone(store), Arc::clone(pin), range, compression).map_err(failed)?;
+    let mut stream = stream_bytes(Arc::clone(store), Arc::clone(pin), range, compression);
     let mut prefix = Vec::new();
     while prefix.len() < bytes {
         match stream.try_next().await.map_err(failed)? {

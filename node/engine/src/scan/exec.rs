@@ -154,7 +154,7 @@ fn read_slice(slice: Slice, scan: Arc<RecordScan>, store: Arc<PinStore>, table: 
     };
     let pin = Arc::clone(store.pin(&file.key).map_err(external)?);
     let decoder = decoder(&scan, &table, slice, &pin)?;
-    let bytes = stream_bytes(Arc::clone(&store), Arc::clone(&pin), slice.start..slice.end, file.compression)?;
+    let bytes = stream_bytes(Arc::clone(&store), Arc::clone(&pin), slice.start..slice.end, file.compression);
     let reading = Reading { bytes, decoder, ready: VecDeque::new(), last: None, ended: false };
     let batches = stream::try_unfold((reading, scan, store, pin, table), move |mut state| async move {
         let (reading, scan, store, pin, table) = &mut state;

@@ -1,6 +1,7 @@
 //! The engine as a mesh uses it: several engines, chunks in a map, tasks run
 //! one by one in an odd order, and plain DataFusion as the oracle.
 
+mod compressed;
 mod formats;
 mod mesh;
 mod shapes;
