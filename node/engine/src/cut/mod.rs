@@ -17,6 +17,7 @@
 
 mod parquet;
 mod parquet_cuts;
+mod quotes;
 mod records;
 mod scan;
 mod spool;
@@ -29,6 +30,7 @@ mod units;
 use shoal_ports::Cutter;
 use shoal_types::Format;
 
+pub(crate) use quotes::Quotes;
 use records::RecordCutter;
 use scan::{Rule, Scan};
 use units::{UnitScan, Units};

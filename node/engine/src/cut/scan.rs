@@ -1,6 +1,7 @@
 use memchr::{memchr, memrchr};
 
 use super::CutLimits;
+use super::quotes::{is_mark, opens};
 
 /// Where a record may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,11 +169,9 @@ impl Scan {
 
     /// Whether the quote stands at the beginning of a field.
     fn opens(&self, bytes: &[u8], quote: usize, delimiter: u8) -> bool {
-        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
         match quote.checked_sub(1).and_then(|before| bytes.get(before)) {
-            None | Some(b'\n' | b'\r') => true,
-            Some(before) if *before == delimiter => true,
-            Some(_) => self.at_start && &bytes[..quote] == BYTE_ORDER_MARK,
+            None => true,
+            Some(before) => opens(*before, delimiter) || self.at_start && is_mark(&bytes[..quote]),
         }
     }
 

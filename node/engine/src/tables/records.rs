@@ -16,6 +16,7 @@ use shoal_types::{Error, Format, Result};
 use super::align::aligned;
 use super::types::{merge, table_schema};
 use super::{Layout, OpenTable, PinnedTable, Unit};
+use crate::cut::Quotes;
 use crate::pins::{Pin, PinSource, PinStore};
 use crate::scan::{Compression, Reader, ScanFile, read_prefix};
 
@@ -96,7 +97,8 @@ async fn open_file(file: usize, pin: Pin, reader: Reader, store: &Arc<PinStore>,
     for part in sampled(&opened.units, parts) {
         let sample = read_prefix(store, &pin, part.clone(), compression, SAMPLE_BYTES).await?;
         let whole = sample.len() < SAMPLE_BYTES;
-        let sample = complete_records(&sample, whole, matches!(reader, Reader::Csv { .. }));
+        let delimiter = if let Reader::Csv { delimiter } = reader { Some(delimiter) } else { None };
+        let sample = if whole { &sample } else { complete_records(&sample, delimiter) };
         opened.sampled_bytes += sample.len();
         match reader {
             Reader::Csv { delimiter } => sample_csv(&mut opened, &pin, sample, delimiter, part.start == 0)?,
@@ -149,20 +151,14 @@ fn sampled(units: &[Unit], parts: usize) -> Vec<Range<u64>> {
     picks.iter().filter_map(|at| units.get(*at)).map(|unit| unit.start..unit.end).collect()
 }
 
-/// The records of a sample that are there to their end.
-fn complete_records(sample: &[u8], whole: bool, quoted: bool) -> &[u8] {
-    if whole {
-        return sample;
-    }
-    let (mut end, mut quotes) = (0, 0usize);
-    for found in memchr::memchr2_iter(b'"', b'\n', sample) {
-        if quoted && sample[found] == b'"' {
-            quotes += 1;
-        } else if sample[found] == b'\n' && quotes.is_multiple_of(2) {
-            end = found + 1;
-        }
-    }
-    &sample[..end]
+/// The records of a sample that are there to their end; of a CSV by the rule of
+/// whoever cuts and reads it.
+fn complete_records(sample: &[u8], delimiter: Option<u8>) -> &[u8] {
+    let end = match delimiter {
+        Some(delimiter) => Quotes::new(delimiter).advance(sample),
+        None => memchr::memrchr(b'\n', sample).map(|newline| newline + 1),
+    };
+    &sample[..end.unwrap_or(0)]
 }
 
 fn sample_csv(opened: &mut Opened, pin: &Pin, sample: &[u8], delimiter: u8, first: bool) -> Result<()> {
@@ -276,8 +272,9 @@ mod tests {
 
     #[test]
     fn a_sample_ends_with_a_whole_record() {
-        assert_eq!(complete_records(b"a,b\n1,\"x\ny", false, true), b"a,b\n");
-        assert_eq!(complete_records(b"a\nb", false, false), b"a\n");
-        assert_eq!(complete_records(b"a\nb", true, false), b"a\nb");
+        assert_eq!(complete_records(b"a,b\n1,\"x\ny", Some(b',')), b"a,b\n");
+        assert_eq!(complete_records(b"a\"\nb\tc", Some(b'\t')), b"a\"\n");
+        assert_eq!(complete_records(b"\"a\nb", None), b"\"a\n");
+        assert_eq!(complete_records(b"a", None), b"");
     }
 }

@@ -4,5 +4,6 @@
 mod compressed;
 mod formats;
 mod mesh;
+mod records;
 mod shapes;
 mod tpch;
