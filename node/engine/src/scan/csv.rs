@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::Decode;
+use crate::cut::Quotes;
 use crate::session::BATCH_ROWS;
 
 /// Decodes CSV records of one file into columns of the table.
@@ -18,6 +19,7 @@ pub(crate) struct CsvDecode {
     schema: SchemaRef,
     /// For each wanted column, where the decoder gives it.
     sources: Vec<Option<usize>>,
+    quotes: Quotes,
 }
 
 impl CsvDecode {
@@ -51,7 +53,8 @@ impl CsvDecode {
                 .with_projection(decoded)
                 .build_decoder()
         });
-        Ok(Self { decoder, schema: Arc::new(table.project(projection)?), sources })
+        let schema = Arc::new(table.project(projection)?);
+        Ok(Self { decoder, schema, sources, quotes: Quotes::new(delimiter) })
     }
 
     fn flush(&mut self, out: &mut Vec<RecordBatch>) -> Result<bool, ArrowError> {
@@ -74,6 +77,7 @@ impl CsvDecode {
 
 impl Decode for CsvDecode {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
+        self.quotes.advance(bytes);
         let mut rest = bytes;
         while !rest.is_empty() {
             let Some(decoder) = &mut self.decoder else { return Ok(()) };
@@ -87,6 +91,10 @@ impl Decode for CsvDecode {
             }
         }
         Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        self.quotes.is_open()
     }
 
     fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {

@@ -167,7 +167,8 @@ fn read_slice(slice: Slice, scan: Arc<RecordScan>, store: Arc<PinStore>, table: 
                 }
                 None => {
                     reading.ended = true;
-                    if slice.end < pin.bytes && reading.last.is_some_and(|last| last != b'\n') {
+                    let is_cut = reading.last.is_some_and(|last| last != b'\n') || reading.decoder.is_open();
+                    if slice.end < pin.bytes && is_cut {
                         return Err(external(unaligned(pin, slice)));
                     }
                     reading.decoder.finish(&mut out)
@@ -203,6 +204,7 @@ fn unaligned(pin: &Pin, slice: Slice) -> shoal_types::Error {
     shoal_types::Error::BadData {
         object: pin.name.clone(),
         what: format!("the record around byte {} is longer than a chunk", slice.end),
-        hint: "a record has at most 64 MiB; read the object whole by giving it a compressed name, as .csv.gz".into(),
+        hint: "a quote before it may never close; a record has at most 64 MiB, more only in what is compressed, as .csv.gz"
+            .into(),
     }
 }

@@ -66,6 +66,11 @@ pub(crate) trait Decode: Send {
     /// Takes the next bytes; complete batches go to `out`.
     fn push(&mut self, bytes: &[u8], out: &mut Vec<arrow::array::RecordBatch>) -> Result<(), arrow::error::ArrowError>;
 
+    /// Whether they end within quotes so far, where a newline ends no record.
+    fn is_open(&self) -> bool {
+        false
+    }
+
     /// No more bytes come: the rest goes to `out`.
     fn finish(&mut self, out: &mut Vec<arrow::array::RecordBatch>) -> Result<(), arrow::error::ArrowError>;
 }

@@ -9,7 +9,7 @@ use super::mesh::Mesh;
 const ENDINGS: [&str; 4] = ["gz", "bz2", "xz", "zst"];
 
 /// One member.
-async fn packed(ending: &str, bytes: &[u8]) -> Vec<u8> {
+pub(super) async fn packed(ending: &str, bytes: &[u8]) -> Vec<u8> {
     let mut encoder: Box<dyn AsyncRead + Unpin + Send> = match ending {
         "gz" => Box::new(GzipEncoder::new(bytes)),
         "bz2" => Box::new(BzEncoder::new(bytes)),

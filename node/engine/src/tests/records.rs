@@ -1,7 +1,9 @@
 //! Records that are odd: with quotes where none open, or longer than most.
 
+use shoal_types::Error;
+
 use super::mesh::Mesh;
-use crate::CutLimits;
+use crate::{CutLimits, EngineConfig};
 
 /// Chunks that are longer than a sample.
 const LONG: CutLimits = CutLimits { target_bytes: 4 << 20, max_bytes: 8 << 20, min_bytes: 1 << 20 };
@@ -23,4 +25,24 @@ async fn an_inch_mark_opens_no_quotes_for_the_sample_either() {
         let text = answer.unwrap().text();
         assert!(text.contains("| 60000 | Int64 |"), "{table}\n{text}");
     }
+}
+
+// A record of more than the 64 MiB of a chunk, or one with a quote that never
+// closes, is cut at a line within its quotes: it was read as several.
+#[tokio::test]
+async fn a_csv_record_longer_than_a_chunk_is_told() {
+    let limits = CutLimits { target_bytes: 100, max_bytes: 400, min_bytes: 10 };
+    let mesh = Mesh::with(1, |config| EngineConfig { scan_bytes_target: 1, ..config });
+    let long = format!("a\nx\n\"{}\"\ny\n", "line\n".repeat(200));
+    let endless = format!("a\nx\n\"{}", "line\n".repeat(200));
+    for (name, text) in [("b/long.csv", &long), ("b/endless.csv", &endless)] {
+        mesh.put_cut(name, text.clone(), limits);
+        let failed = mesh.sql(&format!("SELECT count(*) FROM '{name}'")).await.map(|answer| answer.text());
+        assert!(
+            matches!(&failed, Err(Error::BadData { what, .. }) if what.contains("is longer than a chunk")),
+            "{name} {failed:?}"
+        );
+    }
+    mesh.put("b/long.csv.gz", super::compressed::packed("gz", long.as_bytes()).await);
+    assert_eq!(mesh.sql("SELECT a FROM 'b/long.csv.gz'").await.unwrap().rows(), 3);
 }
