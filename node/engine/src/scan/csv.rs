@@ -20,6 +20,7 @@ pub(crate) struct CsvDecode {
     /// For each wanted column, where the decoder gives it.
     sources: Vec<Option<usize>>,
     quotes: Quotes,
+    unfinished_bytes: usize,
 }
 
 impl CsvDecode {
@@ -54,7 +55,7 @@ impl CsvDecode {
                 .build_decoder()
         });
         let schema = Arc::new(table.project(projection)?);
-        Ok(Self { decoder, schema, sources, quotes: Quotes::new(delimiter) })
+        Ok(Self { decoder, schema, sources, quotes: Quotes::new(delimiter), unfinished_bytes: 0 })
     }
 
     fn flush(&mut self, out: &mut Vec<RecordBatch>) -> Result<bool, ArrowError> {
@@ -77,11 +78,14 @@ impl CsvDecode {
 
 impl Decode for CsvDecode {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
-        self.quotes.advance(bytes);
+        let end = self.quotes.advance(bytes);
         let mut rest = bytes;
+        let mut has_ended = false;
         while !rest.is_empty() {
             let Some(decoder) = &mut self.decoder else { return Ok(()) };
+            let room = decoder.capacity();
             let taken = decoder.decode(rest)?;
+            has_ended |= decoder.capacity() < room;
             let full = decoder.capacity() == 0;
             rest = &rest[taken..];
             if full {
@@ -90,7 +94,17 @@ impl Decode for CsvDecode {
                 break;
             }
         }
+        self.unfinished_bytes = match end {
+            Some(end) => bytes.len() - end,
+            // By a carriage return alone.
+            None if has_ended => 0,
+            None => self.unfinished_bytes.saturating_add(bytes.len()),
+        };
         Ok(())
+    }
+
+    fn unfinished_bytes(&self) -> usize {
+        self.unfinished_bytes
     }
 
     fn is_open(&self) -> bool {

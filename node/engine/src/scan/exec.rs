@@ -20,7 +20,7 @@ use super::csv::CsvDecode;
 use super::json::JsonDecode;
 use super::locate::located;
 use super::text::TextDecode;
-use super::{Decode, Reader, RecordScan, Slice};
+use super::{Decode, RECORD_BYTES_MAX, Reader, RecordScan, Slice};
 use crate::error::external;
 use crate::exchange::BatchStream;
 use crate::pins::{Pin, PinStore};
@@ -177,6 +177,9 @@ fn read_slice(slice: Slice, scan: Arc<RecordScan>, store: Arc<PinStore>, table: 
             if let Err(error) = decoded {
                 return Err(external(located(store, pin, scan, table, slice, error).await));
             }
+            if reading.decoder.unfinished_bytes() > RECORD_BYTES_MAX {
+                return Err(external(endless(pin)));
+            }
             reading.ready.extend(out);
         }
         Ok(reading.ready.pop_front().map(|batch| (batch, state)))
@@ -206,5 +209,13 @@ fn unaligned(pin: &Pin, slice: Slice) -> shoal_types::Error {
         what: format!("the record around byte {} is longer than a chunk", slice.end),
         hint: "a quote before it may never close; a record has at most 64 MiB, more only in what is compressed, as .csv.gz"
             .into(),
+    }
+}
+
+fn endless(pin: &Pin) -> shoal_types::Error {
+    shoal_types::Error::BadData {
+        object: pin.name.clone(),
+        what: format!("a record is longer than {} MiB", RECORD_BYTES_MAX >> 20),
+        hint: "records end at newlines; look at how the object begins and ends, or name another format for it".into(),
     }
 }

@@ -13,6 +13,7 @@ use crate::session::BATCH_ROWS;
 pub(crate) struct JsonDecode {
     decoder: Decoder,
     schema: SchemaRef,
+    unfinished_bytes: usize,
 }
 
 impl JsonDecode {
@@ -26,7 +27,7 @@ impl JsonDecode {
         };
         let decoder =
             ReaderBuilder::new(decoded).with_batch_size(BATCH_ROWS).with_coerce_primitive(true).build_decoder()?;
-        Ok(Self { decoder, schema })
+        Ok(Self { decoder, schema, unfinished_bytes: 0 })
     }
 
     fn flush(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
@@ -43,13 +44,20 @@ impl Decode for JsonDecode {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
         let mut rest = bytes;
         while !rest.is_empty() {
+            let before = self.decoder.len();
             let taken = self.decoder.decode(rest)?;
             rest = &rest[taken..];
+            let is_between = self.decoder.len() > before || !self.decoder.has_partial_record();
+            self.unfinished_bytes = if is_between { 0 } else { self.unfinished_bytes.saturating_add(taken) };
             if !rest.is_empty() {
                 self.flush(out)?;
             }
         }
         Ok(())
+    }
+
+    fn unfinished_bytes(&self) -> usize {
+        self.unfinished_bytes
     }
 
     fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {

@@ -16,6 +16,13 @@ use serde::{Deserialize, Serialize};
 pub(crate) use bytes::{Compression, read_prefix};
 pub(crate) use exec::RecordScanExec;
 
+/// A record that goes on for more than this, give or take the piece of bytes
+/// in which it began, is refused: what has come of it is kept in memory, a few
+/// times, and of what is compressed any number of bytes may follow. In chunks
+/// that are not compressed a record has at most 64 MiB. (Few in tests, lest
+/// they take long.)
+pub(crate) const RECORD_BYTES_MAX: usize = if cfg!(test) { 8 << 20 } else { 256 << 20 };
+
 /// What a scan reads, as its plan carries it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecordScan {
@@ -65,6 +72,9 @@ pub(crate) struct Slice {
 pub(crate) trait Decode: Send {
     /// Takes the next bytes; complete batches go to `out`.
     fn push(&mut self, bytes: &[u8], out: &mut Vec<arrow::array::RecordBatch>) -> Result<(), arrow::error::ArrowError>;
+
+    /// Bytes that have come of a record that has not ended.
+    fn unfinished_bytes(&self) -> usize;
 
     /// Whether they end within quotes so far, where a newline ends no record.
     fn is_open(&self) -> bool {

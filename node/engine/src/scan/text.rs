@@ -154,6 +154,10 @@ impl Decode for TextDecode {
         Ok(())
     }
 
+    fn unfinished_bytes(&self) -> usize {
+        self.tail.len()
+    }
+
     fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
         let tail = std::mem::take(&mut self.tail);
         self.lines(&tail, out)?;

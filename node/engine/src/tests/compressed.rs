@@ -5,6 +5,7 @@ use shoal_types::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::mesh::Mesh;
+use crate::scan::RECORD_BYTES_MAX;
 
 const ENDINGS: [&str; 4] = ["gz", "bz2", "xz", "zst"];
 
@@ -54,4 +55,30 @@ async fn a_frame_to_be_skipped_is_no_end() {
     let frame = packed("zst", b"id\n1\n2\n").await;
     mesh.put("b/x.csv.zst", [&skipped[..], &frame, skipped].concat());
     assert_eq!(mesh.sql("SELECT id FROM 'b/x.csv.zst'").await.unwrap().rows(), 2);
+}
+
+// 100 kB of compressed zeros are 100 MB of one line, which was gathered until
+// the peer was killed, and the next one after it.
+#[tokio::test]
+async fn a_record_that_does_not_end_is_refused_before_it_takes_all_memory() {
+    let mesh = Mesh::new(1);
+    let zeros = vec![0; RECORD_BYTES_MAX + (1 << 20)];
+    mesh.put("b/x.txt.gz", packed("gz", &zeros).await);
+    let long = "x".repeat(zeros.len());
+    mesh.put("b/plain.csv.zst", packed("zst", format!("a\n1\n{long}").as_bytes()).await);
+    mesh.put("b/quoted.csv.zst", packed("zst", format!("a\n1\n\"{}", "\n".repeat(zeros.len())).as_bytes()).await);
+    mesh.put("b/x.jsonl.zst", packed("zst", format!("{{\"a\":\"1\"}}\n{{\"a\":\"{long}").as_bytes()).await);
+    for table in ["'b/x.txt.gz'", "words('b/x.txt.gz')", "'b/plain.csv.zst'", "'b/quoted.csv.zst'", "'b/x.jsonl.zst'"] {
+        let failed = mesh.sql(&format!("SELECT * FROM {table}")).await.map(|answer| answer.rows());
+        assert!(
+            matches!(&failed, Err(Error::BadData { what, .. }) if what.contains("a record is longer than 8 MiB")),
+            "{table} {failed:?}"
+        );
+    }
+    // Many that do end are none the worse for it.
+    let lines = "x\n".repeat(zeros.len() / 2);
+    mesh.put("b/many.txt.zst", packed("zst", lines.as_bytes()).await);
+    mesh.put("b/blank.csv.zst", packed("zst", format!("a\n1\n{}", "\n".repeat(zeros.len())).as_bytes()).await);
+    assert_eq!(mesh.sql("SELECT count(*) FROM 'b/many.txt.zst'").await.unwrap().text().matches("4718592").count(), 1);
+    assert_eq!(mesh.sql("SELECT a FROM 'b/blank.csv.zst'").await.unwrap().rows(), 1);
 }
