@@ -178,6 +178,12 @@ impl Format {
         }
     }
 
+    /// What separates the fields of a CSV of that name: tabs where it ends in
+    /// `.tsv`, else commas.
+    pub fn delimiter_of_name(name: &str) -> u8 {
+        if name.to_ascii_lowercase().ends_with(".tsv") { b'\t' } else { b',' }
+    }
+
     /// Whether bytes behind its end make a longer one of the format, rather
     /// than break it.
     pub const fn grows(self) -> bool {

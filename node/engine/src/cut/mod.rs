@@ -90,5 +90,5 @@ pub(crate) fn ends_record(name: &str, format: Format, bytes: &[u8]) -> bool {
 }
 
 fn csv(name: &str) -> Rule {
-    Rule::Csv { delimiter: if name.to_ascii_lowercase().ends_with(".tsv") { b'\t' } else { b',' } }
+    Rule::Csv { delimiter: Format::delimiter_of_name(name) }
 }

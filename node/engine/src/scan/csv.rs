@@ -5,7 +5,7 @@ use arrow::csv::reader::{Decoder, ReaderBuilder};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use super::Decode;
+use super::{Decode, ScanFile};
 use crate::cut::Quotes;
 use crate::session::BATCH_ROWS;
 
@@ -27,10 +27,10 @@ impl CsvDecode {
     pub(crate) fn new(
         table: &Schema,
         projection: &[usize],
-        columns: &[String],
-        delimiter: u8,
+        file: &ScanFile,
         has_header: bool,
     ) -> Result<Self, ArrowError> {
+        let columns = &file.columns;
         let mut fields = Vec::with_capacity(columns.len());
         for column in columns {
             let field = table.field_with_name(column)?;
@@ -49,13 +49,13 @@ impl CsvDecode {
         let decoder = (!columns.is_empty()).then(|| {
             ReaderBuilder::new(Arc::new(Schema::new(fields)))
                 .with_header(has_header)
-                .with_delimiter(delimiter)
+                .with_delimiter(file.delimiter)
                 .with_batch_size(BATCH_ROWS)
                 .with_projection(decoded)
                 .build_decoder()
         });
         let schema = Arc::new(table.project(projection)?);
-        Ok(Self { decoder, schema, sources, quotes: Quotes::new(delimiter), unfinished_bytes: 0 })
+        Ok(Self { decoder, schema, sources, quotes: Quotes::new(file.delimiter), unfinished_bytes: 0 })
     }
 
     fn flush(&mut self, out: &mut Vec<RecordBatch>) -> Result<bool, ArrowError> {

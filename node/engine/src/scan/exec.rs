@@ -20,7 +20,7 @@ use super::csv::CsvDecode;
 use super::json::JsonDecode;
 use super::locate::located;
 use super::text::TextDecode;
-use super::{Decode, RECORD_BYTES_MAX, Reader, RecordScan, Slice};
+use super::{Decode, RECORD_BYTES_MAX, Reader, RecordScan, ScanFile, Slice};
 use crate::error::external;
 use crate::exchange::BatchStream;
 use crate::pins::{Pin, PinStore};
@@ -57,7 +57,7 @@ impl RecordScanExec {
 impl DisplayAs for RecordScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.scan.reader {
-            Reader::Csv { .. } => "csv",
+            Reader::Csv => "csv",
             Reader::Json => "json",
             Reader::Lines { .. } => "lines",
             Reader::Words => "words",
@@ -153,7 +153,7 @@ fn read_slice(slice: Slice, scan: Arc<RecordScan>, store: Arc<PinStore>, table: 
         return internal_err!("a scan has no file {}", slice.file);
     };
     let pin = Arc::clone(store.pin(&file.key).map_err(external)?);
-    let decoder = decoder(&scan, &table, slice, &pin)?;
+    let decoder = decoder(&scan, &table, slice, file, &pin)?;
     let bytes = stream_bytes(Arc::clone(&store), Arc::clone(&pin), slice.start..slice.end, file.compression);
     let reading = Reading { bytes, decoder, ready: VecDeque::new(), last: None, ended: false };
     let batches = stream::try_unfold((reading, scan, store, pin, table), move |mut state| async move {
@@ -187,12 +187,9 @@ fn read_slice(slice: Slice, scan: Arc<RecordScan>, store: Arc<PinStore>, table: 
     Ok(batches.boxed())
 }
 
-fn decoder(scan: &RecordScan, table: &Schema, slice: Slice, pin: &Pin) -> DfResult<Box<dyn Decode>> {
+fn decoder(scan: &RecordScan, table: &Schema, slice: Slice, file: &ScanFile, pin: &Pin) -> DfResult<Box<dyn Decode>> {
     Ok(match scan.reader {
-        Reader::Csv { delimiter } => {
-            let columns = &scan.files[slice.file as usize].columns;
-            Box::new(CsvDecode::new(table, &scan.projection, columns, delimiter, slice.start == 0)?)
-        }
+        Reader::Csv => Box::new(CsvDecode::new(table, &scan.projection, file, slice.start == 0)?),
         Reader::Json => Box::new(JsonDecode::new(table, &scan.projection)?),
         Reader::Lines { with_file } => {
             let file = with_file.then(|| pin.name.clone());

@@ -26,14 +26,15 @@ pub(crate) async fn located(
     slice: Slice,
     error: ArrowError,
 ) -> Error {
-    let compression = scan.files.get(slice.file as usize).map_or(Compression::None, |file| file.compression);
+    let file = scan.files.get(slice.file as usize);
+    let compression = file.map_or(Compression::None, |file| file.compression);
     let what = match &error {
         ArrowError::CsvError(what) | ArrowError::JsonError(what) | ArrowError::ParseError(what) => what.clone(),
         other => other.to_string(),
     };
     let here = match read_prefix(store, pin, slice.start..slice.end, compression, COUNT_BYTES_MAX).await {
         Ok(bytes) => match scan.reader {
-            Reader::Csv { delimiter } => csv_line(&what, &bytes, delimiter),
+            Reader::Csv => file.and_then(|file| csv_line(&what, &bytes, file.delimiter)),
             Reader::Json => json_line(table, &scan.projection, &bytes),
             Reader::Lines { .. } | Reader::Words => None,
         },
@@ -61,7 +62,7 @@ pub(crate) async fn located(
 
 fn hint(reader: Reader) -> &'static str {
     match reader {
-        Reader::Csv { .. } => {
+        Reader::Csv => {
             "mend that line and put the file again; types are guessed from a sample, read_text gives the lines as they are"
         }
         Reader::Json => "there must be one JSON object per line; read_text gives the lines as they are",

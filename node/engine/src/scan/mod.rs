@@ -38,9 +38,8 @@ pub(crate) struct RecordScan {
 /// How bytes become rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reader {
-    Csv {
-        delimiter: u8,
-    },
+    /// By each file's own separator.
+    Csv,
     Json,
     /// A row per line; with the file's name before it where `with_file`.
     Lines {
@@ -55,8 +54,9 @@ pub(crate) enum Reader {
 pub(crate) struct ScanFile {
     /// The pin's key.
     pub key: String,
-    /// The columns of a CSV file, in its order.
+    /// The columns of a CSV file, in its order, and what separates them.
     pub columns: Vec<String>,
+    pub delimiter: u8,
     pub compression: Compression,
 }
 

@@ -107,20 +107,16 @@ pub(crate) async fn open_table(
         Some(first) => first,
         None => return Err(Error::bug("a table of no files")),
     };
-    let csv = |pin: &Pin| {
-        let (_, inner) = Compression::of_name(&pin.name);
-        Reader::Csv { delimiter: if inner.to_ascii_lowercase().ends_with(".tsv") { b'\t' } else { b',' } }
-    };
     let reader = match table.reference.kind {
         TableKind::Parquet => return parquet::open(table, store, footers).await,
-        TableKind::Csv => csv(first),
+        TableKind::Csv => Reader::Csv,
         TableKind::Json => Reader::Json,
         TableKind::Text => Reader::Lines { with_file: false },
         TableKind::Lines => Reader::Lines { with_file: true },
         TableKind::Words => Reader::Words,
-        TableKind::ByName => match format_of(first) {
+        TableKind::ByName => match common_format(table, first)? {
             Format::Parquet => return parquet::open(table, store, footers).await,
-            Format::Csv => csv(first),
+            Format::Csv => Reader::Csv,
             Format::Json => Reader::Json,
             Format::Text => Reader::Lines { with_file: false },
             format @ (Format::Avro | Format::Arrow) => {
@@ -138,6 +134,18 @@ pub(crate) async fn open_table(
         },
     };
     records::open(table, reader, store, unit_bytes).await
+}
+
+/// The format of all files of a table.
+fn common_format(table: &PinnedTable, first: &Pin) -> Result<Format> {
+    let format = format_of(first);
+    match table.pins.iter().map(|pin| (pin, format_of(pin))).find(|(_, other)| *other != format) {
+        None => Ok(format),
+        Some((pin, other)) => Err(Error::invalid(
+            format!("{} is {}, and {} is {}: no table of both", first.name, format.as_str(), pin.name, other.as_str()),
+            "name those of one format, as in 'b/*.csv', or say how to read them all: read_csv('…'), lines('…')",
+        )),
+    }
 }
 
 /// The format by which a file is read when the query does not say.

@@ -37,6 +37,7 @@ const FILES_AT_ONCE: usize = 16;
 struct Opened {
     units: Vec<Unit>,
     columns: Vec<String>,
+    delimiter: u8,
     schema: Schema,
     compression: Compression,
     sampled_rows: usize,
@@ -56,7 +57,7 @@ pub(super) async fn open(
         .try_collect()
         .await?;
     let schema = match reader {
-        Reader::Csv { .. } | Reader::Json => {
+        Reader::Csv | Reader::Json => {
             let names = table.pins.iter().map(|pin| pin.name.as_str());
             unknown_as_text(&merge(names.zip(opened.iter().map(|file| &file.schema)), true)?)
         }
@@ -79,6 +80,7 @@ pub(super) async fn open(
         .map(|(pin, file)| ScanFile {
             key: pin.key.clone(),
             columns: file.columns.clone(),
+            delimiter: file.delimiter,
             compression: file.compression,
         })
         .collect();
@@ -88,20 +90,28 @@ pub(super) async fn open(
 }
 
 async fn open_file(file: usize, pin: Pin, reader: Reader, store: &Arc<PinStore>, unit_bytes: u64) -> Result<Opened> {
-    let (compression, _) = Compression::of_name(&pin.name);
+    let (compression, inner) = Compression::of_name(&pin.name);
+    let delimiter = Format::delimiter_of_name(inner);
     let units = units(file, &pin, reader, compression, unit_bytes).await?;
     let pin = Arc::new(pin);
-    let mut opened =
-        Opened { units, columns: Vec::new(), schema: Schema::empty(), compression, sampled_rows: 0, sampled_bytes: 0 };
+    let mut opened = Opened {
+        units,
+        columns: Vec::new(),
+        delimiter,
+        schema: Schema::empty(),
+        compression,
+        sampled_rows: 0,
+        sampled_bytes: 0,
+    };
     let parts = if file < SAMPLED_FILES_MAX { SAMPLED_PARTS_MAX } else { 1 };
     for part in sampled(&opened.units, parts) {
         let sample = read_prefix(store, &pin, part.clone(), compression, SAMPLE_BYTES).await?;
         let whole = sample.len() < SAMPLE_BYTES;
-        let delimiter = if let Reader::Csv { delimiter } = reader { Some(delimiter) } else { None };
-        let sample = if whole { &sample } else { complete_records(&sample, delimiter) };
+        let quoted_by = (reader == Reader::Csv).then_some(delimiter);
+        let sample = if whole { &sample } else { complete_records(&sample, quoted_by) };
         opened.sampled_bytes += sample.len();
         match reader {
-            Reader::Csv { delimiter } => sample_csv(&mut opened, &pin, sample, delimiter, part.start == 0)?,
+            Reader::Csv => sample_csv(&mut opened, &pin, sample, part.start == 0)?,
             Reader::Json => sample_json(&mut opened, &pin, sample, part.start == 0)?,
             Reader::Lines { .. } => opened.sampled_rows += memchr::memchr_iter(b'\n', sample).count(),
             // About six bytes to a word and its blank.
@@ -121,7 +131,7 @@ async fn units(file: usize, pin: &Pin, reader: Reader, compression: Compression,
         PinSource::Object(manifest) => {
             // Chunks end where records do only if the object was cut as what it is read as.
             let cut_for = match reader {
-                Reader::Csv { .. } => manifest.format == Format::Csv,
+                Reader::Csv => manifest.format == Format::Csv,
                 _ => matches!(manifest.format, Format::Csv | Format::Json | Format::Text),
             };
             if !cut_for || manifest.inline.is_some() {
@@ -130,7 +140,7 @@ async fn units(file: usize, pin: &Pin, reader: Reader, compression: Compression,
             manifest.offsets().map(|(at, chunk)| (at, at + u64::from(chunk.bytes))).collect()
         }
         PinSource::Local { path, .. } => {
-            let (path, bytes, quoted) = (path.clone(), pin.bytes, matches!(reader, Reader::Csv { .. }));
+            let (path, bytes, quoted) = (path.clone(), pin.bytes, reader == Reader::Csv);
             tokio::task::spawn_blocking(move || aligned(&path, bytes, unit_bytes, quoted))
                 .await
                 .map_err(|error| Error::bug(format!("cutting a file was interrupted: {error}")))?
@@ -161,8 +171,8 @@ fn complete_records(sample: &[u8], delimiter: Option<u8>) -> &[u8] {
     &sample[..end.unwrap_or(0)]
 }
 
-fn sample_csv(opened: &mut Opened, pin: &Pin, sample: &[u8], delimiter: u8, first: bool) -> Result<()> {
-    let format = CsvFormat::default().with_delimiter(delimiter).with_header(first);
+fn sample_csv(opened: &mut Opened, pin: &Pin, sample: &[u8], first: bool) -> Result<()> {
+    let format = CsvFormat::default().with_delimiter(opened.delimiter).with_header(first);
     let (schema, rows) = match format.infer_schema(Cursor::new(sample), None) {
         Ok(found) => found,
         Err(error) if first => {

@@ -5,5 +5,6 @@ mod compressed;
 mod formats;
 mod mesh;
 mod records;
+mod several;
 mod shapes;
 mod tpch;
