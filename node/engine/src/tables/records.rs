@@ -23,6 +23,10 @@ use crate::scan::{Compression, Reader, ScanFile, read_prefix};
 /// Types are guessed from this many bytes at the beginning of a part.
 const SAMPLE_BYTES: usize = 512 << 10;
 
+/// Where no record ends in so many, four times as many are looked at, up to
+/// this: as much as a chunk, and so a record, may have.
+const SAMPLE_BYTES_MAX: usize = 64 << 20;
+
 /// Parts of one file that are sampled: the first, one in the middle, the last.
 const SAMPLED_PARTS_MAX: usize = 3;
 
@@ -105,10 +109,8 @@ async fn open_file(file: usize, pin: Pin, reader: Reader, store: &Arc<PinStore>,
     };
     let parts = if file < SAMPLED_FILES_MAX { SAMPLED_PARTS_MAX } else { 1 };
     for part in sampled(&opened.units, parts) {
-        let sample = read_prefix(store, &pin, part.clone(), compression, SAMPLE_BYTES).await?;
-        let whole = sample.len() < SAMPLE_BYTES;
-        let quoted_by = (reader == Reader::Csv).then_some(delimiter);
-        let sample = if whole { &sample } else { complete_records(&sample, quoted_by) };
+        let sample = sample(store, &pin, part.clone(), reader, &opened).await?;
+        let sample = &sample[..];
         opened.sampled_bytes += sample.len();
         match reader {
             Reader::Csv => sample_csv(&mut opened, &pin, sample, part.start == 0)?,
@@ -119,6 +121,32 @@ async fn open_file(file: usize, pin: Pin, reader: Reader, store: &Arc<PinStore>,
         }
     }
     Ok(opened)
+}
+
+/// The first records of a part, which may be all; at least one, unless that is
+/// longer than any sample.
+async fn sample(
+    store: &Arc<PinStore>,
+    pin: &Arc<Pin>,
+    part: Range<u64>,
+    reader: Reader,
+    opened: &Opened,
+) -> Result<Vec<u8>> {
+    let quoted_by = (reader == Reader::Csv).then_some(opened.delimiter);
+    let mut wanted = SAMPLE_BYTES;
+    loop {
+        let mut sample = read_prefix(store, pin, part.clone(), opened.compression, wanted).await?;
+        if sample.len() < wanted {
+            return Ok(sample);
+        }
+        sample.truncate(complete_records(&sample, quoted_by));
+        // Of lines and words nothing but their number depends on it.
+        let is_enough = !sample.is_empty() || matches!(reader, Reader::Lines { .. } | Reader::Words);
+        if is_enough || wanted >= SAMPLE_BYTES_MAX {
+            return Ok(sample);
+        }
+        wanted = (wanted * 4).min(SAMPLE_BYTES_MAX);
+    }
 }
 
 /// The parts of a file that can be scanned apart.
@@ -161,14 +189,14 @@ fn sampled(units: &[Unit], parts: usize) -> Vec<Range<u64>> {
     picks.iter().filter_map(|at| units.get(*at)).map(|unit| unit.start..unit.end).collect()
 }
 
-/// The records of a sample that are there to their end; of a CSV by the rule of
-/// whoever cuts and reads it.
-fn complete_records(sample: &[u8], delimiter: Option<u8>) -> &[u8] {
+/// Up to where the records of a sample are there to their end; of a CSV by the
+/// rule of whoever cuts and reads it.
+fn complete_records(sample: &[u8], delimiter: Option<u8>) -> usize {
     let end = match delimiter {
         Some(delimiter) => Quotes::new(delimiter).advance(sample),
         None => memchr::memrchr(b'\n', sample).map(|newline| newline + 1),
     };
-    &sample[..end.unwrap_or(0)]
+    end.unwrap_or(0)
 }
 
 fn sample_csv(opened: &mut Opened, pin: &Pin, sample: &[u8], first: bool) -> Result<()> {
@@ -282,9 +310,9 @@ mod tests {
 
     #[test]
     fn a_sample_ends_with_a_whole_record() {
-        assert_eq!(complete_records(b"a,b\n1,\"x\ny", Some(b',')), b"a,b\n");
-        assert_eq!(complete_records(b"a\"\nb\tc", Some(b'\t')), b"a\"\n");
-        assert_eq!(complete_records(b"\"a\nb", None), b"\"a\n");
-        assert_eq!(complete_records(b"a", None), b"");
+        assert_eq!(complete_records(b"a,b\n1,\"x\ny", Some(b',')), 4);
+        assert_eq!(complete_records(b"a\"\nb\tc", Some(b'\t')), 3);
+        assert_eq!(complete_records(b"\"a\nb", None), 3);
+        assert_eq!(complete_records(b"a", None), 0);
     }
 }

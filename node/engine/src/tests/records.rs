@@ -46,3 +46,15 @@ async fn a_csv_record_longer_than_a_chunk_is_told() {
     mesh.put("b/long.csv.gz", super::compressed::packed("gz", long.as_bytes()).await);
     assert_eq!(mesh.sql("SELECT a FROM 'b/long.csv.gz'").await.unwrap().rows(), 3);
 }
+
+// The sample was nothing, and so were the columns.
+#[tokio::test]
+async fn a_first_record_longer_than_a_sample_still_has_columns() {
+    let mesh = Mesh::new(1);
+    let long = "x".repeat(700 << 10);
+    mesh.put_cut("b/x.jsonl", format!("{{\"a\": \"{long}\", \"b\": 1}}\n{{\"a\": \"y\", \"b\": 2}}\n"), LONG);
+    mesh.put_cut("b/x.csv", format!("a,\"{long}\"\n1,2\n"), LONG);
+    let answer = mesh.sql("SELECT sum(b), count(a) FROM 'b/x.jsonl'").await.unwrap();
+    assert!(answer.text().contains("| 3 "), "{}", answer.text());
+    assert_eq!(mesh.sql("SELECT a FROM 'b/x.csv'").await.unwrap().rows(), 1);
+}
