@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bytes::{Bytes, BytesMut};
 use parquet::errors::ParquetError;
@@ -65,15 +66,19 @@ impl Spool {
     pub(super) fn parquet_footer(&mut self) -> Result<ParquetMetaData, ParquetError> {
         let reader = ParquetMetaDataReader::new();
         match &mut self.place {
-            Place::Memory(memory) => {
-                let bytes = std::mem::take(memory).freeze();
-                let footer = reader.parse_and_finish(&bytes);
-                *memory = bytes.try_into_mut().unwrap_or_else(|bytes| BytesMut::from(&bytes[..]));
-                footer
-            }
+            Place::Memory(memory) => lent(memory, |bytes| reader.parse_and_finish(bytes)),
             Place::File(file) => reader.parse_and_finish(file),
         }
     }
+}
+
+/// Lends bytes to a reader that wants them shared. They come back even where it
+/// panics: what is no Parquet file after all is still to be stored.
+fn lent<T>(memory: &mut BytesMut, read: impl FnOnce(&Bytes) -> T) -> T {
+    let bytes = std::mem::take(memory).freeze();
+    let answer = catch_unwind(AssertUnwindSafe(|| read(&bytes)));
+    *memory = bytes.try_into_mut().unwrap_or_else(|bytes| BytesMut::from(&bytes[..]));
+    answer.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn complain(error: std::io::Error) -> Error {
@@ -81,4 +86,21 @@ fn complain(error: std::io::Error) -> Error {
         format!("a Parquet file is kept in a temporary file until its end is there, and that failed: {error}"),
         "set TMPDIR to a directory with room for the file",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The bytes went with the panic: what was to be stored as plain bytes then
+    // ended as a bug, of a range outside of the spool.
+    #[test]
+    fn a_decoder_that_panics_leaves_the_bytes() {
+        let mut spool = Spool::new(100);
+        spool.push(b"PAR1 or so").unwrap();
+        let Place::Memory(memory) = &mut spool.place else { panic!("it is small") };
+        let caught = catch_unwind(AssertUnwindSafe(|| lent(memory, |_| resume_unwind(Box::new("odd")))));
+        assert!(caught.is_err());
+        assert_eq!(spool.read(0, 4).unwrap(), "PAR1");
+    }
 }
