@@ -108,20 +108,20 @@ async fn note_copies(context: &Arc<Context>, files: &[TableFile], known: &Mutex<
     Ok(())
 }
 
-/// The objects that `table` stands for: one by its name, all that match a
-/// glob, all under a prefix (`trips/`, or `trips` for short), or one whose
-/// ending was left out.
+/// The objects that `table` stands for: one by its name, whatever characters
+/// that has; all that match a glob, all under a prefix (`trips/`, or `trips`
+/// for short), or one whose ending was left out.
 async fn resolve(context: &Arc<Context>, table: &str) -> Result<Vec<TableFile>> {
     let table = table.trim_start_matches("shoal://");
-    if table.contains(['*', '?', '[', '{']) {
-        let glob = glob(table)?;
-        let literal = table.find(['*', '?', '[', '{']).unwrap_or(table.len());
-        return some(list(context, &table[..literal], |name| glob.is_match(name)).await?, table);
-    }
     if let Ok(name) = ObjectName::new(table)
         && let Some(manifest) = names::read(context, &name).await?
     {
         return Ok(vec![TableFile { name: table.into(), source: TableSource::Object(name, manifest) }]);
+    }
+    if table.contains(['*', '?', '[', '{']) {
+        let glob = glob(table)?;
+        let literal = table.find(['*', '?', '[', '{', '\\']).unwrap_or(table.len());
+        return some(list(context, &table[..literal], |name| glob.is_match(name)).await?, table);
     }
     let folder = format!("{}/", table.trim_end_matches('/'));
     let inside = list(context, &folder, |_| true).await?;

@@ -10,6 +10,7 @@ mod nobody;
 use std::sync::Arc;
 
 use shoal_engine::EngineConfig;
+use shoal_ports::LocalFiles;
 use shoal_types::{PeerId, PeerInfo, Result, RoleChange};
 use tempfile::TempDir;
 
@@ -28,6 +29,11 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub(crate) async fn start() -> Result<Self> {
+        Self::with(Some(Arc::new(SystemFiles))).await
+    }
+
+    /// One whose tables are `files`, or else its own objects.
+    async fn with(files: Option<Arc<dyn LocalFiles>>) -> Result<Self> {
         let spill = tempfile::Builder::new().prefix("shoal-").tempdir().map_err(|error| {
             shoal_types::Error::invalid(
                 format!("cannot make a temporary directory to spill to: {error}"),
@@ -55,7 +61,7 @@ impl Embedded {
             network: Network::Alone(peer),
             store: Arc::new(MemoryStore::new(peer)),
             engine: EngineConfig::new(cores(), spill.path()),
-            files: Some(Arc::new(SystemFiles)),
+            files,
             info,
             role: RoleChange::default(),
             join: Vec::new(),
@@ -68,3 +74,5 @@ impl Embedded {
 
 #[cfg(test)]
 mod gateway_tests;
+#[cfg(test)]
+mod tables_tests;
