@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use shoal_types::{Error, Etag, Manifest, ObjectName, Result};
+use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 
 use crate::buckets;
 use crate::chunks;
@@ -138,7 +138,9 @@ async fn list(
 /// for that of a `version` of it. No chunk moves, whatever the size, unless
 /// there are to be more copies where `to` is: chunks are named by their
 /// content, and both names list the same ones. The copy keeps how the content
-/// was cut (its format), and is as old as the copying: two copies are never one
+/// was cut (its format), unless a CSV's fields are separated by something else
+/// under its name: then it is plain bytes, which are read as a whole. It is as
+/// old as the copying: two copies are never one
 /// value, so that of two at a time, both only where there is nothing, one is
 /// refused.
 ///
@@ -167,7 +169,10 @@ pub(crate) async fn copy(
     let durability = buckets::durability(context, to).await?;
     let chunks: Vec<_> = found.chunks.iter().map(|chunk| chunk.id).collect();
     let lease = collect::claim(context, &chunks, durability).await?;
-    let copy = Manifest { modified_ms: context.ports.clock.wall_ms(), ..found };
+    let is_cut_otherwise = found.format == Format::Csv
+        && Format::delimiter_of_name(from.as_str()) != Format::delimiter_of_name(to.as_str());
+    let format = if is_cut_otherwise { Format::Bytes } else { found.format };
+    let copy = Manifest { format, modified_ms: context.ports.clock.wall_ms(), ..found };
     // Asked for again it is what was copied then, whatever the source has become.
     let copied_before = list(context, to, &copy, terms, lease).await?;
     Ok(copied_before.unwrap_or(copy))
