@@ -145,6 +145,11 @@ impl Peer {
         Ok(Peer { context, supervisor, stopped })
     }
 
+    #[cfg(test)]
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     pub fn id(&self) -> PeerId {
         self.context.me
     }

@@ -57,7 +57,7 @@ pub(crate) fn ports(transport: Arc<Network>) -> Ports {
 
 /// A peer that is a mesh, has taken an object in and failed a query; and what
 /// goes away with the last thing of it.
-async fn peer() -> (Peer, Arc<Tasks>, Weak<Compute>) {
+pub(crate) async fn peer() -> (Peer, Arc<Tasks>, Weak<Compute>) {
     let config = config();
     let (events, inbound) = mpsc::channel(8);
     let (tasks, compute) = (Arc::new(Tasks::default()), Arc::new(Compute::default()));

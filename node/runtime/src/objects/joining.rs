@@ -101,7 +101,9 @@ async fn is_closed(context: &Arc<Context>, name: &ObjectName, end: End) -> Resul
 /// The chunks of what an object ends in and of an addition.
 async fn tail(context: &Arc<Context>, name: &ObjectName, end: End, addition: &Addition) -> Result<Vec<ChunkRef>> {
     let mut sending = Sending::new(context, buckets::durability(context, name).await?);
-    if end.last.is_empty() {
+    // It was cut by what the object was then, which others may have changed since.
+    let is_alike = addition.format == end.format;
+    if end.last.is_empty() && is_alike {
         if !addition.head.is_empty() {
             sending.push(addition.head.clone()).await?;
         }
@@ -111,8 +113,9 @@ async fn tail(context: &Arc<Context>, name: &ObjectName, end: End, addition: &Ad
     }
     let mut cutter = context.ports.compute.cutter(name.as_str(), end.format);
     // Behind an open quote the cuts of a CSV are others. Few objects end in one.
-    let cuts_hold = addition.format == end.format && (end.is_closed || end.format != Format::Csv);
+    let cuts_hold = is_alike && (end.is_closed || end.format != Format::Csv);
     let mut pieces = vec![end.last, addition.head.clone()];
+    pieces.retain(|piece| !piece.is_empty());
     let mut to_read = if cuts_hold { [].iter() } else { addition.rest.iter() };
     loop {
         let is_last = pieces.is_empty();
@@ -160,4 +163,29 @@ fn joined(last: &Bytes, head: &Bytes) -> Bytes {
 /// The ETag of content that is here as a whole.
 async fn of_content(context: &Arc<Context>, all: Bytes) -> Result<Etag> {
     context.blocking(move || Ok(Etag(blake3::hash(&all).to_hex().to_string()))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Where nothing was there to be joined to, chunks that were cut as plain
+    // bytes were listed as those of a CSV that somebody else had put meanwhile:
+    // with half a record in each.
+    #[tokio::test]
+    async fn what_was_cut_by_another_format_is_cut_anew() {
+        let (peer, ..) = crate::tests::peer().await;
+        let context = peer.context();
+        let name: ObjectName = "b/x".parse().unwrap();
+        for (format, expected) in [(Format::Csv, vec![8]), (Format::Bytes, vec![4, 4])] {
+            let mut rest = Sending::new(context, buckets::durability(context, &name).await.unwrap());
+            rest.push(Bytes::from("1\n2\n")).await.unwrap();
+            let (rest, _, lease) = rest.finish().await.unwrap();
+            let (head, blake3) = (Bytes::from("a\n\"\n"), blake3::hash(b"any"));
+            let addition = Addition { format: Format::Bytes, head, rest, lease, bytes: 8, blake3 };
+            let joined = join(context, &name, None, &addition, format, 1).await.unwrap();
+            let lengths: Vec<u32> = joined.chunks.iter().map(|chunk| chunk.bytes).collect();
+            assert_eq!((joined.format, lengths), (format, expected));
+        }
+    }
 }

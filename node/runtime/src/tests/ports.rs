@@ -410,7 +410,7 @@ impl Rng for Numbers {
 
 /// Tasks that can be ended all at once.
 #[derive(Default)]
-pub(super) struct Tasks(Mutex<Vec<AbortHandle>>);
+pub(crate) struct Tasks(Mutex<Vec<AbortHandle>>);
 
 impl Tasks {
     pub(super) fn abort_all(&self) {
