@@ -276,6 +276,10 @@ fn walk(root: &Path, prefix: &str, puts: &mut Vec<Put>, refused: &mut Vec<Failur
             let path = entry.map_err(|error| unreadable(&error))?.path();
             match std::fs::metadata(&path) {
                 Ok(meta) if meta.is_dir() && depth < DEPTH_MAX => waiting.push((path, depth + 1)),
+                Ok(meta) if meta.is_dir() => refused.push(Failure::request(
+                    format!("'{}' is more than {DEPTH_MAX} directories deep", path.display()),
+                    "put it by itself; if links lead round in a circle, take one of them away",
+                )),
                 Ok(meta) if meta.is_file() => match name_below(prefix, path.strip_prefix(root).unwrap_or(&path)) {
                     Ok(name) => puts.push(Put { source: Source::File(path), name }),
                     Err(failure) => refused.push(failure.about(path.display())),
@@ -335,6 +339,21 @@ mod tests {
         let plan = plan(&[dir.path().into()], "b/").unwrap();
         assert_eq!(plan.puts.iter().map(|put| put.name.as_str()).collect::<Vec<_>>(), ["b/a.csv", "b/c.csv"]);
         assert_eq!(plan.refused.len(), 2, "{:?}", plan.refused);
+    }
+
+    // Below the 64th directory nothing was stored, with a warning that it was no
+    // file, and the put counted as one that went well.
+    #[test]
+    fn what_is_too_deep_to_be_stored_is_a_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let deepest = dir.path().join(["d"; DEPTH_MAX].join("/"));
+        std::fs::create_dir_all(deepest.join("more")).unwrap();
+        std::fs::write(deepest.join("a.csv"), "x").unwrap();
+        std::fs::write(deepest.join("more/b.csv"), "x").unwrap();
+        let plan = plan(&[dir.path().into()], "b/").unwrap();
+        assert_eq!((plan.puts.len(), plan.refused.len()), (1, 1), "{:?}", plan.refused);
+        let Failure::Told { message, code: 1, .. } = &plan.refused[0] else { panic!("not told") };
+        assert!(message.contains("more' is more than 64 directories deep"), "{message}");
     }
 
     #[test]

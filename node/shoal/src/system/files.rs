@@ -1,6 +1,7 @@
 //! Local files as tables, for the mesh of one in the process.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use globset::GlobBuilder;
@@ -22,7 +23,7 @@ impl LocalFiles for SystemFiles {
         let mut files = match fs::metadata(path) {
             // What exists is meant literally, whatever characters it has.
             Ok(meta) if meta.is_file() => vec![path.to_path_buf()],
-            Ok(meta) if meta.is_dir() => walk(path, &|_| true)?,
+            Ok(meta) if meta.is_dir() => walk(path, DEPTH_MAX, &|_| true)?,
             _ if is_glob(pattern) => matching(pattern)?,
             _ => Vec::new(),
         };
@@ -59,19 +60,23 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>> {
         .map_err(|error| Error::invalid(format!("'{pattern}' is not a pattern: {error}"), ""))?
         .compile_matcher();
     let fixed: PathBuf = clean.components().take_while(|part| !is_glob(&part.as_os_str().to_string_lossy())).collect();
-    walk(&fixed, &|path| glob.is_match(path))
+    // Further down than it has parts nothing matches.
+    let parts = clean.components().count() - fixed.components().count();
+    let depth = if text.contains("**") { DEPTH_MAX } else { parts.saturating_sub(1) };
+    walk(&fixed, depth, &|path| glob.is_match(path))
 }
 
-/// The files below `root` that are wanted; hidden ones (`.`) and those that
-/// writers leave beside the data (`_SUCCESS`) are none.
-fn walk(root: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
+/// The files below `root` that are wanted, in directories up to so many below
+/// each other; hidden ones (`.`) and those that writers leave beside the data
+/// (`_SUCCESS`) are none.
+fn walk(root: &Path, depth_max: usize, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut waiting = vec![(root.to_path_buf(), 0)];
     while let Some((dir, depth)) = waiting.pop() {
         let here = if dir.as_os_str().is_empty() { Path::new(".") } else { &dir };
         let entries = match fs::read_dir(here) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(unreadable(here, &error)),
         };
         for entry in entries {
@@ -81,9 +86,19 @@ fn walk(root: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
                 continue;
             }
             let path = dir.join(name);
-            let Ok(meta) = fs::metadata(&path) else { continue };
-            if meta.is_dir() && depth < DEPTH_MAX {
+            let meta = match fs::metadata(&path) {
+                Ok(meta) => meta,
+                // A link that leads nowhere, or a file that has just gone.
+                Err(error) if error.kind() == ErrorKind::NotFound && !(path.is_symlink() && wanted(&path)) => continue,
+                Err(error) => return Err(unreadable(&path, &error)),
+            };
+            if meta.is_dir() && depth < depth_max {
                 waiting.push((path, depth + 1));
+            } else if meta.is_dir() && depth_max == DEPTH_MAX {
+                return Err(Error::invalid(
+                    format!("'{}' is more than {DEPTH_MAX} directories deep", path.display()),
+                    "name what is below it by itself; if links lead round in a circle, take one of them away",
+                ));
             } else if meta.is_file() && wanted(&path) {
                 found.push(path);
             }
@@ -124,5 +139,33 @@ mod tests {
         assert_eq!(names(dir.path(), "sub"), ["sub/c.csv"]);
         assert_eq!(names(dir.path(), "none*"), [""; 0]);
         assert!(matches!(SystemFiles.resolve("/no/such/file.csv"), Err(Error::NotFound { .. })));
+    }
+
+    // What was below the 64th directory, or a link to what is not there any
+    // more, was left out of a table without a word.
+    #[test]
+    fn what_cannot_be_looked_into_is_told_where_it_would_be_part_of_a_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        fs::create_dir_all(dir.path().join(["d"; DEPTH_MAX + 1].join("/"))).unwrap();
+        fs::create_dir(at("t")).unwrap();
+        fs::write(at("t/a.csv"), "x").unwrap();
+        std::os::unix::fs::symlink("/no/such", at("t/b.csv")).unwrap();
+        for table in [at(""), at("**/a.csv"), at("t"), at("t/*.csv")] {
+            let failed = SystemFiles.resolve(&table);
+            assert!(matches!(&failed, Err(Error::Invalid { .. })), "{table} {failed:?}");
+        }
+        assert_eq!(names(dir.path(), "t/a*"), ["t/a.csv"]);
+        assert_eq!(names(dir.path(), "*/a.csv"), ["t/a.csv"]);
+    }
+
+    // It was followed until the system refused to, and each file in it was there 40 times.
+    #[test]
+    fn links_in_a_circle_are_told_where_directories_of_any_depth_are_meant() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.csv"), "x").unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("self")).unwrap();
+        assert_eq!(names(dir.path(), "*.csv"), ["a.csv"]);
+        assert!(SystemFiles.resolve(dir.path().join("**/*.csv").to_str().unwrap()).is_err());
     }
 }
