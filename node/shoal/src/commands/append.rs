@@ -77,9 +77,14 @@ impl AppendArgs {
     }
 
     fn sources(&self) -> Result<(ObjectName, Vec<Source>), Failure> {
-        let (name, files) = match self.files_and_name.split_last() {
-            Some((name, files)) => (name.to_string_lossy(), files),
-            None => return Err(Failure::usage("no object is named", "shoal append [FILE]... BUCKET/KEY")),
+        let Some((name, files)) = self.files_and_name.split_last() else {
+            return Err(Failure::usage("no object is named", "shoal append [FILE]... BUCKET/KEY"));
+        };
+        let Some(name) = name.to_str() else {
+            return Err(Failure::usage(
+                format!("the name '{}' is not UTF-8, as names must be", name.display()),
+                "shoal append [FILE]... BUCKET/KEY",
+            ));
         };
         let name = ObjectName::new(name)?;
         if files.is_empty() {
@@ -138,5 +143,33 @@ impl Append {
         });
         let body = pieces.try_flatten().boxed();
         self.client.append(&self.name, self.format, self.id, self.version.as_ref(), body).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: AppendArgs,
+    }
+
+    fn sources(name: &[u8]) -> Result<(ObjectName, Vec<Source>), Failure> {
+        let line = [OsStr::new("append"), OsStr::new("-"), OsStr::from_bytes(name)];
+        Line::try_parse_from(line).unwrap().args.sources()
+    }
+
+    // The byte became U+FFFD, and what was appended went to an object of that name.
+    #[test]
+    fn a_name_that_is_not_utf_8_is_refused_and_not_changed() {
+        assert_eq!(sources(b"b/x").unwrap().0.as_str(), "b/x");
+        assert!(matches!(sources(b"b/x\xff"), Err(Failure::Told { code: 2, .. })));
     }
 }
