@@ -10,6 +10,11 @@ use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 
+/// Files from this size on are on disk before they have their names. Of
+/// smaller ones many are written at a time, and each sync takes as long as a
+/// hundred of them.
+const SYNCED_BYTES_MIN: u64 = 1 << 20;
+
 /// Where something is written that is to be there whole or not at all.
 pub(crate) enum Destination {
     /// Beside the path, to be renamed to it once it is whole. It is removed
@@ -53,10 +58,15 @@ impl Destination {
         Ok(Self::File { file, path: path.to_owned() })
     }
 
-    /// Gives a file its name.
+    /// Gives a file its name. A disk that had room for none of it may say so only here.
     pub(crate) fn close(self) -> io::Result<()> {
         match self {
-            Self::File { file, path } => file.persist(path).map(drop).map_err(|error| error.error),
+            Self::File { file, path } => {
+                if file.as_file().metadata()?.len() >= SYNCED_BYTES_MIN {
+                    file.as_file().sync_data()?;
+                }
+                file.persist(path).map(drop).map_err(|error| error.error)
+            }
             Self::AsItIs(mut file) => file.flush(),
         }
     }

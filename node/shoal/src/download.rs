@@ -29,7 +29,9 @@ pub(crate) async fn to_file(
 ) -> Result<u64, Failure> {
     let fail = |error: io::Error| Failure::file("write", file, &error);
     let bytes = fetch(client, name, version, shared, |piece| destination.write_all(piece).map_err(fail)).await?;
-    destination.close().map_err(fail)?;
+    // It may wait for the disk, while others are being fetched.
+    let closed = tokio::task::spawn_blocking(move || destination.close()).await;
+    closed.map_err(io::Error::from).flatten().map_err(fail)?;
     Ok(bytes)
 }
 
