@@ -54,11 +54,13 @@ impl Appends {
     }
 
     /// Whether an append that was tried on an object with the appends `before`
-    /// would still be remembered here, were it in effect: none of those that
-    /// came after can be forgotten.
+    /// would still be remembered here, were it in effect: it came after the
+    /// last of those, and whatever came before is forgotten first.
     pub fn would_tell_since(&self, before: &Self) -> bool {
-        let nothing_is_forgotten = usize::try_from(self.count).is_ok_and(|count| count <= self.recent.len());
-        nothing_is_forgotten || before.recent.last().is_some_and(|last| self.contains(*last))
+        match before.recent.last() {
+            Some(last) => self.contains(*last),
+            None => self.recent.len() < Self::RECENT_MAX,
+        }
     }
 }
 
@@ -91,7 +93,21 @@ mod tests {
         let max = Appends::RECENT_MAX as u64;
         let later = after(&put, 100..100 + max - 1);
         assert_eq!((later.count(), later.contains(id(7)), later.contains(id(2))), (max - 1, true, false));
-        assert!(later.would_tell_since(&put) && !after(&later, 0..2).would_tell_since(&none));
+        assert!(later.would_tell_since(&put) && !later.would_tell_since(&none));
+    }
+
+    /// A put counts as no append, and its id takes the place of one all the
+    /// same: as many of them as are remembered, and the append that they had
+    /// pushed out was told not to have been made.
+    #[test]
+    fn of_an_append_that_puts_have_pushed_out_nothing_is_told() {
+        let max = Appends::RECENT_MAX as u64;
+        for before in [Appends::default(), after(&Appends::default(), 0..1), after(&Appends::default(), 0..100)] {
+            let made = before.and(id(1_000));
+            let pushed_out = (0..max).fold(made.clone(), |appends, n| appends.put_by(Some(id(2_000 + n))));
+            assert!(!pushed_out.contains(id(1_000)) && !pushed_out.would_tell_since(&before));
+            assert!(made.put_by(Some(id(2_000))).would_tell_since(&before));
+        }
     }
 
     #[test]
@@ -99,12 +115,12 @@ mod tests {
         let max = Appends::RECENT_MAX as u64;
         let none = Appends::default();
         assert!(none.would_tell_since(&none));
-        assert!(after(&none, 0..max).would_tell_since(&none));
-        assert!(!after(&none, 0..max + 1).would_tell_since(&none));
+        assert!(after(&none, 0..max - 1).would_tell_since(&none));
+        assert!(!after(&none, 0..max).would_tell_since(&none), "one more may have been there");
         let before = after(&none, 0..100);
         assert!(before.would_tell_since(&before));
         assert!(after(&before, 100..100 + max - 1).would_tell_since(&before));
         assert!(!after(&before, 100..100 + max).would_tell_since(&before));
-        assert!(none.would_tell_since(&before), "it was put whole since");
+        assert!(!none.would_tell_since(&before), "it was removed since, and the removal is forgotten");
     }
 }
