@@ -87,7 +87,7 @@ pub(crate) async fn append(
                 return Ok(made);
             }
             if tried.as_ref().is_some_and(|before| !found.appends.would_tell_since(before)) {
-                let found = "whether it was appended is unknown: many others have appended since".into();
+                let found = format!("{}: many others have changed it since", Error::IN_DOUBT);
                 return Err(Error::Conflict { name: name.to_string(), found });
             }
             expect(&name, &found, version.as_ref())?;
@@ -107,12 +107,12 @@ pub(crate) async fn append(
                 Ok(Swapped::WasMade(there)) => return Ok(there),
                 Ok(Swapped::Refused) => {}
                 // It may be in effect, or come to be; then it is found there.
-                Err(error @ Error::Conflict { .. }) => {
+                Err(error @ Error::Conflict { .. }) if error.is_in_doubt() => {
                     tried.get_or_insert_with(|| found.appends.clone());
-                    if error.is_in_doubt() {
-                        in_doubt.get_or_insert(error);
-                    }
+                    in_doubt.get_or_insert(error);
                 }
+                // Others were faster.
+                Err(Error::Conflict { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

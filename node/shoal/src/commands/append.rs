@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::ProgressBar;
 use shoal_gateway::view::ObjectView;
 use shoal_gateway::{Client, ClientError};
-use shoal_types::{AppendId, Etag, Format, ObjectName};
+use shoal_types::{AppendId, Error, Etag, Format, ObjectName};
 
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
@@ -116,23 +116,20 @@ struct Append {
 }
 
 impl Append {
-    /// Sends it, again where the mesh is in trouble and the bytes can be had again.
+    /// Sends it, again where the bytes can be had again.
     async fn carry_out(&self) -> Result<ObjectView, Failure> {
-        let can_be_read_again = self.sources.iter().all(Source::can_be_read_again);
-        let mut tries = 0;
-        loop {
-            tries += 1;
+        let tries = if self.sources.iter().all(Source::can_be_read_again) { TRIES } else { 1 };
+        let send = async || {
             self.progress.set_position(0);
-            match self.send().await {
-                Ok(object) => return Ok(object),
-                Err(error) if !error.may_pass() => return Err(error.into()),
-                Err(_) if can_be_read_again && tries < TRIES => tokio::time::sleep(PAUSE * tries).await,
-                Err(error) => {
-                    let hint = format!("whether it was appended is unknown; run it again with --id {}", self.id);
-                    return Err(Failure::mesh(&error, hint));
-                }
+            self.send().await
+        };
+        send_until_known(tries, send).await.map_err(|error| match error.is_in_doubt() {
+            true => {
+                let hint = format!("whether it was appended is unknown; run it again with --id {}", self.id);
+                Failure::mesh(&error, hint)
             }
-        }
+            false => error.into(),
+        })
     }
 
     async fn send(&self) -> Result<ObjectView, ClientError> {
@@ -146,6 +143,33 @@ impl Append {
     }
 }
 
+/// Sends an append so often while the mesh is in trouble, or nobody knows
+/// whether it was made. Its last error is in doubt if the outcome is.
+async fn send_until_known<T>(
+    tries_max: u32,
+    mut send: impl AsyncFnMut() -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    let (mut tries, mut doubt) = (0, None);
+    loop {
+        tries += 1;
+        let error = match send().await {
+            Ok(made) => return Ok(made),
+            // That it was removed since says that it was made.
+            Err(error @ ClientError::Shoal(Error::NotFound { .. })) => return Err(error),
+            Err(error) => error,
+        };
+        let is_last = tries >= tries_max || !(error.may_pass() || error.is_in_doubt());
+        if error.is_in_doubt() {
+            doubt = Some(error.clone());
+        }
+        if is_last {
+            // What is wrong now says nothing of the time before.
+            return Err(doubt.unwrap_or(error));
+        }
+        tokio::time::sleep(PAUSE * tries).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
@@ -154,6 +178,47 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+
+    /// What the answers, the first one first, come to, and how many were heard.
+    async fn check(answers: &[Result<u32, Error>]) -> (Result<u32, ClientError>, usize) {
+        let mut heard = 0;
+        let came = send_until_known(3, async || {
+            heard += 1;
+            answers[heard - 1].clone().map_err(ClientError::from)
+        });
+        (came.await, heard)
+    }
+
+    fn in_doubt() -> Error {
+        Error::Conflict { name: "b/k".into(), found: format!("{}: many others", Error::IN_DOUBT) }
+    }
+
+    /// It was taken for a refusal: not sent again, and told without its id, so
+    /// that whoever ran it again appended a second time.
+    #[tokio::test]
+    async fn an_append_of_which_a_peer_says_that_it_is_in_doubt_is_sent_again() {
+        assert_eq!(check(&[Err(in_doubt()), Ok(7)]).await, (Ok(7), 2));
+        let (came, heard) = check(&[Err(in_doubt()), Err(in_doubt()), Err(in_doubt())]).await;
+        assert!(came.unwrap_err().is_in_doubt() && heard == 3);
+    }
+
+    /// A refusal now was taken for one of the time before.
+    #[tokio::test]
+    async fn what_an_append_in_doubt_meets_later_says_nothing_of_the_time_before() {
+        let timeout = Error::Timeout { what: "an append".into(), ms: 1 };
+        let refused = Error::Conflict { name: "b/k".into(), found: "it has ETag 7".into() };
+        let no_quorum = Error::NoQuorum { what: "a name".into(), answered: 1, needed: 2 };
+        let removed = Error::not_found("'b/k' was appended to, and removed since", "");
+        let (came, heard) = check(&[Err(timeout.clone()), Err(refused.clone())]).await;
+        assert!(came.unwrap_err().is_in_doubt() && heard == 2);
+        let (came, _) = check(&[Err(timeout.clone()), Err(no_quorum.clone()), Err(no_quorum.clone())]).await;
+        assert!(came.unwrap_err().is_in_doubt());
+        // That it was removed says that it was made.
+        assert_eq!(check(&[Err(timeout), Err(removed.clone())]).await, (Err(removed.into()), 2));
+        assert_eq!(check(&[Err(refused.clone())]).await, (Err(refused.into()), 1));
+        let (came, heard) = check(&[Err(no_quorum.clone()), Err(no_quorum.clone()), Err(no_quorum)]).await;
+        assert!(!came.unwrap_err().is_in_doubt() && heard == 3);
+    }
 
     #[derive(Parser)]
     struct Line {
