@@ -4,6 +4,7 @@
 
 pub(crate) mod ports;
 mod release;
+mod stopping;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

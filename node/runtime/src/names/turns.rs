@@ -76,7 +76,9 @@ pub(super) async fn take(context: &Arc<Context>, name: &ObjectName, is_kept: boo
             }
         });
     }
-    let turn = async { outcome.await.map_err(|_| context.not_ready("it is stopping"))? };
+    // Who waits still is not forgotten: it ended while it was about that change.
+    let why = || "it stopped in the middle of a change".into();
+    let turn = async { outcome.await.map_err(|_| Error::Unreachable { peer: context.me, why: why() })? };
     // The turn before this one, and this one.
     context.timeout(&format!("'{name}'"), context.config.timing.name * 2, turn).await
 }
