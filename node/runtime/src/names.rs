@@ -72,7 +72,7 @@ impl Standing {
     }
 
     /// Whether it is what it is by this request, among others.
-    fn is_by(&self, request: Option<AppendId>) -> bool {
+    pub(crate) fn is_by(&self, request: Option<AppendId>) -> bool {
         request.is_some_and(|id| self.appends.contains(id))
     }
 }

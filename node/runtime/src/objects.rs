@@ -158,13 +158,15 @@ pub(crate) async fn copy(
     if from == to && !matches!(version, CopyVersion::Of(_)) {
         return Err(Error::invalid(format!("'{from}' would be copied onto itself"), "give the copy another name"));
     }
-    let found = match version {
-        CopyVersion::Of(version) => history::find(context, from, version).await?,
-        CopyVersion::Now | CopyVersion::NowIf(_) => names::require(context, from).await?,
+    let found = match source(context, from, version).await {
+        Ok(found) => found,
+        Err(error) if terms.request.is_none() => return Err(error),
+        // It may have been there when this very request was made.
+        Err(error) => {
+            let there = names::standing(context, to).await?;
+            return if there.is_by(terms.request) { there.manifest.ok_or(error) } else { Err(error) };
+        }
     };
-    if matches!(version, CopyVersion::NowIf(version) if found.etag != *version) {
-        return Err(names::conflict(from, Some(&found)));
-    }
     // The other bucket may want more copies; and what is listed now need not be in a moment.
     let durability = buckets::durability(context, to).await?;
     let chunks: Vec<_> = found.chunks.iter().map(|chunk| chunk.id).collect();
@@ -176,6 +178,18 @@ pub(crate) async fn copy(
     // Asked for again it is what was copied then, whatever the source has become.
     let copied_before = list(context, to, &copy, terms, lease).await?;
     Ok(copied_before.unwrap_or(copy))
+}
+
+/// What is to be copied.
+async fn source(context: &Arc<Context>, from: &ObjectName, version: &CopyVersion) -> Result<Manifest> {
+    match version {
+        CopyVersion::Of(version) => history::find(context, from, version).await,
+        CopyVersion::Now => names::require(context, from).await,
+        CopyVersion::NowIf(version) => {
+            let found = names::require(context, from).await?;
+            if found.etag == *version { Ok(found) } else { Err(names::conflict(from, Some(&found))) }
+        }
+    }
 }
 
 /// The bytes of `range` (offset, length; cut to the object's end), chunk by

@@ -1,0 +1,53 @@
+//! What is asked for twice, or by two at a time, is made once.
+
+use bytes::Bytes;
+use shoal_runtime::{CopyVersion, PutCondition};
+use shoal_types::{AppendId, Error, Etag, Manifest, Result};
+
+use super::asking::{Mesh, mesh, name};
+use super::*;
+
+const SOURCE: &str = "b/source";
+const COPY: &str = "b/copy";
+
+/// What fits into a manifest.
+fn small(byte: u8) -> Bytes {
+    vec![byte; 100].into()
+}
+
+fn etag(byte: u8) -> String {
+    blake3::hash(&small(byte)).to_hex().to_string()
+}
+
+impl Mesh {
+    async fn put_small(&self, host: u32, object: &str, byte: u8) {
+        self.put_bytes(host, object, small(byte), PutCondition::Always).await.unwrap();
+    }
+
+    async fn copy(&self, version: CopyVersion, id: AppendId) -> Result<Manifest> {
+        let (peer, terms) = (self.peer(1), PutCondition::IfAbsent.asked_as(id));
+        self.ask(async move { peer.copy(name(SOURCE), name(COPY), version, terms).await }).await
+    }
+}
+
+/// It was refused for the sake of its source, though it was made: a move whose
+/// answer was lost was told that there is nothing to move.
+#[test]
+fn a_copy_that_is_asked_for_again_was_made_whatever_its_source_has_become() {
+    let versions = [CopyVersion::Now, CopyVersion::NowIf(Etag(etag(1))), CopyVersion::Of(etag(1))];
+    for (version, is_removed) in versions.into_iter().flat_map(|version| [(version.clone(), true), (version, false)]) {
+        mesh(21, |mesh| async move {
+            mesh.put_small(0, SOURCE, 1).await;
+            let id = AppendId::from_bytes([7; 16]);
+            let made = mesh.copy(version.clone(), id).await.unwrap();
+            match is_removed {
+                true => mesh.remove(2, SOURCE).await,
+                false => mesh.put_small(2, SOURCE, 2).await,
+            }
+            assert_eq!(mesh.copy(version.clone(), id).await, Ok(made), "{version:?}, removed: {is_removed}");
+            assert_eq!(mesh.get(3, COPY).await, Ok(small(1)));
+            let another = mesh.copy(version, AppendId::from_bytes([8; 16])).await;
+            assert!(matches!(another, Err(Error::Conflict { .. } | Error::NotFound { .. })), "{another:?}");
+        });
+    }
+}
