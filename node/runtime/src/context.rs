@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::future::{Either, FutureExt, select};
 use ractor::{ActorCell, ActorRef};
 use shoal_ports::{Ports, TaskHandle};
-use shoal_types::{Error, Layout, LayoutId, PeerId, PeerInfo, Request, Response, Result, Secrets, wire};
+use shoal_types::{AppendId, Error, Layout, LayoutId, PeerId, PeerInfo, Request, Response, Result, Secrets, wire};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::buckets::Buckets;
@@ -279,5 +279,14 @@ impl Context {
 
     pub(crate) fn random(&self) -> u64 {
         self.ports.rng.next_u64()
+    }
+
+    /// An id that no other request has.
+    pub(crate) fn new_request_id(&self) -> AppendId {
+        let mut id = [0; 16];
+        for half in id.chunks_exact_mut(8) {
+            half.copy_from_slice(&self.random().to_le_bytes());
+        }
+        AppendId::from_bytes(id)
     }
 }

@@ -178,7 +178,12 @@ pub(crate) async fn write(
     terms: &Terms,
     lease: Lease,
 ) -> Result<Listed> {
-    let (terms, value, is_late) = (terms.clone(), written.clone(), Arc::new(AtomicBool::new(false)));
+    let (mut terms, value, is_late) = (terms.clone(), written.clone(), Arc::new(AtomicBool::new(false)));
+    // Of two that write the same at the same time only one may be told that its
+    // condition held: each is told from the other by its id.
+    if terms.condition != PutCondition::Always {
+        terms.request.get_or_insert_with(|| context.new_request_id());
+    }
     let (late, clock) = (is_late.clone(), context.clone());
     let lists_chunks = !written.chunks.is_empty();
     let change = move |found: Option<&Bytes>| {

@@ -203,11 +203,7 @@ impl Peer {
 
     /// An id for an append whose caller has none.
     pub fn new_append_id(&self) -> AppendId {
-        let mut id = [0; 16];
-        for half in id.chunks_exact_mut(8) {
-            half.copy_from_slice(&self.context.random().to_le_bytes());
-        }
-        AppendId::from_bytes(id)
+        self.context.new_request_id()
     }
 
     /// Gives the content of `from` the name `to` as well; no data moves. With a

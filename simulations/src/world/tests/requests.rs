@@ -1,10 +1,11 @@
 //! What is asked for twice, or by two at a time, is made once.
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use shoal_runtime::{CopyVersion, PutCondition};
 use shoal_types::{AppendId, Error, Etag, Manifest, Result};
 
-use super::asking::{Mesh, mesh, name};
+use super::asking::{Mesh, SECOND, mesh, name};
 use super::*;
 
 const SOURCE: &str = "b/source";
@@ -22,6 +23,12 @@ fn etag(byte: u8) -> String {
 impl Mesh {
     async fn put_small(&self, host: u32, object: &str, byte: u8) {
         self.put_bytes(host, object, small(byte), PutCondition::Always).await.unwrap();
+    }
+
+    /// Begins to put an object, and does not wait.
+    fn begin(&self, host: u32, byte: u8, condition: PutCondition) -> tokio::task::JoinHandle<Result<()>> {
+        let (peer, body) = (self.peer(host), stream::iter([Ok(small(byte))]).boxed());
+        tokio::spawn(async move { peer.put(name(SOURCE), None, condition, body).await.map(drop) })
     }
 
     async fn copy(&self, version: CopyVersion, id: AppendId) -> Result<Manifest> {
@@ -48,6 +55,24 @@ fn a_copy_that_is_asked_for_again_was_made_whatever_its_source_has_become() {
             assert_eq!(mesh.get(3, COPY).await, Ok(small(1)));
             let another = mesh.copy(version, AppendId::from_bytes([8; 16])).await;
             assert!(matches!(another, Err(Error::Conflict { .. } | Error::NotFound { .. })), "{another:?}");
+        });
+    }
+}
+
+/// Of two with the same bytes in the same millisecond each took the other's
+/// value for its own.
+#[test]
+fn of_two_that_put_the_same_where_nothing_is_only_one_is_told_that_it_did() {
+    for seed in 0..8 {
+        mesh(seed, |mesh| async move {
+            for _ in 0..8 {
+                let puts = [0, 1].map(|host| mesh.begin(host, 1, PutCondition::IfAbsent));
+                mesh.pass(10 * SECOND).await;
+                let [first, second] = puts.map(|put| futures::FutureExt::now_or_never(put).unwrap().unwrap());
+                assert!(first.is_err() || second.is_err(), "seed {seed}");
+                assert_eq!(mesh.get(2, SOURCE).await, Ok(small(1)));
+                mesh.remove(2, SOURCE).await;
+            }
         });
     }
 }
