@@ -33,6 +33,7 @@ mod in_use;
 mod jobs;
 mod layouts;
 mod members;
+mod moment;
 mod moving;
 mod names;
 mod objects;

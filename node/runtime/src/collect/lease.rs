@@ -7,6 +7,7 @@ use shoal_types::{ChunkId, LayoutId, PeerId, Request, Response, Result};
 
 use crate::chunks::{self, Durability};
 use crate::context::{Context, lock};
+use crate::moment::Moment;
 use crate::serve;
 
 /// Until when a manifest may be agreed to, by when its chunks were last
@@ -20,24 +21,13 @@ pub(crate) struct Lease {
 /// When chunks were brought, and to the owners under which layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Begun {
-    at: Duration,
-    /// The clock that counts may stand still while a machine sleeps. That of
-    /// the wall does not; it may be put back, which the other one tells.
-    wall_ms: u64,
+    at: Moment,
     layout: Option<LayoutId>,
 }
 
 impl Begun {
     fn now(context: &Context) -> Self {
-        let clock = &context.ports.clock;
-        Self { at: clock.now(), wall_ms: clock.wall_ms(), layout: context.layout().map(|layout| layout.id()) }
-    }
-
-    /// How long ago that was by the clock that says longer.
-    fn age(self, context: &Context) -> Duration {
-        let clock = &context.ports.clock;
-        let by_the_wall = Duration::from_millis(clock.wall_ms().saturating_sub(self.wall_ms));
-        clock.now().saturating_sub(self.at).max(by_the_wall)
+        Self { at: Moment::now(context), layout: context.layout().map(|layout| layout.id()) }
     }
 }
 
@@ -49,11 +39,11 @@ impl Lease {
 
     /// Whether it is time to claim what it is for again.
     pub(crate) fn is_due(self, context: &Context) -> bool {
-        self.since.age(context) >= self.grace / 4 || self.is_of_another_layout(context)
+        self.since.at.age(context) >= self.grace / 4 || self.is_of_another_layout(context)
     }
 
     pub(crate) fn is_over(self, context: &Context) -> bool {
-        self.since.age(context) >= self.grace / 2 || self.is_of_another_layout(context)
+        self.since.at.age(context) >= self.grace / 2 || self.is_of_another_layout(context)
     }
 
     fn is_of_another_layout(self, context: &Context) -> bool {
@@ -205,7 +195,7 @@ mod tests {
 
     fn begun(at: u64, version: u64) -> Begun {
         let layout = Some(LayoutId { mesh: MeshId::from_bytes([1; 16]), version });
-        Begun { at: Duration::from_secs(at), wall_ms: at * 1000, layout }
+        Begun { at: Moment { at: Duration::from_secs(at), wall_ms: at * 1000 }, layout }
     }
 
     #[test]

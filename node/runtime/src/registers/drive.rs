@@ -10,6 +10,7 @@ use shoal_register::{Action, Decision, Failure, Outcome, Proposal};
 use shoal_types::{Ballot, Error, LayoutId, PeerId, RegisterKey, Request, Response, Result};
 
 use crate::context::{Context, lock};
+use crate::moment::Moment;
 use crate::planted::Planted;
 
 /// The acceptors of a register, a majority of each group of which makes a
@@ -77,7 +78,10 @@ pub(crate) async fn operate(
     // Shorter than a removal is at rest before it is forgotten: whatever was
     // done about what this one has in doubt can be told until it is over.
     let limit = context.config.timing.name.min(context.config.timing.grace / 2);
-    let work = drive(context, &key, layout, moved, &plant, &mut proposal, context.ports.clock.now() + limit);
+    let (began, until) = (Moment::now(context), context.ports.clock.now() + limit);
+    // The clock that the limit goes by may have slept.
+    let is_over = || context.ports.clock.now() > until || began.age(context) > context.config.timing.grace / 2;
+    let work = drive(context, &key, layout, moved, &plant, &mut proposal, &is_over);
     let result = context.timeout(&what, limit, work).await;
     match (&result, proposal.lacks_quorum()) {
         (Err(Error::Timeout { .. }), Some(failure)) => Err(failed(&key, failure)),
@@ -92,7 +96,7 @@ async fn drive(
     moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
     plant: &(dyn Fn(Vec<Vec<PeerId>>) -> Vec<Vec<PeerId>> + Send + Sync),
     proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision + Send>,
-    until: Duration,
+    is_over: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Outcome> {
     let (answers, mut incoming) = mpsc::unbounded();
     let (mut stale, mut is_stale) = (None, false);
@@ -135,8 +139,8 @@ async fn drive(
         }
         context.met.note(layout, proposal.met());
         let answer = incoming.next().map(Option::flatten).await;
-        if context.ports.clock.now() > until {
-            // This process stood still: its time was up before it could hear of it.
+        if is_over() {
+            // This process or machine stood still: its time was up before it could hear of it.
             return Err(Error::Timeout { what: format!("'{key}'"), ms: 0 });
         }
         actions = match answer {

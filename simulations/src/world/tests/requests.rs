@@ -5,7 +5,7 @@ use futures::{StreamExt, stream};
 use shoal_runtime::{CopyVersion, PutCondition};
 use shoal_types::{AppendId, Error, Etag, Manifest, Result};
 
-use super::asking::{Mesh, SECOND, mesh, name};
+use super::asking::{GRACE, Mesh, SECOND, mesh, name};
 use super::*;
 
 const SOURCE: &str = "b/source";
@@ -75,4 +75,30 @@ fn of_two_that_put_the_same_where_nothing_is_only_one_is_told_that_it_did() {
             }
         });
     }
+}
+
+/// A machine that sleeps may have a clock that sleeps, too: it went on with
+/// what others had long dealt with, and forgotten.
+#[test]
+fn a_put_in_the_middle_of_which_a_machine_slept_for_long_is_in_doubt() {
+    let in_doubt = std::rc::Rc::new(std::cell::Cell::new(0));
+    for ms in 0..20 {
+        let in_doubt = in_doubt.clone();
+        mesh(24, |mesh| async move {
+            // How the bucket is kept is known then.
+            mesh.put_small(1, COPY, 1).await;
+            let put = mesh.begin(1, 1, PutCondition::Always);
+            mesh.pass(Duration::from_millis(ms)).await;
+            let now = mesh.world.now();
+            mesh.world.state().hosts[1].clock.set(now, 2 * GRACE.as_millis() as i64, 0);
+            mesh.pass(10 * SECOND).await;
+            match futures::FutureExt::now_or_never(put).unwrap().unwrap() {
+                // It was over by then, or not begun.
+                Ok(()) | Err(Error::NoQuorum { .. }) => {}
+                Err(error) if error.is_in_doubt() => in_doubt.set(in_doubt.get() + 1),
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+    assert!(in_doubt.get() > 0);
 }
