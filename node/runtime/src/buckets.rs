@@ -14,6 +14,7 @@ use shoal_types::{
 
 use crate::chunks::Durability;
 use crate::context::{Context, lock};
+use crate::moment::Moment;
 use crate::names;
 use crate::registers::Begin;
 
@@ -30,25 +31,42 @@ const REMEMBERED_MAX: usize = 4_096;
 /// Buckets in a page of them.
 const PAGE: u32 = 500;
 
-/// Settings that were read lately, each with when the reading began.
-#[derive(Default)]
-pub(crate) struct Buckets(Mutex<BTreeMap<BucketName, (Duration, BucketSettings)>>);
+/// Settings that were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Believed {
+    pub(crate) settings: BucketSettings,
+    /// When the reading began.
+    since: Moment,
+}
 
-impl Buckets {
-    fn find(&self, bucket: &BucketName, now: Duration) -> Option<BucketSettings> {
-        let known = lock(&self.0);
-        let (since, settings) = known.get(bucket)?;
-        (*since + FRESH > now).then_some(*settings)
+impl Believed {
+    /// Whether they are too old to go by.
+    pub(crate) fn is_over(&self, context: &Context) -> bool {
+        self.is_over_at(Moment::now(context))
     }
 
-    fn remember(&self, bucket: &BucketName, since: Duration, settings: BucketSettings) {
+    fn is_over_at(&self, now: Moment) -> bool {
+        self.since.until(now) >= FRESH
+    }
+}
+
+/// Settings that were read lately.
+#[derive(Default)]
+pub(crate) struct Buckets(Mutex<BTreeMap<BucketName, Believed>>);
+
+impl Buckets {
+    fn find(&self, bucket: &BucketName, now: Moment) -> Option<Believed> {
+        lock(&self.0).get(bucket).filter(|believed| !believed.is_over_at(now)).copied()
+    }
+
+    fn remember(&self, bucket: &BucketName, believed: Believed) {
         let mut known = lock(&self.0);
         if known.len() >= REMEMBERED_MAX {
-            known.retain(|_, (read, _)| *read + FRESH > since);
+            known.retain(|_, earlier| !earlier.is_over_at(believed.since));
         }
         // One more than fits is asked for each time.
         if known.len() < REMEMBERED_MAX {
-            known.insert(bucket.clone(), (since, settings));
+            known.insert(bucket.clone(), believed);
         }
     }
 }
@@ -60,14 +78,19 @@ fn decoded(value: Option<&Bytes>) -> Result<BucketSettings> {
 /// How objects of a bucket are kept; not older than [`FRESH`]. Costs a read of
 /// a register now and then.
 pub(crate) async fn settings(context: &Arc<Context>, bucket: &BucketName) -> Result<BucketSettings> {
-    let now = context.ports.clock.now();
-    if let Some(known) = context.buckets.find(bucket, now) {
+    believed(context, bucket).await.map(|believed| believed.settings)
+}
+
+/// The same for whoever goes by them later: not when they are over by then.
+pub(crate) async fn believed(context: &Arc<Context>, bucket: &BucketName) -> Result<Believed> {
+    let since = Moment::now(context);
+    if let Some(known) = context.buckets.find(bucket, since) {
         return Ok(known);
     }
     let value = names::settle(context, &RegisterKey::Bucket(bucket.clone())).await?;
-    let settings = decoded(value.as_ref())?;
-    context.buckets.remember(bucket, now, settings);
-    Ok(settings)
+    let believed = Believed { settings: decoded(value.as_ref())?, since };
+    context.buckets.remember(bucket, believed);
+    Ok(believed)
 }
 
 /// How safe the chunks of an object are to be.
@@ -132,18 +155,20 @@ mod tests {
 
     #[test]
     fn what_was_read_is_believed_for_a_while_and_memory_is_bounded() {
-        let (buckets, at) = (Buckets::default(), Duration::from_secs);
+        let buckets = Buckets::default();
+        let at = |seconds| Moment { at: Duration::from_secs(seconds), wall_ms: 0 };
         let name = |n: usize| BucketName::new(format!("b{n}")).unwrap();
-        let kept = BucketSettings { history_s: 60, ..BucketSettings::default() };
-        buckets.remember(&name(0), at(10), kept);
-        assert_eq!(buckets.find(&name(0), at(14)), Some(kept));
+        let settings = BucketSettings { history_s: 60, ..BucketSettings::default() };
+        let kept = |since| Believed { settings, since: at(since) };
+        buckets.remember(&name(0), kept(10));
+        assert_eq!(buckets.find(&name(0), at(14)), Some(kept(10)));
         assert_eq!((buckets.find(&name(0), at(15)), buckets.find(&name(1), at(10))), (None, None));
         for n in 0..REMEMBERED_MAX + 10 {
-            buckets.remember(&name(n), at(20), kept);
+            buckets.remember(&name(n), kept(20));
         }
         assert_eq!(lock(&buckets.0).len(), REMEMBERED_MAX);
         assert_eq!(buckets.find(&name(REMEMBERED_MAX + 5), at(20)), None);
-        buckets.remember(&name(REMEMBERED_MAX + 5), at(30), kept);
+        buckets.remember(&name(REMEMBERED_MAX + 5), kept(30));
         assert_eq!(lock(&buckets.0).len(), 1, "what is old makes room");
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use shoal_runtime::{CopyVersion, PutCondition};
-use shoal_types::{AppendId, Error, Etag, Manifest, Result};
+use shoal_types::{AppendId, BucketChange, Error, Etag, Manifest, Result};
 
 use super::asking::{GRACE, Mesh, SECOND, mesh, name};
 use super::*;
@@ -73,6 +73,29 @@ fn of_two_that_put_the_same_where_nothing_is_only_one_is_told_that_it_did() {
                 assert_eq!(mesh.get(2, SOURCE).await, Ok(small(1)));
                 mesh.remove(2, SOURCE).await;
             }
+        });
+    }
+}
+
+/// It went by settings that it had read before, however long ago: what others
+/// had put meanwhile, in a bucket with a history by then, was gone.
+#[test]
+fn a_put_that_took_long_replaces_nothing_that_a_history_is_to_have() {
+    for ms in 0..12 {
+        mesh(23, |mesh| async move {
+            mesh.put_small(1, SOURCE, 1).await;
+            let slow = mesh.begin(1, 2, PutCondition::Always);
+            mesh.pass(Duration::from_millis(ms)).await;
+            mesh.world.pause(HostId(1), 8 * SECOND);
+            let (peer, bucket) = (mesh.peer(0), name(SOURCE).bucket_name());
+            let change = BucketChange { history_s: Some(1_000_000), ..BucketChange::default() };
+            mesh.ask(async move { peer.change_bucket(bucket, change).await }).await.unwrap();
+            mesh.put_small(0, SOURCE, 3).await;
+            mesh.pass(10 * SECOND).await;
+            let slow = futures::FutureExt::now_or_never(slow).unwrap().unwrap();
+            let peer = mesh.peer(2);
+            let found = mesh.ask(async move { peer.stat_version(name(SOURCE), etag(3)).await }).await;
+            assert!(found.is_ok(), "paused after {ms} ms: {found:?}, {slow:?}");
         });
     }
 }
