@@ -137,6 +137,10 @@ pub struct Bounds {
     pub subquery_bytes: usize,
     /// Files that one table's name may stand for.
     pub table_files: usize,
+    /// Registers that are found to differ in one comparison with a peer, and
+    /// that are brought together after it: the next finds the others. Some 200
+    /// bytes each.
+    pub differing_registers: usize,
 }
 
 impl Default for Bounds {
@@ -151,6 +155,7 @@ impl Default for Bounds {
             running_jobs: 64,
             subquery_bytes: 16 << 20,
             table_files: 100_000,
+            differing_registers: 50_000,
         }
     }
 }

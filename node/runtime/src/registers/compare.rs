@@ -30,11 +30,12 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use shoal_register::sums::{hash_of, leaf_of};
 use shoal_types::{
-    Error, LayoutId, PeerId, RegisterEntry, RegisterKey, RegisterKind, RegisterPlace, Request, Response, Result, Sums,
+    Ballot, Error, LayoutId, PeerId, RegisterEntry, RegisterKey, RegisterKind, RegisterPlace, Request, Response,
+    Result, Sums,
 };
 
 use super::together::bring_together;
-use super::walk;
+use super::walk::{self, Walk};
 use crate::at_rest;
 use crate::compared::Table;
 use crate::context::Context;
@@ -55,9 +56,6 @@ const PARTNERS_AT_ONCE: usize = 4;
 
 /// Registers brought together at once.
 const AT_ONCE: usize = 16;
-
-/// Registers brought together after one comparison, at most: the next finds the others.
-const DIFFERING_MAX: usize = 50_000;
 
 /// Compares for as long as the peer lives.
 pub(crate) async fn run(context: Arc<Context>) {
@@ -98,7 +96,7 @@ async fn compare(context: &Arc<Context>, layout: &Arc<Placed>) -> Result<usize> 
             }
         }
     }
-    let rounds = stream::iter(keys.into_iter().take(DIFFERING_MAX));
+    let rounds = stream::iter(keys.into_iter().take(context.config.bounds.differing_registers));
     let mut rounds =
         rounds.map(|key| async move { bring_together(context, layout, &key).await }).buffer_unordered(AT_ONCE);
     let mut count = 0;
@@ -151,31 +149,31 @@ async fn differing(
     if leaves.is_empty() {
         return Ok(Vec::new());
     }
-    let (mut theirs, mut from) = (BTreeMap::new(), Some(walk::FIRST));
+    let differing_max = context.config.bounds.differing_registers;
+    let concerns = |key: &RegisterKey| concerns(layout, [context.me, partner], &leaves, key);
+    let (mut differing, mut here, mut from) = (Vec::new(), Walk::begin(), Some(walk::FIRST));
     while let Some((kind, after)) = from {
         let asked = (kind, after.clone());
         let leaves = leaves.iter().copied().collect();
         let request = Request::RegisterBallots { layout: layout.id(), leaves, kind, after };
-        match context.call(partner, request).await? {
-            Response::RegisterBallots { ballots, next } => {
-                theirs.extend(ballots.into_iter().take(DIFFERING_MAX.saturating_sub(theirs.len())));
-                from = next.filter(|next| *next > asked && theirs.len() < DIFFERING_MAX);
-            }
-            _ => return Err(context.unexpected("ballots")),
-        }
-    }
-    let concerns = |key: &RegisterKey| concerns(layout, [context.me, partner], &leaves, key);
-    let (mut differing, mut from) = (Vec::new(), Some(walk::FIRST));
-    while let Some(begin) = from {
-        let (ours, next) = walk::page_here(context, begin).await?;
-        for RegisterEntry { key, accepted, .. } in ours.into_iter().filter(|entry| concerns(&entry.key)) {
-            if theirs.remove(&key) != Some(accepted) {
+        let Response::RegisterBallots { ballots, next } = context.call(partner, request).await? else {
+            return Err(context.unexpected("ballots"));
+        };
+        let mut theirs: BTreeMap<RegisterKey, Ballot> = ballots.into_iter().collect();
+        // Page by page, so that what is the same takes no room from what differs.
+        while differing.len() < differing_max
+            && let Some(RegisterEntry { key, accepted, .. }) = here.before(context, next.as_ref()).await?
+        {
+            if concerns(&key) && theirs.remove(&key) != Some(accepted) {
                 differing.push(key);
             }
         }
-        from = next.filter(|_| differing.len() < DIFFERING_MAX);
+        if differing.len() >= differing_max {
+            break;
+        }
+        differing.extend(theirs.into_keys().filter(concerns));
+        from = next.filter(|next| *next > asked);
     }
-    differing.extend(theirs.into_keys().filter(concerns));
     Ok(differing)
 }
 

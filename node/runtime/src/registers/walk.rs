@@ -1,5 +1,6 @@
 //! Walks through all registers here, layouts' aside.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use shoal_ports::Store;
@@ -25,6 +26,37 @@ pub(super) fn page(store: &dyn Store, (kind, after): From) -> Result<(Vec<Regist
         None => kind.next().map(|kind| (kind, None)),
     };
     Ok((entries, next))
+}
+
+/// The registers here, one after the other.
+pub(super) struct Walk {
+    kind: RegisterKind,
+    page: VecDeque<RegisterEntry>,
+    next: Option<From>,
+}
+
+impl Walk {
+    pub(super) fn begin() -> Self {
+        Self { kind: FIRST.0, page: VecDeque::new(), next: Some(FIRST) }
+    }
+
+    /// The next one, unless a page from there on has it.
+    pub(super) async fn before(
+        &mut self,
+        context: &Arc<Context>,
+        from: Option<&From>,
+    ) -> Result<Option<RegisterEntry>> {
+        while self.page.is_empty() {
+            let Some(begin) = self.next.take() else {
+                return Ok(None);
+            };
+            self.kind = begin.0;
+            let (page, next) = page_here(context, begin).await?;
+            (self.page, self.next) = (page.into(), next);
+        }
+        let is_before = |entry: &RegisterEntry| from.is_none_or(|from| (self.kind, entry.key.place()) <= *from);
+        Ok(if self.page.front().is_some_and(is_before) { self.page.pop_front() } else { None })
+    }
 }
 
 /// The same of the registers here.

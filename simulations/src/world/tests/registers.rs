@@ -1,9 +1,13 @@
 //! Registers that stand for nothing are forgotten, by everybody or by nobody.
 
-use bytes::Bytes;
-use shoal_runtime::PutCondition;
+use std::collections::BTreeMap;
 
-use super::asking::{GRACE, Mesh, SECOND, mesh_with};
+use bytes::Bytes;
+use shoal_register::sums::leaf_of;
+use shoal_runtime::PutCondition;
+use shoal_types::RegisterKey;
+
+use super::asking::{GRACE, Mesh, SECOND, mesh_with, name};
 use super::*;
 use crate::host::Death;
 
@@ -150,5 +154,46 @@ fn whoever_was_away_learns_what_it_has_missed_though_nobody_asks() {
         mesh.pass(COMPARED).await;
         assert_eq!((mesh.stale(), mesh.all_held()), (0, 3 * NAMES as usize));
         assert_eq!(mesh.listed().await, [NAMES as usize; 5]);
+    });
+}
+
+/// Names whose registers are compared together, in their order.
+fn names_together(count: usize) -> Vec<String> {
+    let mut together: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    for n in 100_000..400_000 {
+        let object = format!("b/{n}");
+        let names = together.entry(leaf_of(&RegisterKey::Object(name(&object)))).or_default();
+        names.push(object);
+        if names.len() == count {
+            return std::mem::take(names);
+        }
+    }
+    panic!("no leaf with {count} names");
+}
+
+/// Those in front, which were the same everywhere, counted as what differs, each
+/// time anew: those behind were never mended.
+#[test]
+fn what_is_the_same_keeps_nothing_that_differs_from_being_mended() {
+    let configure = |config: &mut WorldConfig| {
+        config.replicas = 2;
+        config.bounds.differing_registers = 2;
+    };
+    mesh_with(3, configure, 6, |mesh| async move {
+        let names = names_together(8);
+        let put = async |byte: u8, names: &[String]| {
+            for object in names {
+                mesh.put_bytes(0, object, vec![byte; 100].into(), PutCondition::Always).await.unwrap();
+            }
+        };
+        put(1, &names).await;
+        mesh.world.crash(HostId(2), Death::Kill);
+        put(2, &names[5..]).await;
+        mesh.pass(30 * SECOND).await;
+        mesh.world.start(HostId(2));
+        mesh.pass(10 * SECOND).await;
+        assert_eq!(mesh.stale(), 3);
+        mesh.pass(COMPARED).await;
+        assert_eq!(mesh.stale(), 0);
     });
 }
