@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::mesh::{Mesh, Peer, SECRET, SHOAL, wait};
+use crate::mesh::{Mesh, Peer, SECRET, SHOAL, complained, wait};
 
 fn member<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
     status["members"].as_array()?.iter().find(|member| member["name"] == name)
@@ -180,4 +180,44 @@ fn two_meshes_with_data_stay_apart_and_both_say_so() {
         });
         assert_eq!(peer.ok(&["get", "b/f", "-"]), "kept");
     }
+}
+
+#[test]
+fn who_joins_without_a_number_of_copies_has_that_of_the_mesh_and_another_one_is_refused() {
+    let mut mesh = Mesh::with(1, &["--replicas", "2"]);
+    let join = mesh.peers[0].address.clone();
+    for name in ["peer-2", "peer-3"] {
+        mesh.peers.push(Peer::start(mesh.dir.path(), name, SECRET, &["--join", &join]));
+    }
+    mesh.settle();
+    let file = mesh.file("f", &[7; 100_000]);
+    mesh.peers[2].ok(&["put", &file, "b/f"]);
+    assert_eq!(mesh.peers[1].json(&["health", "--json"])["replicas"], 2);
+    for peer in &mesh.peers {
+        assert_eq!(peer.status().unwrap()["layout"]["replicas"], 2);
+        assert!(!peer.dir.join("replicas").exists());
+    }
+
+    // One that has nothing yet is refused by what it hears of the mesh.
+    let up = |dir: &str, extra: &[&str]| {
+        let mut args = vec!["up", "--listen", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--no-mdns", "--dir", dir];
+        args.extend(extra);
+        let mut command = Command::new(SHOAL);
+        command.args(&args).env("SHOAL_SECRET", SECRET).stdin(Stdio::null());
+        complained(1, &args, command.output().unwrap())
+    };
+    let told = up(&mesh.path("other"), &["--join", &join, "--replicas", "3"]);
+    for said in ["keeps 2 copies of each chunk", "started with --replicas 3", "hint: leave --replicas out, or give 2"] {
+        assert!(told.contains(said), "{told}");
+    }
+    assert_eq!(mesh.peers[0].status().unwrap()["layout"]["members"].as_array().unwrap().len(), 3);
+    // One that is of the mesh already does not start, nor does its founder.
+    for at in [1, 0] {
+        mesh.peers[at].kill();
+        let told = up(mesh.peers[at].dir.to_str().unwrap(), &["--replicas", "3"]);
+        assert!(told.contains("keeps 2 copies") && told.contains("or give 2"), "{told}");
+        mesh.restart(at);
+    }
+    mesh.settle();
+    assert_eq!(mesh.peers[0].shoal(&["cat", "b/f"]).stdout, [7; 100_000]);
 }

@@ -228,6 +228,8 @@ pub(crate) struct Host {
     /// Whom it dials when it starts, and whether it forms a mesh if it finds none.
     pub(crate) join: Vec<HostId>,
     pub(crate) forms: bool,
+    /// Copies of each chunk that its peer is told of at its start.
+    pub(crate) replicas: Option<u32>,
     /// Whether the machine itself is off.
     pub(crate) powerless: bool,
     /// How many faults keep it from starting. One that comes later is held

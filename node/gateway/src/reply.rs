@@ -68,6 +68,7 @@ pub(crate) fn status_of(error: &Error) -> StatusCode {
         | Error::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::DiskFull { .. } => StatusCode::INSUFFICIENT_STORAGE,
         Error::Exhausted { cause, .. } => status_of(cause),
+        Error::OtherReplicas { .. } => StatusCode::CONFLICT,
         Error::Bug { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -65,6 +65,7 @@ async fn peer(seed: u8) -> Result<(Arc<dyn Transport>, mpsc::Receiver<Inbound>)>
         leaves: false,
         revision: 0,
         mesh: None,
+        replicas: None,
     };
     let mut config = NetConfig::new([seed; 32], Secret::from_text("only for this measurement")?, info);
     config.listen = vec![([127, 0, 0, 1], 0).into()];

@@ -7,7 +7,7 @@ use crate::Secret;
 
 /// The version of what peers of this build say to each other on a link.
 /// Peers of different versions do not admit each other.
-pub const PROTOCOL: u16 = 6;
+pub const PROTOCOL: u16 = 7;
 
 /// What a transport is started with.
 pub struct NetConfig {

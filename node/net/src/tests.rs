@@ -61,6 +61,7 @@ fn config() -> NetConfig {
         leaves: false,
         revision: 0,
         mesh: None,
+        replicas: None,
     };
     let mut config = NetConfig::new(identity, Secret::from_text(SECRET).unwrap(), info);
     config.listen = vec!["127.0.0.1:0".parse().unwrap()];

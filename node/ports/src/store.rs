@@ -34,6 +34,10 @@ pub trait Store: Send + Sync {
         Ok(self.chunk_len(id)?.map(|_| Copies::DEFAULT))
     }
 
+    /// Of chunks of which nothing else is said there are so many copies in this
+    /// mesh: what other numbers are compared with from now on.
+    fn chunk_copies_usual(&self, _copies: u32) {}
+
     /// A chunk's length if it is here.
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>>;
 

@@ -248,8 +248,8 @@ mod tests {
         let member =
             |id, weight| Member { id, name: String::new(), zone: String::new(), weight, revision: 0, since: 1 };
         let members = vec![member(PeerId::from_bytes([1; 32]), 100), member(context.me, 0)];
-        let layout = Layout { mesh: MeshId::from_bytes([1; 16]), version: 1, members, previous: None };
-        let layout = Placed::new(Arc::new(layout), &context.config);
+        let layout = Layout { mesh: MeshId::from_bytes([1; 16]), version: 1, members, previous: None, replicas: 3 };
+        let layout = Placed::new(Arc::new(layout));
         let all: BTreeSet<ChunkId> = (0..2 * serve::HAS_MAX + 9).map(|n| ChunkId::of(&n.to_le_bytes())).collect();
         for chunk in &all {
             context.ports.store.chunk_put(*chunk, b"").unwrap();

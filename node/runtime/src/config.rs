@@ -1,14 +1,15 @@
 use std::time::Duration;
 
 use shoal_membership::SwimConfig;
-use shoal_types::{Member, PeerInfo, SecretText, Secrets};
+use shoal_types::{PeerInfo, SecretText, Secrets};
 
 use crate::planted::Planted;
 
 /// What a peer needs to know to start.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
-    /// What the peer says of itself when it starts.
+    /// What the peer says of itself when it starts. A mesh that it forms has as
+    /// many copies of each chunk as it wants ([`PeerInfo::replicas`]).
     pub info: PeerInfo,
     /// What admits to the mesh, by which its transport was started.
     pub secrets: Secrets,
@@ -16,8 +17,6 @@ pub struct PeerConfig {
     pub join: Vec<String>,
     /// Form a new mesh at once if none is remembered, rather than look for one first.
     pub form: bool,
-    /// Chunk replicas (R); capped by the number of members. 1–7.
-    pub replicas: u32,
     pub timing: Timing,
     pub bounds: Bounds,
     /// A bug put in on purpose, for the simulator to find.
@@ -32,7 +31,6 @@ impl PeerConfig {
             secrets: Secrets::first(SecretText::new("")),
             join: Vec::new(),
             form: false,
-            replicas: 3,
             timing: Timing::default(),
             bounds: Bounds::default(),
             #[cfg(feature = "planted")]
@@ -49,18 +47,6 @@ impl PeerConfig {
         #[cfg(not(feature = "planted"))]
         let _ = bug;
         cfg!(feature = "planted")
-    }
-
-    /// Peers that keep a name's register: a majority of them outlives the
-    /// loss of as many peers as a chunk's replicas do (`2 R - 1`).
-    pub fn register_owners(&self) -> usize {
-        (2 * self.replicas.max(1) - 1) as usize
-    }
-
-    /// Peers of a group that keep any one name's register: those without
-    /// weight keep none.
-    pub(crate) fn register_owners_among(&self, group: &[Member]) -> usize {
-        self.register_owners().min(group.iter().filter(|member| member.weight > 0).count())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::foreground::Foreground;
 use crate::gauges::Levels;
 use crate::in_use::InUse;
 use crate::jobs::Jobs;
-use crate::layouts::{LayoutMsg, Stranger};
+use crate::layouts::{LayoutMsg, Stranger, Theirs};
 use crate::members::{MemberTable, MembersMsg};
 use crate::moving::Progress;
 
@@ -196,20 +196,29 @@ impl Context {
     /// # Errors
     /// [`Error::NotReady`] while this peer starts.
     pub(crate) fn hint_layout(&self, from: PeerId, theirs: LayoutId) -> Result<()> {
-        if self.layout().is_some_and(|ours| ours.mesh == theirs.mesh && ours.version < theirs.version) {
-            let LayoutId { mesh, version } = theirs;
-            let _ = self.actors()?.layouts.cast(LayoutMsg::Hint { from, mesh, version });
+        let before = self.layout().filter(|ours| ours.mesh == theirs.mesh && ours.version < theirs.version);
+        if let Some(ours) = before {
+            let (version, theirs) = (theirs.version, Theirs::from(&**ours.layout()));
+            let _ = self.actors()?.layouts.cast(LayoutMsg::Hint { from, theirs, version });
         }
         Ok(())
     }
 
     pub(crate) fn publish_layout(&self, layout: Option<Arc<Layout>>) {
-        let layout = layout.map(|layout| Arc::new(Placed::new(layout, &self.config)));
-        self.change_info(|info| info.mesh = layout.as_ref().map(|layout| layout.mesh));
+        let layout = layout.map(|layout| Arc::new(Placed::new(layout)));
+        self.change_info(|info| {
+            info.mesh = layout.as_ref().map(|layout| layout.mesh);
+            info.replicas = layout.as_ref().map_or(self.config.info.replicas, |layout| Some(layout.replicas));
+        });
         self.layout.change(|current| {
             *current = layout;
             true
         });
+    }
+
+    /// The number of copies that this peer was started with, if a mesh of so many is another than it was to join.
+    pub(crate) fn other_replicas(&self, theirs: u32) -> Option<u32> {
+        self.config.info.replicas.filter(|wanted| *wanted != theirs)
     }
 
     /// Notes that another mesh with the same secret is about, or none any more.

@@ -14,6 +14,7 @@
 
 mod change;
 mod farewell;
+mod kept;
 mod spread;
 mod strangers;
 
@@ -33,10 +34,8 @@ use crate::registers::{self, Acceptors, Begin, Fence, RegistersMsg};
 use crate::replicate;
 use crate::role::member_of;
 use change::{Outlook, View};
-pub(crate) use strangers::{Stranger, is_empty};
-
-/// The note in which the layout is kept.
-const LAYOUT_NOTE: &str = "layout";
+pub use kept::ready_layout;
+pub(crate) use strangers::{Stranger, Theirs, is_empty};
 
 /// Ticks between two hints at our layout version to peers at random.
 const HINT_TICKS: u64 = 5;
@@ -54,12 +53,12 @@ pub(crate) enum LayoutMsg {
     /// A link to a peer is there, which is of this mesh, if of any.
     Linked {
         peer: PeerId,
-        mesh: Option<MeshId>,
+        theirs: Option<Theirs>,
     },
     /// A peer says which version it knows.
     Hint {
         from: PeerId,
-        mesh: MeshId,
+        theirs: Theirs,
         version: u64,
     },
     /// A peer says that it belongs to no mesh.
@@ -104,8 +103,9 @@ pub(crate) struct State {
     fetching: u32,
     /// The last layout of somebody else's mesh that was looked at.
     not_ours: Option<(MeshId, u64)>,
-    /// Peers that belong to another mesh with the same secret.
-    foreign: BTreeMap<PeerId, MeshId>,
+    /// Peers that belong to another mesh with the same secret; as long as this
+    /// one is of none, to one that it does not join.
+    foreign: BTreeMap<PeerId, Theirs>,
     /// For how many ticks one of them has been there.
     foreign_ticks: u64,
     /// Whether the members are being asked if they keep anything.
@@ -139,14 +139,14 @@ impl Actor for Layouts {
                 myself.cast(LayoutMsg::Tick)?;
                 let _ = reply.send(started);
             }
-            LayoutMsg::Linked { peer, mesh } => {
-                state.belongs(peer, mesh);
+            LayoutMsg::Linked { peer, theirs } => {
+                state.belongs(peer, theirs);
                 let many = state.context.members.look(|table| table.entries.len() as u64);
                 if many <= HINTS || state.context.random() % many < HINTS {
                     state.hint(peer);
                 }
             }
-            LayoutMsg::Hint { from, mesh, version } => state.hinted(&myself, from, mesh, version),
+            LayoutMsg::Hint { from, theirs, version } => state.hinted(&myself, from, theirs, version),
             LayoutMsg::Homeless(peer) => state.no_longer_foreign(peer),
             LayoutMsg::Learn { layout, reply } => {
                 state.learn(layout.clone()).await?;
@@ -195,9 +195,7 @@ impl Actor for Layouts {
 impl State {
     pub(crate) async fn load(context: &Arc<Context>) -> Result<Self> {
         let store = context.ports.store.clone();
-        let note = context.blocking(move || store.note_get(LAYOUT_NOTE)).await?;
-        let kept = note.filter(|bytes| !bytes.is_empty());
-        let layout = kept.map(|bytes| wire::decode::<Layout>(&bytes)).transpose()?;
+        let layout = context.blocking(move || kept::read(&*store)).await?;
         Ok(Self {
             context: context.clone(),
             layout: layout.map(Arc::new),
@@ -221,7 +219,9 @@ impl State {
     async fn form(&mut self) -> Result<()> {
         let mut mesh = [0; 16];
         self.context.ports.rng.fill(&mut mesh);
-        let layout = Layout::first(MeshId::from_bytes(mesh), member_of(&self.context.info()));
+        let info = self.context.info();
+        let layout =
+            Layout::first(MeshId::from_bytes(mesh), member_of(&info), info.replicas.unwrap_or(Layout::REPLICAS));
         tracing::info!(mesh = %layout.mesh.short(), "formed a mesh");
         self.adopt(Arc::new(layout), true).await
     }
@@ -231,9 +231,10 @@ impl State {
     /// is the first since it was taken in, what it knew before is dropped in between.
     async fn adopt(&mut self, layout: Arc<Layout>, keep: bool) -> Result<()> {
         if keep && !self.context.has_planted(Planted::LayoutNotKept) {
-            let (store, note) = (self.context.ports.store.clone(), wire::encode(&*layout)?);
-            self.context.blocking(move || store.note_put(LAYOUT_NOTE, &note)).await?;
+            let (store, layout) = (self.context.ports.store.clone(), layout.clone());
+            self.context.blocking(move || kept::write(&*store, &layout)).await?;
         }
+        self.context.ports.store.chunk_copies_usual(layout.replicas);
         if registers::is_taken_in(&self.context, &layout, keep).await? {
             // Nothing is written meanwhile.
             self.fence(Fence::closed(layout.id())).await?;
@@ -268,7 +269,10 @@ impl State {
             None => {
                 // Somebody else's business until it takes us in.
                 if layout.involves(self.context.me) && !self.is_not_ours(layout.mesh, layout.version) {
-                    self.adopt(layout, true).await?;
+                    match Theirs::from(&*layout) {
+                        theirs if self.is_of_others(theirs) => self.refuse(theirs),
+                        _ => self.adopt(layout, true).await?,
+                    }
                 } else {
                     self.not_ours = Some((layout.mesh, layout.version));
                 }
@@ -289,7 +293,8 @@ impl State {
         self.layout.as_ref().is_some_and(|ours| ours.mesh == layout.mesh && ours.version >= layout.version)
     }
 
-    fn hinted(&mut self, myself: &ActorRef<LayoutMsg>, from: PeerId, mesh: MeshId, version: u64) {
+    fn hinted(&mut self, myself: &ActorRef<LayoutMsg>, from: PeerId, theirs: Theirs, version: u64) {
+        let mesh = theirs.mesh;
         match &self.layout {
             Some(ours) if ours.mesh == mesh && version > ours.version => self.fetch(myself, from),
             Some(ours) if ours.mesh == mesh && version < ours.version => self.hint(from),
@@ -298,8 +303,9 @@ impl State {
                 if !self.foreign.contains_key(&from) {
                     self.hint(from);
                 }
-                return self.belongs(from, Some(mesh));
+                return self.belongs(from, Some(theirs));
             }
+            None if self.is_of_others(theirs) => return self.belongs(from, Some(theirs)),
             None if self.is_not_ours(mesh, version) => {}
             // It may be the mesh that has us as a member.
             None => self.fetch(myself, from),
@@ -312,10 +318,9 @@ impl State {
         self.not_ours.is_some_and(|(known, seen)| known == mesh && version <= seen)
     }
 
-    /// A peer is of this mesh, or of none.
-    fn belongs(&mut self, peer: PeerId, mesh: Option<MeshId>) {
-        let ours = self.layout.as_ref().map(|layout| layout.mesh);
-        match mesh.filter(|mesh| ours.is_some_and(|ours| ours != *mesh)) {
+    /// A peer is of a mesh, or of none.
+    fn belongs(&mut self, peer: PeerId, theirs: Option<Theirs>) {
+        match theirs.filter(|theirs| self.is_of_others(*theirs)) {
             Some(theirs) if self.foreign.insert(peer, theirs) != Some(theirs) => self.outlook = None,
             Some(_) => {}
             None => self.no_longer_foreign(peer),
@@ -335,7 +340,7 @@ impl State {
             if self.ticks.is_multiple_of(HINT_TICKS) {
                 self.hint_somebody();
             }
-            if context.config.join.is_empty() && self.may_form() {
+            if !self.refuse_others() && context.config.join.is_empty() && self.may_form() {
                 self.form().await?;
             }
             return Ok(());
@@ -434,5 +439,6 @@ async fn decide(context: &Arc<Context>, current: &Layout, next: Layout) -> Resul
     )
     .await?;
     let bytes = outcome.value.ok_or_else(|| Error::bug("a layout was decided to be nothing"))?;
-    wire::decode(&bytes)
+    // Somebody may have proposed it who ran a build before.
+    Layout::decode_kept(&bytes, current.replicas)
 }

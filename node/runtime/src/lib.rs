@@ -62,6 +62,7 @@ pub use doctor::Examination;
 pub use gauges::Gauge;
 pub use health::{Checkup, CheckupUpdate, MemberCheck};
 pub use history::FormerVersion;
+pub use layouts::ready_layout;
 pub use members::next_incarnation;
 pub use objects::Stored;
 pub use peer::{Answer, ContentMd5, CopyVersion, Peer, PutCondition, Said, Terms, Update};

@@ -18,7 +18,7 @@ use shoal_types::{Gossip, Health, PeerId, PeerInfo, PeerMap, wire};
 
 use crate::context::Context;
 use crate::gauges;
-use crate::layouts::LayoutMsg;
+use crate::layouts::{LayoutMsg, Theirs};
 use crate::placed::Placed;
 use crate::planted::Planted;
 use book::AddressBook;
@@ -261,13 +261,13 @@ impl State {
         self.book.enter(peer, &identity.addresses);
         let before = self.met.get(&peer).filter(|met| is_later(&met.info, &info)).map(|met| met.info.clone());
         let info = before.unwrap_or(info);
-        let mesh = info.mesh;
+        let theirs = Theirs::of(&info);
         let before = self.met.insert(peer, Met { info, linked: true });
         self.links += usize::from(before.is_none_or(|met| !met.linked));
         self.touched.insert(peer);
         if let Ok(actors) = self.context.actors() {
             // A stopped layout actor means that the peer stops.
-            let _ = actors.layouts.cast(LayoutMsg::Linked { peer, mesh });
+            let _ = actors.layouts.cast(LayoutMsg::Linked { peer, theirs });
         }
         // Whoever knows the other already has heard of it from somebody, and
         // so has the other of us: in a large mesh that is how it is mostly.
@@ -286,7 +286,7 @@ impl State {
 
     fn lost_its_mesh(&mut self, peer: PeerId) {
         if let Some(met) = self.met.get_mut(&peer).filter(|met| met.info.mesh.is_some()) {
-            met.info = Arc::new(PeerInfo { mesh: None, ..(*met.info).clone() });
+            met.info = Arc::new(PeerInfo { mesh: None, replicas: None, ..(*met.info).clone() });
             self.touched.insert(peer);
         }
     }

@@ -112,7 +112,7 @@ mod tests {
 
     /// Version 1 with one member, and 2, by which another takes its place.
     fn layouts() -> (Layout, Layout) {
-        let settled = Layout::first(MeshId::from_bytes([1; 16]), role::member_of(&info(1)));
+        let settled = Layout::first(MeshId::from_bytes([1; 16]), role::member_of(&info(1)), 3);
         let joint = settled.replaced_by(vec![role::member_of(&info(2))]);
         (settled, joint)
     }

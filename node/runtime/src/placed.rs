@@ -7,8 +7,6 @@ use std::sync::{Arc, OnceLock};
 use shoal_placement::{Owners, Placement, PlacementKey};
 use shoal_types::{ChunkId, Copies, Layout, PeerId};
 
-use crate::config::PeerConfig;
-
 /// Keys by which shares are found: enough for a part in a hundred.
 const SAMPLED_KEYS: u64 = 4_096;
 
@@ -18,14 +16,11 @@ const SAMPLED_KEYS: u64 = 4_096;
 pub(crate) struct Placed {
     layout: Arc<Layout>,
     placement: OnceLock<Placement>,
-    replicas: usize,
-    acceptors: usize,
 }
 
 impl Placed {
-    pub(crate) fn new(layout: Arc<Layout>, config: &PeerConfig) -> Self {
-        let (replicas, acceptors) = (config.replicas as usize, config.register_owners());
-        Self { layout, placement: OnceLock::new(), replicas, acceptors }
+    pub(crate) fn new(layout: Arc<Layout>) -> Self {
+        Self { layout, placement: OnceLock::new() }
     }
 
     pub(crate) fn layout(&self) -> &Arc<Layout> {
@@ -34,7 +29,7 @@ impl Placed {
 
     /// How many copies those are here.
     pub(crate) fn number(&self, copies: Copies) -> usize {
-        copies.of(self.replicas as u32) as usize
+        copies.of(self.layout.replicas) as usize
     }
 
     /// Who holds a chunk of which nothing else is said than of most.
@@ -70,12 +65,12 @@ impl Placed {
 
     /// The acceptors of a name's register.
     pub(crate) fn acceptors(&self, name: &str) -> Owners {
-        self.placement().owners(PlacementKey::of_name(name), self.acceptors)
+        self.placement().owners(PlacementKey::of_name(name), self.layout.register_owners())
     }
 
     /// Whether a peer is one of them from now on.
     pub(crate) fn is_acceptor(&self, peer: PeerId, name: &str) -> bool {
-        self.placement().current.owners(PlacementKey::of_name(name), self.acceptors).contains(&peer)
+        self.placement().current.owners(PlacementKey::of_name(name), self.layout.register_owners()).contains(&peer)
     }
 
     /// What share of all copies each present member has, in millionths: the
@@ -85,7 +80,7 @@ impl Placed {
         for key in 0..SAMPLED_KEYS {
             // Spread evenly over all keys there are.
             let key = PlacementKey::from_u64(key.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            for owner in self.placement().current.owners(key, self.replicas) {
+            for owner in self.placement().current.owners(key, self.number(Copies::DEFAULT)) {
                 *copies.entry(owner).or_default() += 1;
             }
         }

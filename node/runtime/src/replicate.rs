@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn sums_do_for_all_passes_but_the_first_while_all_is_at_rest() {
-        let settled = Layout::first(MeshId::from_bytes([1; 16]), role::member_of(&info(1)));
+        let settled = Layout::first(MeshId::from_bytes([1; 16]), role::member_of(&info(1)), 3);
         let joint = settled.replaced_by(vec![role::member_of(&info(2))]);
         let (nobody, somebody) = (BTreeSet::new(), BTreeSet::from([PeerId::from_bytes([2; 32])]));
         let done = |layout: &Layout, away: &BTreeSet<PeerId>| Done { layout: layout.id(), away: away.clone() };

@@ -81,7 +81,7 @@ pub(crate) async fn change(context: &Arc<Context>, change: &RoleChange) -> Resul
     let (store, kept) = (context.ports.store.clone(), after.clone());
     context.blocking(move || keep(&*store, &kept)).await?;
     tracing::info!(zone = %after.zone, weight = after.weight, leaves = after.leaves, "takes another part");
-    context.change_info(|info| *info = PeerInfo { mesh: info.mesh, ..after });
+    context.change_info(|info| *info = PeerInfo { mesh: info.mesh, replicas: info.replicas, ..after });
     // A peer that leaves gives itself no tasks either.
     context.jobs.reconsider();
     let actors = context.actors()?;

@@ -8,7 +8,7 @@ use shoal_types::{Error, Gossip, Request, Response, wire};
 use tokio::sync::mpsc;
 
 use crate::context::{Actors, Context};
-use crate::layouts::LayoutMsg;
+use crate::layouts::{LayoutMsg, Theirs};
 use crate::members::MembersMsg;
 use crate::secrets;
 use crate::serve;
@@ -66,8 +66,9 @@ fn route(context: &Arc<Context>, actors: &Actors, event: Inbound) {
             Ok(Gossip::Outdated { incarnation }) => actors.members.cast(MembersMsg::Outdated { from, incarnation }),
             Ok(Gossip::Leaving { incarnation }) => actors.members.cast(MembersMsg::Leaving { from, incarnation }),
             Ok(Gossip::Info(info)) => actors.members.cast(MembersMsg::Info { from, info }),
-            Ok(Gossip::Layout { mesh, version }) => {
-                let _ = actors.layouts.cast(LayoutMsg::Hint { from, mesh, version });
+            Ok(Gossip::Layout { mesh, version, replicas }) => {
+                let theirs = Theirs { mesh, replicas };
+                let _ = actors.layouts.cast(LayoutMsg::Hint { from, theirs, version });
                 return;
             }
             Ok(Gossip::Homeless) => {

@@ -91,7 +91,10 @@ pub(crate) async fn answer(context: &Arc<Context>, from: PeerId, request: Reques
             Ok(Response::Secrets(context.secrets.look(Clone::clone)))
         }
         Request::RoleChange(change) => role::change(context, &change).await.map(|()| Response::Done),
-        Request::IsEmpty => layouts::is_empty(context).await.map(Response::Empty),
+        Request::IsEmpty { replicas } => {
+            let insists = context.other_replicas(replicas).is_some();
+            Ok(Response::Empty(!insists && layouts::is_empty(context).await?))
+        }
         Request::JobList => Ok(Response::Jobs(context.jobs.summaries().await)),
         Request::JobShow { job } => Ok(Response::Job(context.jobs.summary(job).await)),
         Request::JobRuns { job } => Ok(Response::Runs(context.jobs.runs(job))),

@@ -86,6 +86,7 @@ fn nothing_of(id: PeerId) -> PeerInfo {
         leaves: false,
         revision: 0,
         mesh: None,
+        replicas: None,
     }
 }
 
@@ -139,12 +140,20 @@ fn notices(
         notices
             .push("the secret is being changed: the one before admits too until all members know the new one".into());
     }
-    match context.stranger().map(|met| (met.mesh.short(), met.stay_apart)) {
-        Some((mesh, true)) => notices.push(format!(
+    let ours = context.layout().map(|layout| layout.replicas);
+    let met = context.stranger().map(|met| (met.theirs.mesh.short(), met.theirs.replicas, met.stay_apart));
+    match met {
+        Some((mesh, replicas, true)) if ours.is_some_and(|ours| ours != replicas) => notices.push(format!(
+            "another mesh ({mesh}) with the same secret is reachable, which keeps {replicas} copies of each chunk, \
+             and this one {}: both hold data, or were started with --replicas, and they stay apart; copy the data of one \
+             over, and start its peers with empty directories and without --replicas",
+            ours.unwrap_or_default(),
+        )),
+        Some((mesh, _, true)) => notices.push(format!(
             "another mesh ({mesh}) with the same secret is reachable, and both hold data: they stay apart; \
              copy the data of one over, and start its peers with empty directories"
         )),
-        Some((mesh, false)) => notices.push(format!(
+        Some((mesh, _, false)) => notices.push(format!(
             "another mesh ({mesh}) with the same secret has been met: one that holds no data joins the other"
         )),
         None => {}

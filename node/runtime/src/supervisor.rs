@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent, call};
 use shoal_ports::{Inbound, TaskHandle};
+use shoal_types::Error;
 use tokio::sync::{mpsc, watch};
 
 use crate::collect;
@@ -26,6 +27,8 @@ pub enum Stopped {
     Asked,
     /// It left the mesh, as was wished; others keep its data.
     Left,
+    /// It was started with something that its mesh does not have.
+    Refused(Error),
     /// Something in it broke, or its disk or network did.
     Failed(String),
 }
@@ -33,6 +36,8 @@ pub enum Stopped {
 pub(crate) enum SupervisorMsg {
     Stop,
     Left,
+    /// The mesh that is there is not one that it was started for.
+    Refused(Error),
     /// What the peer keeps is not there any more: why.
     DiskGone(String),
 }
@@ -126,6 +131,11 @@ impl Actor for Supervisor {
                 state.reason = Stopped::Left;
                 // One that does not answer has stopped already.
                 let _ = call!(state.context.actors()?.members, MembersMsg::Leave);
+                myself.stop(None);
+            }
+            SupervisorMsg::Refused(why) => {
+                tracing::error!(%why, "it does not join, and stops");
+                state.reason = Stopped::Refused(why);
                 myself.stop(None);
             }
             SupervisorMsg::DiskGone(why) => {

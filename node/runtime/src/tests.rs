@@ -34,6 +34,7 @@ pub(crate) fn info(n: u8) -> PeerInfo {
         leaves: false,
         revision: 0,
         mesh: None,
+        replicas: None,
     }
 }
 

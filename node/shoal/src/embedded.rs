@@ -56,6 +56,7 @@ impl Embedded {
             leaves: false,
             revision: 0,
             mesh: None,
+            replicas: Some(1),
         };
         let parts = Parts {
             network: Network::Alone(peer),
@@ -66,7 +67,6 @@ impl Embedded {
             role: RoleChange::default(),
             join: Vec::new(),
             form: true,
-            replicas: 1,
         };
         Ok(Self { running: Running::start(parts).await?, _spill: spill })
     }

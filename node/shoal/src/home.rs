@@ -4,7 +4,6 @@
 //! ```text
 //!   DIR/identity    the peer's key: 32 bytes, readable by its owner alone
 //!   DIR/secret      the mesh's secret, likewise
-//!   DIR/replicas    copies of each chunk in the mesh that this peer is of
 //!   DIR/chunks/ …   the store: chunks, registers, and the lock of the process that uses them
 //!   DIR/spill/      what does not fit into memory; emptied at every start
 //!   DIR/peer.json   while the peer runs: pid, id, gateway, listen
@@ -20,7 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shoal_net::Secret;
 use shoal_ports::Rng;
-use shoal_types::SecretText;
+use shoal_types::{Layout, SecretText};
 
 use crate::failure::Failure;
 use crate::invite::Invite;
@@ -161,11 +160,13 @@ impl Home {
         write_private(&self.secret_file(), format!("{}\n", secret.reveal()).as_bytes())
     }
 
-    /// Copies of each chunk in the mesh that this peer is of, once it has been of one.
-    pub(crate) fn replicas(&self) -> Result<Option<u32>, Failure> {
+    /// Copies of each chunk in its mesh, where a build before has kept them
+    /// here: up to version 6 of the wire protocol, the layout did not say.
+    pub(crate) fn former_replicas(&self) -> Result<Option<u32>, Failure> {
         let path = self.replicas_file();
         let Some(bytes) = read_bounded(&path)? else { return Ok(None) };
         let kept = String::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok());
+        let kept = kept.filter(|kept| (1..=Layout::REPLICAS_MAX).contains(kept));
         kept.map(Some).ok_or_else(|| {
             Failure::request(
                 format!("{} does not hold a number", path.display()),
@@ -174,12 +175,13 @@ impl Home {
         })
     }
 
-    /// Keeps that number for later starts.
-    pub(crate) fn keep_replicas(&self, replicas: u32) -> Result<(), Failure> {
-        if self.replicas()? == Some(replicas) {
-            return Ok(());
+    /// The layout says it from now on.
+    pub(crate) fn forget_former_replicas(&self) -> Result<(), Failure> {
+        let path = self.replicas_file();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::file("remove", &path, &error)),
+            Ok(()) | Err(_) => Ok(()),
         }
-        write_private(&self.replicas_file(), format!("{replicas}\n").as_bytes())
     }
 
     fn replicas_file(&self) -> PathBuf {
@@ -289,14 +291,19 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_copies_is_kept_and_a_torn_one_is_told() {
+    fn the_number_of_copies_that_a_build_before_kept_is_read_and_a_torn_one_is_told() {
         let (_dir, home) = home();
-        assert_eq!(home.replicas().unwrap(), None);
-        home.keep_replicas(1).unwrap();
-        assert_eq!(home.replicas().unwrap(), Some(1));
-        fs::write(home.replicas_file(), "").unwrap();
-        let Err(Failure::Told { message, .. }) = home.replicas() else { panic!("it is taken") };
-        assert!(message.contains("does not hold a number"), "{message}");
+        assert_eq!(home.former_replicas().unwrap(), None);
+        fs::write(home.replicas_file(), "1\n").unwrap();
+        assert_eq!(home.former_replicas().unwrap(), Some(1));
+        for torn in ["", "x", "0", "8"] {
+            fs::write(home.replicas_file(), torn).unwrap();
+            let Err(Failure::Told { message, .. }) = home.former_replicas() else { panic!("it is taken") };
+            assert!(message.contains("does not hold a number"), "{message}");
+        }
+        home.forget_former_replicas().unwrap();
+        home.forget_former_replicas().unwrap();
+        assert_eq!(home.former_replicas().unwrap(), None);
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(crate) struct MeshOptions {
     pub(crate) peers: u16,
     /// Where the peers keep their data; a temporary directory when `None`.
     pub(crate) dir: Option<PathBuf>,
-    pub(crate) replicas: u32,
+    /// Copies of each chunk; as many as the mesh in `dir` has when `None`, and in a new one as usual.
+    pub(crate) replicas: Option<u32>,
     /// Tasks at once on each peer; when `None` the cores are shared out.
     pub(crate) slots: Option<u32>,
     pub(crate) writing: Writing,
@@ -36,7 +37,7 @@ pub(crate) struct MeshOptions {
 
 impl Default for MeshOptions {
     fn default() -> Self {
-        Self { peers: 3, dir: None, replicas: 3, slots: None, writing: Writing::default(), timeout: None }
+        Self { peers: 3, dir: None, replicas: None, slots: None, writing: Writing::default(), timeout: None }
     }
 }
 

@@ -59,7 +59,6 @@ pub(crate) struct Parts {
     pub(crate) join: Vec<String>,
     /// Whether to form a new mesh at once where none is remembered.
     pub(crate) form: bool,
-    pub(crate) replicas: u32,
 }
 
 /// A peer that runs.
@@ -110,9 +109,9 @@ pub(crate) fn open_disk(dir: &Path, writing: Writing) -> Result<Arc<dyn Disk>> {
     Ok(Arc::new(if writing.direct { disk.direct() } else { disk }))
 }
 
-/// Opens a peer's store on its disk, in a mesh of so many copies of each chunk.
-pub(crate) fn open_store(disk: Arc<dyn Disk>, peer: PeerId, copies: u32) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(LocalStore::open(disk, StoreConfig { copies, ..StoreConfig::new(peer, OsRng::key()?) })?))
+/// Opens a peer's store on its disk.
+pub(crate) fn open_store(disk: Arc<dyn Disk>, peer: PeerId) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(LocalStore::open(disk, StoreConfig::new(peer, OsRng::key()?))?))
 }
 
 async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {
@@ -139,7 +138,7 @@ async fn start(parts: Parts, spawner: TokioSpawner) -> Result<Running> {
     };
     let mut config = PeerConfig::new(info);
     config.secrets = secrets;
-    (config.join, config.form, config.replicas) = (parts.join, parts.form, parts.replicas);
+    (config.join, config.form) = (parts.join, parts.form);
     match Peer::start(config, ports, inbound).await {
         Ok(peer) => Ok(Running { peer, addresses, transport, spawner }),
         Err(error) => {

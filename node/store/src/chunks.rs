@@ -7,12 +7,12 @@ mod quarantine;
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use shoal_ports::{Disk, DiskFile};
-use shoal_types::{ChunkId, Copies, Error, Result};
+use shoal_types::{ChunkId, Copies, Error, Layout, Result};
 
 use crate::health::{Health, is_full};
 use cache::Cache;
@@ -51,8 +51,8 @@ pub(crate) struct Chunks {
     next_tmp: AtomicU64,
     /// Copies that were set aside.
     bad_copies: AtomicU64,
-    /// Copies of a chunk of which nothing else is said.
-    default: u32,
+    /// Copies of a chunk of which nothing else is said, as far as is known.
+    pub(crate) usual: AtomicU32,
 }
 
 #[derive(Default)]
@@ -70,7 +70,7 @@ enum Copy {
 }
 
 impl Chunks {
-    pub(crate) fn open(disk: Arc<dyn Disk>, health: Arc<Health>, cache_bytes: u64, default: u32) -> Result<Self> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, health: Arc<Health>, cache_bytes: u64) -> Result<Self> {
         let complain = |error: io::Error| health.error("cannot open the chunks", &error);
         disk.make_dir(TMP).map_err(complain)?;
         disk.make_dir(path::CHUNKS).map_err(complain)?;
@@ -79,7 +79,7 @@ impl Chunks {
         for name in disk.list(TMP).map_err(complain)? {
             disk.remove(&format!("{TMP}/{name}")).map_err(complain)?;
         }
-        let index = Index::scan(disk.as_ref(), default).map_err(complain)?;
+        let index = Index::scan(disk.as_ref(), Layout::REPLICAS).map_err(complain)?;
         let quarantine = Quarantine::open(disk.clone()).map_err(complain)?;
         Ok(Self {
             index: Mutex::new(index),
@@ -90,7 +90,7 @@ impl Chunks {
             wanted: Mutex::default(),
             next_tmp: AtomicU64::new(0),
             bad_copies: AtomicU64::new(0),
-            default,
+            usual: AtomicU32::new(Layout::REPLICAS),
             disk,
             health,
         })
@@ -158,10 +158,11 @@ impl Chunks {
         // Another may have come in between; then it is replaced, under one name.
         let before = self.index().get(id);
         let wanted = lock(&self.wanted).remove(&id);
+        let usual = self.usual.load(Ordering::Relaxed);
         let copies = [before.map(|before| before.copies), wanted]
             .into_iter()
             .flatten()
-            .fold(copies, |copies, before| before.or(copies, self.default));
+            .fold(copies, |copies, before| before.or(copies, usual));
         if let Some(before) = before.filter(|before| before.copies != copies) {
             self.rename(&path::file(id, before.copies), &path::file(id, copies))?;
         }
@@ -178,7 +179,8 @@ impl Chunks {
     /// Has at least so many copies wanted of a chunk; whether it is here. The
     /// number is in the name of its file, so that the index can be made anew.
     pub(crate) fn want(&self, id: ChunkId, copies: Copies) -> Result<bool> {
-        let is_less = |entry: Entry| entry.copies.or(copies, self.default) != entry.copies;
+        let usual = self.usual.load(Ordering::Relaxed);
+        let is_less = |entry: Entry| entry.copies.or(copies, usual) != entry.copies;
         match self.index().get(id) {
             None => return Ok(false),
             Some(entry) if !is_less(entry) => return Ok(true),

@@ -20,8 +20,6 @@ pub struct StoreConfig {
     /// as much is read when the store opens, and held in memory, at most four
     /// times. Short logs write more pages, long ones take longer to take over.
     pub register_log_bytes: u64,
-    /// Copies of a chunk of which nothing else is said: as everywhere in the mesh.
-    pub copies: u32,
     /// Random, and known to nobody else: what is put shall not be able to look
     /// like a record of a log.
     pub salt: [u8; 32],
@@ -34,7 +32,6 @@ impl StoreConfig {
     pub const CACHE_BYTES: u64 = 256 << 20;
     pub const REGISTER_CACHE_BYTES: u64 = 32 << 20;
     pub const REGISTER_LOG_BYTES: u64 = 8 << 20;
-    pub const COPIES: u32 = 3;
 
     /// The defaults.
     pub fn new(peer: PeerId, salt: [u8; 32]) -> Self {
@@ -44,7 +41,6 @@ impl StoreConfig {
             cache_bytes: Self::CACHE_BYTES,
             register_cache_bytes: Self::REGISTER_CACHE_BYTES,
             register_log_bytes: Self::REGISTER_LOG_BYTES,
-            copies: Self::COPIES,
             salt,
         }
     }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use shoal_ports::{Disk, RegisterPut, Store, StoreUsage};
@@ -37,7 +38,7 @@ impl LocalStore {
         let health = Arc::new(Health::new(config.peer, disk.clone(), reserve_bytes));
         // Before anything else is touched: a store of another version stays as it is.
         let registers = Registers::open(disk.clone(), health.clone(), &config)?;
-        let chunks = Chunks::open(disk, health.clone(), config.cache_bytes, config.copies)?;
+        let chunks = Chunks::open(disk, health.clone(), config.cache_bytes)?;
         Ok(Self { chunks, registers, health })
     }
 }
@@ -57,6 +58,10 @@ impl Store for LocalStore {
 
     fn chunk_copies(&self, id: ChunkId) -> Result<Option<Copies>> {
         Ok(self.chunks.copies(id))
+    }
+
+    fn chunk_copies_usual(&self, copies: u32) {
+        self.chunks.usual.store(copies, Relaxed);
     }
 
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {

@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn a_prepared_layout_gives_the_owners_of_both_its_groups() {
         let mesh = shoal_types::MeshId::from_bytes([1; 16]);
-        let mut layout = Layout::first(mesh, members(1, 1, &[], &[1], false).remove(0));
+        let mut layout = Layout::first(mesh, members(1, 1, &[], &[1], false).remove(0), 3);
         layout = layout.replaced_by(members(2, 30, &[3, 2], &[100, 200], false));
         for layout in [layout.settled(), layout] {
             let placement = Placement::of(&layout);

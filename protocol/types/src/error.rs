@@ -4,7 +4,7 @@ mod cause;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChunkId, OutputId, PeerId};
+use crate::{ChunkId, MeshId, OutputId, PeerId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -79,6 +79,10 @@ pub enum Error {
     /// Our own invariant broke.
     #[error("internal error, please report it: {what}")]
     Bug { what: String },
+    /// A peer was started with another number of copies of each chunk than its
+    /// mesh has, or the one that it was to join.
+    #[error("mesh {} keeps {theirs} copies of each chunk, and this peer was started with --replicas {wanted}", .mesh.short())]
+    OtherReplicas { mesh: MeshId, theirs: u32, wanted: u32 },
 }
 
 /// What the receiver of an [`Error`] can do about it.
@@ -135,7 +139,8 @@ impl Error {
             | Self::Conflict { .. }
             | Self::BadData { .. }
             | Self::OutOfMemory { .. }
-            | Self::Cancelled => ErrorClass::User,
+            | Self::Cancelled
+            | Self::OtherReplicas { .. } => ErrorClass::User,
             Self::Unreachable { .. }
             | Self::NoQuorum { .. }
             | Self::Timeout { .. }
@@ -170,6 +175,9 @@ impl Error {
             Self::DiskFull { .. } => "free some space there (shoal rm), or add a peer".into(),
             Self::DiskFailed { .. } => "replace the disk, then restart that peer".into(),
             Self::Exhausted { cause, .. } => cause.hint(),
+            Self::OtherReplicas { theirs, .. } => format!(
+                "leave --replicas out, or give {theirs}; for single buckets: shoal bucket set BUCKET --copies N"
+            ),
             Self::Bug { .. } => "RUST_LOG=debug tells more; include its output in the report".into(),
         }
     }

@@ -1,5 +1,7 @@
 //! The layout: who is in the mesh, and with what share.
 
+mod former;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -43,6 +45,11 @@ pub struct Layout {
     /// both, writes go to both.
     #[serde(deserialize_with = "previous")]
     pub previous: Option<Vec<Member>>,
+    /// Copies of each chunk (R), capped by the number of members: 1–7. Who
+    /// keeps what depends on it, so it is the founder's choice, and that of all
+    /// later versions. Stays last: [`Layout::decode_kept`] counts on it.
+    #[serde(deserialize_with = "replicas")]
+    pub replicas: u32,
 }
 
 /// Which layout: versions of two meshes do not compare.
@@ -53,13 +60,18 @@ pub struct LayoutId {
 }
 
 impl Layout {
+    /// Copies of each chunk where the founder says nothing.
+    pub const REPLICAS: u32 = 3;
+    pub const REPLICAS_MAX: u32 = 7;
+
     pub fn id(&self) -> LayoutId {
         LayoutId { mesh: self.mesh, version: self.version }
     }
 
-    /// The first version: one peer alone is a whole mesh.
-    pub fn first(mesh: MeshId, member: Member) -> Self {
-        Self { mesh, version: 1, members: vec![Member { since: 1, ..member }], previous: None }
+    /// The first version: one peer alone is a whole mesh, of so many copies of each chunk.
+    pub fn first(mesh: MeshId, member: Member, replicas: u32) -> Self {
+        let replicas = replicas.clamp(1, Self::REPLICAS_MAX);
+        Self { mesh, version: 1, members: vec![Member { since: 1, ..member }], previous: None, replicas }
     }
 
     /// The next, joint version in which `members` replace the present ones.
@@ -71,7 +83,7 @@ impl Layout {
         for member in &mut members {
             member.since = self.since(member.id).unwrap_or(version);
         }
-        Self { mesh: self.mesh, version, members, previous: Some(self.members.clone()) }
+        Self { mesh: self.mesh, version, members, previous: Some(self.members.clone()), replicas: self.replicas }
     }
 
     /// The next, joint version in which others replace the same members as in
@@ -90,7 +102,7 @@ impl Layout {
 
     /// The next version, in which the previous members are let go.
     pub fn settled(&self) -> Self {
-        Self { mesh: self.mesh, version: self.version + 1, members: self.members.clone(), previous: None }
+        Self { version: self.version + 1, previous: None, ..self.clone() }
     }
 
     /// Whether a replacement is under way.
@@ -110,6 +122,18 @@ impl Layout {
     /// Whether `id` is a member of this version, or of the one it replaces.
     pub fn involves(&self, id: PeerId) -> bool {
         self.groups().any(|group| find(group, id).is_some())
+    }
+
+    /// Peers that keep a name's register: a majority of them outlives the
+    /// loss of as many peers as a chunk's replicas do (`2 R - 1`).
+    pub fn register_owners(&self) -> usize {
+        (2 * self.replicas.max(1) - 1) as usize
+    }
+
+    /// Peers of a group that keep any one name's register: those without
+    /// weight keep none.
+    pub fn register_owners_among(&self, group: &[Member]) -> usize {
+        self.register_owners().min(group.iter().filter(|member| member.weight > 0).count())
     }
 
     /// The member sets among which a quorum is needed: the present one, and
@@ -137,6 +161,12 @@ fn find(group: &[Member], id: PeerId) -> Option<&Member> {
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let version = u64::deserialize(deserializer)?;
     if version == u64::MAX { Err(D::Error::custom("a layout version that none can follow")) } else { Ok(version) }
+}
+
+fn replicas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let replicas = u32::deserialize(deserializer)?;
+    let is_sane = (1..=Layout::REPLICAS_MAX).contains(&replicas);
+    if is_sane { Ok(replicas) } else { Err(D::Error::custom("a number of copies out of range")) }
 }
 
 fn group<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Member>, D::Error> {
@@ -169,7 +199,7 @@ mod tests {
     #[test]
     fn who_stays_was_taken_in_when_it_was_and_who_comes_back_anew() {
         let since = |layout: &Layout| layout.members.iter().map(|member| member.since).collect::<Vec<_>>();
-        let first = Layout::first(MeshId::from_bytes([1; 16]), member(1));
+        let first = Layout::first(MeshId::from_bytes([1; 16]), member(1), 3);
         let two = first.replaced_by(members(&[1, 2]));
         assert_eq!((since(&first), since(&two), since(&two.settled())), (vec![1], vec![1, 2], vec![1, 2]));
         // It is being let go of, and has not gone: what it holds is the truth still.
@@ -181,12 +211,25 @@ mod tests {
     }
 
     #[test]
-    fn a_layout_out_of_order_or_without_a_next_version_is_not_read() {
+    fn every_later_version_has_as_many_copies_as_the_first() {
+        let first = Layout::first(MeshId::from_bytes([1; 16]), member(1), 2);
+        let joint = first.replaced_by(members(&[1, 2]));
+        let later = [&joint.replaced_instead_by(members(&[1, 3])), &joint.settled(), &joint];
+        assert!(later.iter().all(|layout| layout.replicas == 2));
+        assert_eq!(joint.register_owners(), 3);
+        assert_eq!(joint.groups().map(|group| joint.register_owners_among(group)).collect::<Vec<_>>(), [2, 1]);
+        let of = |replicas| Layout::first(MeshId::from_bytes([1; 16]), member(1), replicas).replicas;
+        assert_eq!([0, 1, 7, 8].map(of), [1, 1, 7, 7]);
+    }
+
+    #[test]
+    fn a_layout_out_of_order_without_a_next_version_or_of_absurd_many_copies_is_not_read() {
         let layout = |version, present: &[u8], previous: Option<&[u8]>| Layout {
             mesh: MeshId::from_bytes([1; 16]),
             version,
             members: members(present),
             previous: previous.map(members),
+            replicas: 3,
         };
         let good = layout(u64::MAX - 1, &[1, 2], Some(&[2, 3]));
         assert_eq!(wire::decode::<Layout>(&wire::encode(&good).unwrap()).unwrap(), good);
@@ -195,6 +238,9 @@ mod tests {
             layout(1, &[2, 1], None),
             layout(1, &[1, 1], None),
             layout(1, &[1], Some(&[3, 2])),
+            Layout { replicas: 0, ..good.clone() },
+            Layout { replicas: 8, ..good.clone() },
+            Layout { replicas: u32::MAX, ..good.clone() },
         ] {
             assert!(wire::decode::<Layout>(&wire::encode(&bad).unwrap()).is_err(), "{bad:?}");
         }

@@ -32,6 +32,9 @@ pub struct PeerInfo {
     pub revision: u64,
     /// The mesh that it is of, if it is of one: as it was when it said so.
     pub mesh: Option<MeshId>,
+    /// Copies of each chunk in that mesh; where it is of none, without which it
+    /// joins none. `None` where any number will do.
+    pub replicas: Option<u32>,
 }
 
 impl PeerInfo {

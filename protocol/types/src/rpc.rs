@@ -25,7 +25,7 @@ pub enum Gossip {
     /// What the sender says of itself since it changed that.
     Info(Box<PeerInfo>),
     /// The layout that the sender knows.
-    Layout { mesh: MeshId, version: u64 },
+    Layout { mesh: MeshId, version: u64, replicas: u32 },
     /// The sender belongs to no mesh, and would be taken in.
     Homeless,
 }
@@ -94,8 +94,12 @@ pub enum Request {
     JobRelease {
         job: JobId,
     },
-    /// Whether the receiver keeps nothing: no name and no chunk.
-    IsEmpty,
+    /// Whether the receiver can give up its mesh for one of so many copies of
+    /// each chunk: it keeps nothing, no name and no chunk, and was not started
+    /// with another number.
+    IsEmpty {
+        replicas: u32,
+    },
     /// What the receiver is bringing to its owners.
     Moving,
     /// How the receiver's disk is, and the copies on it.

@@ -109,7 +109,6 @@ impl World {
         };
         let salt = *blake3::keyed_hash(peer.as_bytes(), &number.to_le_bytes()).as_bytes();
         let config = StoreConfig {
-            copies: self.config().replicas,
             reserve_bytes: Some(0),
             cache_bytes: CACHE_BYTES,
             register_cache_bytes: CACHE_BYTES,
@@ -164,7 +163,6 @@ impl World {
         let host = &mut state.hosts[id.index()];
         let mut config = PeerConfig::new(info.clone());
         config.secrets = secrets;
-        config.replicas = self.config().replicas;
         config.timing = self.config().timing.clone();
         config.bounds = self.config().bounds.clone();
         // Whether this build can have it was asked before the run.
@@ -353,6 +351,7 @@ impl Host {
             leaves: false,
             revision: 0,
             mesh: None,
+            replicas: self.replicas,
         }
     }
 }

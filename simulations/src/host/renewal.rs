@@ -73,6 +73,7 @@ impl World {
         let join = random.sample(&candidates, CONTACTS);
         let host = &mut state.hosts[id.index()];
         host.forms = false;
+        host.replicas = None;
         host.join = join;
     }
 

@@ -63,7 +63,7 @@ fn judge_owners(world: &World, host: HostId, chunk: ChunkId, layout: &Layout, ow
     let Some(known) = known else {
         return;
     };
-    let expected = layout_owners(PlacementKey::of_chunk(chunk), &known, world.config().replicas as usize).all();
+    let expected = layout_owners(PlacementKey::of_chunk(chunk), &known, known.replicas as usize).all();
     if expected != owners {
         let [expected, owners] = [expected.as_slice(), owners].map(|owners| short(owners, |peer| peer.short()));
         let what = format!(

@@ -92,7 +92,7 @@ mod tests {
             since: 0,
         };
         let members = members.iter().map(member).collect();
-        Arc::new(Layout { mesh: MeshId::from_bytes([1; 16]), version, members, previous: None })
+        Arc::new(Layout { mesh: MeshId::from_bytes([1; 16]), version, members, previous: None, replicas: 3 })
     }
 
     #[test]

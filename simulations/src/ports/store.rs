@@ -123,6 +123,10 @@ impl Store for WitnessedStore {
         self.store.chunk_copies(id)
     }
 
+    fn chunk_copies_usual(&self, copies: u32) {
+        self.store.chunk_copies_usual(copies);
+    }
+
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {
         self.store.chunk_len(id)
     }

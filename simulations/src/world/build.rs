@@ -29,6 +29,7 @@ impl World {
     /// A world of hosts that are down, with empty disks. The first one forms a
     /// mesh, the others look for it there.
     pub(crate) fn build(seed: u64, config: WorldConfig, network: NetworkConfig, specs: Vec<HostSpec>) -> Self {
+        let replicas = config.replicas;
         let hosts = specs.into_iter().enumerate().map(|(n, spec)| {
             let random = |purpose| Random::of(seed, &[purpose, n as u64]);
             let mut id = [0; 32];
@@ -44,6 +45,7 @@ impl World {
                 disk: SimDisk::new(random(200).next_u64(), spec.disk),
                 join: if n == 0 { Vec::new() } else { vec![HostId(0)] },
                 forms: n == 0,
+                replicas: (n == 0).then_some(replicas),
                 powerless: false,
                 wiped_when_left: false,
                 held: u32::from(spec.is_late),
@@ -84,7 +86,13 @@ impl World {
             members.sort_by_key(|member| member.id);
             let mut mesh = [0; 16];
             mesh[..8].copy_from_slice(&self.random(&[300]).next_u64().to_le_bytes());
-            let layout = Layout { mesh: MeshId::from_bytes(mesh), version: 1, members, previous: None };
+            let layout = Layout {
+                mesh: MeshId::from_bytes(mesh),
+                version: 1,
+                members,
+                previous: None,
+                replicas: self.config().replicas,
+            };
             let present = (0u32..).zip(&state.hosts).filter(|(_, host)| host.held == 0);
             let addresses: Vec<(PeerId, Vec<String>)> =
                 present.map(|(n, host)| (host.id, vec![HostId(n).address()])).collect();
@@ -104,7 +112,6 @@ impl World {
             let known: BTreeMap<PeerId, Vec<String>> =
                 random.sample(&addresses, REMEMBERED).into_iter().filter(|(other, _)| *other != peer).collect();
             let config = StoreConfig {
-                copies: self.config().replicas,
                 reserve_bytes: Some(0),
                 cache_bytes: 0,
                 register_cache_bytes: 64 << 10,

@@ -7,6 +7,7 @@ mod listing;
 mod meeting;
 mod registers;
 mod repair;
+mod replicas;
 mod requests;
 
 use std::time::Duration;

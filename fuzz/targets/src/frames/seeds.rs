@@ -29,7 +29,7 @@ fn layout() -> Layout {
         revision: 0,
         since: 0,
     };
-    Layout::first(MeshId::from_bytes([9; 16]), member(1)).replaced_by((0..4).map(member).collect())
+    Layout::first(MeshId::from_bytes([9; 16]), member(1), 3).replaced_by((0..4).map(member).collect())
 }
 
 fn manifest() -> Manifest {
@@ -100,7 +100,7 @@ pub(crate) fn gossips() -> Vec<Vec<u8>> {
         Gossip::Dead { incarnation: u64::MAX },
         Gossip::Outdated { incarnation: 1 },
         Gossip::Leaving { incarnation: 1 },
-        Gossip::Layout { mesh: MeshId::from_bytes([1; 16]), version: 3 },
+        Gossip::Layout { mesh: MeshId::from_bytes([1; 16]), version: 3, replicas: 2 },
         Gossip::Homeless,
     ])
 }
@@ -127,7 +127,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         },
         Request::ChunkHas { chunks: vec![ChunkId::of(b"x"); 3] },
         Request::JobShow { job: JobId::from_bytes([1; 10]) },
-        Request::IsEmpty,
+        Request::IsEmpty { replicas: 3 },
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
         Request::Moving,
         Request::ChunkClaim { chunks: vec![ChunkId::of(b"x"); 2], copies: Copies::from(1) },

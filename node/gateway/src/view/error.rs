@@ -67,6 +67,7 @@ pub fn kind(error: &Error) -> &'static str {
         Error::BadFrame { .. } => "bad_frame",
         Error::Exhausted { .. } => "exhausted",
         Error::Bug { .. } => "bug",
+        Error::OtherReplicas { .. } => "other_replicas",
     }
 }
 

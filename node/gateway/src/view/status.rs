@@ -54,6 +54,8 @@ pub struct LayoutView {
     pub version: u64,
     /// Whether data still moves from the members before.
     pub joint: bool,
+    /// Copies of each chunk, capped by the number of members.
+    pub replicas: u32,
     pub members: Vec<LayoutMemberView>,
 }
 
@@ -120,6 +122,7 @@ impl From<&Layout> for LayoutView {
         Self {
             version: layout.version,
             joint: layout.is_joint(),
+            replicas: layout.replicas,
             members: layout
                 .members
                 .iter()
@@ -156,6 +159,7 @@ mod tests {
             revision: 0,
             slots: 4,
             mesh: None,
+            replicas: None,
         };
         MemberStatus { id, info, health: Health::Alive, in_layout: true, share_ppm: 250_000, since_ms: 1_500, is_self }
     }

@@ -47,6 +47,7 @@ pub fn admissions() -> Vec<Vec<u8>> {
         leaves: false,
         revision: 0,
         mesh: None,
+        replicas: None,
     };
     let said: [&[Message]; 3] = [
         &[Message::Welcome([2; PROOF_BYTES], Box::new(info.clone())), Message::Done],

@@ -206,6 +206,7 @@ mod tests {
             leaves: false,
             revision: 0,
             mesh: None,
+            replicas: None,
         }
     }
 

@@ -40,6 +40,7 @@ impl Bench {
             leaves: false,
             revision: 0,
             mesh: None,
+            replicas: None,
         };
         let connection = Connection {
             id: ConnectionId::new_unchecked(self.ids),

@@ -61,7 +61,7 @@ pub(super) async fn report(context: &Arc<Context>, is_quick: bool, census: &Cens
     let holders = layout.members.iter().filter(|member| member.weight > 0).count() as u64;
     Ok(Checkup {
         is_quick,
-        wanted: u64::from(context.config.replicas).min(holders),
+        wanted: u64::from(layout.replicas).min(holders),
         names: census.names,
         object_bytes: census.object_bytes,
         versions: census.versions,

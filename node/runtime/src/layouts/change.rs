@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use shoal_types::{Health, Layout, Member, MeshId, PeerId, PeerInfo};
+use shoal_types::{Health, Layout, Member, PeerId, PeerInfo};
+
+use super::Theirs;
 
 use crate::config::PeerConfig;
 use crate::members::{MemberEntry, MemberTable};
@@ -21,7 +23,7 @@ pub(super) struct View<'a> {
     pub(super) me: &'a PeerInfo,
     pub(super) members: &'a MemberTable,
     /// Peers that belong to another mesh.
-    pub(super) foreign: &'a BTreeMap<PeerId, MeshId>,
+    pub(super) foreign: &'a BTreeMap<PeerId, Theirs>,
     pub(super) config: &'a PeerConfig,
     pub(super) now: Duration,
     /// When this peer started.
@@ -210,7 +212,8 @@ impl<'a> View<'a> {
         let is_there = entry.is_live() && entry.health == Health::Alive;
         let info = entry.info.as_deref().filter(|_| is_there && self.layout.member(peer).is_none())?;
         let is_free = info.mesh.is_none_or(|mesh| mesh == self.layout.mesh) && !self.foreign.contains_key(&peer);
-        (!info.leaves && is_free).then_some((info, entry.since + SETTLE))
+        let fits = info.replicas.is_none_or(|replicas| replicas == self.layout.replicas);
+        (!info.leaves && is_free && fits).then_some((info, entry.since + SETTLE))
     }
 }
 
@@ -227,6 +230,8 @@ pub(super) fn turn(layout: &Layout, me: PeerId, members: &MemberTable, most: u64
 
 #[cfg(test)]
 mod tests {
+    use shoal_types::MeshId;
+
     use super::*;
 
     fn info(n: u8) -> PeerInfo {
@@ -245,6 +250,7 @@ mod tests {
             leaves: false,
             revision: 0,
             mesh: None,
+            replicas: None,
         }
     }
 
@@ -266,6 +272,7 @@ mod tests {
             version: 4,
             members: ids.iter().map(|n| member_of(&info(*n))).collect(),
             previous: None,
+            replicas: 3,
         };
         let entries = others.iter().map(|(n, health)| (info(*n).id, entry(*n, *health, Duration::ZERO))).collect();
         let table = MemberTable { entries, ..MemberTable::default() };
@@ -327,6 +334,7 @@ mod tests {
             version: 4,
             members: (1..=3u8).map(|n| member_of(&info(n))).collect(),
             previous: None,
+            replicas: 3,
         };
         let me = PeerInfo { leaves: true, revision: 1, ..info(1) };
         let next = |me: &PeerInfo, others: [(PeerId, MemberEntry); 2], now_s| {
@@ -360,6 +368,7 @@ mod tests {
             version: 4,
             members: (1..=4u8).map(|n| member_of(&info(n))).collect(),
             previous: None,
+            replicas: 3,
         };
         let (config, foreign) = (PeerConfig::new(info(1)), BTreeMap::new());
         let mut members = MemberTable::default();
@@ -412,6 +421,7 @@ mod tests {
             version: 4,
             members: [1u8, 3, 5].iter().map(|n| member_of(&info(*n))).collect(),
             previous: Some([2u8, 3, 4].iter().map(|n| member_of(&info(*n))).collect()),
+            replicas: 3,
         };
         let health = |n| if n == 3 { Health::Dead } else { Health::Alive };
         let entries = (1..=5).map(|n| (info(n).id, entry(n, health(n), Duration::ZERO))).collect();

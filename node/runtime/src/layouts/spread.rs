@@ -19,7 +19,11 @@ const SPREADS: usize = 32;
 impl State {
     pub(super) fn hint(&self, to: PeerId) {
         let known = self.layout.as_ref();
-        let hint = known.map_or(Gossip::Homeless, |known| Gossip::Layout { mesh: known.mesh, version: known.version });
+        let hint = known.map_or(Gossip::Homeless, |known| Gossip::Layout {
+            mesh: known.mesh,
+            version: known.version,
+            replicas: known.replicas,
+        });
         if let Ok(frame) = wire::encode(&hint) {
             self.context.ports.transport.gossip(to, frame);
         }

@@ -106,7 +106,8 @@ impl State {
             self.context.ports.transport.learn(peer, addresses);
         }
         if let Some(layout) = &self.layout.1 {
-            self.gossip(peer, &Gossip::Layout { mesh: layout.mesh, version: layout.version });
+            let (mesh, version, replicas) = (layout.mesh, layout.version, layout.replicas);
+            self.gossip(peer, &Gossip::Layout { mesh, version, replicas });
         }
     }
 

@@ -82,7 +82,7 @@ async fn scan_under(
             Err(error) => tracing::info!(%error, peer = %peer.short(), "not listed there"),
         }
     }
-    let whole = require_coverage(context, layout, |peer| pages.contains_key(&peer), &span.prefix);
+    let whole = require_coverage(layout, |peer| pages.contains_key(&peer), &span.prefix);
     whole.map_err(|error| behind.unwrap_or(error))?;
     // What lies beyond the end of the shortest page is not known from all.
     let end: Option<RegisterKey> = pages
@@ -174,9 +174,9 @@ pub(crate) async fn list(
 
 /// Every name that was written is known to a majority of its acceptors: a
 /// listing is whole if fewer peers than that are missing from it.
-fn require_coverage(context: &Context, layout: &Layout, answered: impl Fn(PeerId) -> bool, prefix: &str) -> Result<()> {
+fn require_coverage(layout: &Layout, answered: impl Fn(PeerId) -> bool, prefix: &str) -> Result<()> {
     for group in layout.groups() {
-        let tolerated = context.config.register_owners_among(group).saturating_sub(1) / 2;
+        let tolerated = layout.register_owners_among(group).saturating_sub(1) / 2;
         let (there, missing): (Vec<_>, Vec<_>) =
             group.iter().filter(|member| member.weight > 0).partition(|member| answered(member.id));
         if missing.len() > tolerated {

@@ -62,12 +62,11 @@ impl<'a> Walk<'a> {
         differing: Option<&'a Differing>,
         mine: bool,
     ) -> Self {
-        let replicas = context.config.replicas as usize;
         let before = match scope {
             Scope::Since(before) => Some(before),
             Scope::Everything | Scope::Differing { .. } => None,
         };
-        let moved = before.map(|before| Moved::of(layout, away, before, replicas));
+        let moved = before.map(|before| Moved::of(layout, away, before, layout.number(Copies::DEFAULT)));
         Self { context, layout, away, before, moved, differing, mine }
     }
 

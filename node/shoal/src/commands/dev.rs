@@ -31,9 +31,9 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Copies of each chunk.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=7))]
-    replicas: u32,
+    /// Copies of each chunk [default: those of the mesh in DIR; 3 in a new one].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=7))]
+    replicas: Option<u32>,
 
     /// Tasks that run at once on each peer [default: the cores are shared out].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]

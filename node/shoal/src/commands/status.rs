@@ -64,7 +64,8 @@ fn print(status: &StatusView) -> Result<(), Failure> {
     stdout::line(format_args!("mesh    {}", status.mesh.as_deref().unwrap_or("none yet")))?;
     if let Some(layout) = &status.layout {
         let moving = if layout.joint { ", data is moving" } else { "" };
-        stdout::line(format_args!("layout  version {}, {} members{moving}", layout.version, layout.members.len()))?;
+        let (version, members, copies) = (layout.version, layout.members.len(), layout.replicas);
+        stdout::line(format_args!("layout  version {version}, {members} members, {copies} copies{moving}"))?;
     }
     stdout::line(format_args!(
         "here    {} chunks, {}; {} free",

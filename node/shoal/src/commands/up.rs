@@ -7,9 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use shoal_engine::EngineConfig;
 use shoal_gateway::Gateway;
-use shoal_ports::Store;
-use shoal_runtime::{Peer, Stopped, remembered_secrets};
-use shoal_types::{PeerInfo, RegisterKind, RegisterSpan, RoleChange, SecretText};
+use shoal_runtime::{Peer, Stopped, ready_layout, remembered_secrets};
+use shoal_types::{Layout, PeerInfo, RoleChange, SecretText};
 
 use crate::failure::Failure;
 use crate::home::{DIR_VAR, Home, PeerFile};
@@ -28,9 +27,6 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// The environment variable that may hold an invite.
 const INVITE_VAR: &str = "SHOAL_INVITE";
-
-/// Copies of each chunk if nothing is said.
-const REPLICAS: u32 = 3;
 
 /// A peer's weight if nothing is said.
 const WEIGHT: u32 = 100;
@@ -99,8 +95,8 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Copies of each chunk, capped by the number of peers. The same on every peer of a mesh, from its first start
-    /// on [default: as it was, at first 3].
+    /// Copies of each chunk in a mesh that this peer forms, capped by the number of peers. A mesh of another number
+    /// it does not join [default: those of the mesh; 3 in a new one].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=7))]
     replicas: Option<u32>,
 
@@ -145,14 +141,10 @@ impl UpArgs {
         let disk = open_disk(home.dir(), Writing { synced: !self.unsynced, direct: self.direct_io })?;
         let identity = home.identity()?;
         let peer = shoal_net::peer_id(&identity);
-        let kept = home.replicas()?;
-        let replicas = self.replicas.or(kept).unwrap_or(REPLICAS);
-        let store = open_store(disk, peer, replicas)?;
-        if let Some(kept) = kept.filter(|kept| *kept != replicas) {
-            check_empty(&*store, kept, replicas)?;
-        }
+        let store = open_store(disk, peer)?;
+        ready_layout(&*store, peer, home.former_replicas()?.unwrap_or(Layout::REPLICAS), self.replicas)?;
+        home.forget_former_replicas()?;
         let secret = home.secret(self.secret_file.as_deref(), invite.as_ref(), !join.is_empty())?;
-        home.keep_replicas(replicas)?;
         let secrets = remembered_secrets(&*store, SecretText::new(secret))?;
         home.keep_secret(&secrets.current)?;
         let gateway = Gateway::bind(self.gateway).await?;
@@ -184,11 +176,11 @@ impl UpArgs {
                 leaves: false,
                 revision: 0,
                 mesh: None,
+                replicas: self.replicas,
             },
             role: RoleChange { zone: self.zone.clone(), weight: self.weight, leaves: None },
             join,
             form: self.new,
-            replicas,
         };
         let running = tokio::select! {
             running = Running::start(parts) => running?,
@@ -229,6 +221,7 @@ impl UpArgs {
                 eprintln!("left the mesh: others keep the data");
                 Ok(())
             }
+            Stopped::Refused(why) => Err(why.into()),
             Stopped::Failed(why) => Err(Failure::mesh(format!("the peer stopped: {why}"), "")),
         }
     }
@@ -340,19 +333,6 @@ fn host_and_port(text: &str) -> Result<String, String> {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.into()),
         _ => Err("HOST:PORT is wanted, for example 192.168.1.5:7400".into()),
     }
-}
-
-/// Who keeps which name depends on the number of copies: by another one, what
-/// is there would be looked for elsewhere. Where there is nothing, it may change.
-fn check_empty(store: &dyn Store, kept: u32, given: u32) -> Result<(), Failure> {
-    let names = store.register_scan(&RegisterSpan::all(RegisterKind::Object), None, 1)?;
-    if store.usage()?.chunks == 0 && names.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::request(
-        format!("the mesh of this directory keeps {kept} copies of each chunk, and --replicas says {given}"),
-        format!("leave it out, or give --replicas {kept}; for single buckets: shoal bucket set BUCKET --copies N"),
-    ))
 }
 
 #[cfg(test)]

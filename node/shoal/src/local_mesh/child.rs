@@ -24,7 +24,7 @@ const LOG_TAIL_BYTES: u64 = 2 << 10;
 /// What all children share.
 pub(crate) struct Options {
     pub(crate) secret_file: PathBuf,
-    pub(crate) replicas: u32,
+    pub(crate) replicas: Option<u32>,
     pub(crate) slots: u32,
     pub(crate) writing: Writing,
 }
@@ -57,7 +57,10 @@ impl Child {
         let mut command = Command::new(program);
         command.arg("up").arg("--dir").arg(dir).args(["--listen", "127.0.0.1:0", "--gateway", "127.0.0.1:0"]);
         command.args(["--no-mdns", "--name", &name, "--zone", &name]).arg("--secret-file").arg(&options.secret_file);
-        command.args(["--replicas", &options.replicas.to_string(), "--slots", &options.slots.to_string()]);
+        command.args(["--slots", &options.slots.to_string()]);
+        if let Some(replicas) = options.replicas {
+            command.args(["--replicas", &replicas.to_string()]);
+        }
         command.args(["--parent", &std::process::id().to_string()]);
         if !options.writing.synced {
             command.arg("--unsynced");

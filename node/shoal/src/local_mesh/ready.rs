@@ -111,7 +111,7 @@ mod tests {
         StatusView {
             mesh: None,
             members: members.iter().enumerate().map(member).collect(),
-            layout: joint.map(|joint| LayoutView { version: 4, joint, members: vec![] }),
+            layout: joint.map(|joint| LayoutView { version: 4, joint, replicas: 3, members: vec![] }),
             notices: vec!["one is slow".into()],
             chunks: 0,
             chunk_bytes: 0,

@@ -28,7 +28,8 @@ impl Index {
     /// that was synced. Whoever asks from now on is told that it is here, so
     /// it has to be: at most 257 syncs, of which those cost nothing where there
     /// is nothing to sync.
-    pub(super) fn scan(disk: &dyn Disk, default: u32) -> io::Result<Self> {
+    /// `usual` is a guess: the mesh is not known yet.
+    pub(super) fn scan(disk: &dyn Disk, usual: u32) -> io::Result<Self> {
         let mut index = Self::default();
         disk.sync_dir(path::CHUNKS)?;
         for dir in disk.list(path::CHUNKS)? {
@@ -47,7 +48,7 @@ impl Index {
                 let copies = match index.get(id) {
                     None => copies,
                     Some(other) => {
-                        let most = other.copies.or(copies, default);
+                        let most = other.copies.or(copies, usual);
                         disk.remove(&path::file(id, if most == copies { other.copies } else { copies }))?;
                         most
                     }

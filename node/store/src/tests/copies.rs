@@ -55,6 +55,21 @@ fn the_number_is_only_raised_and_outlives_a_restart() {
 }
 
 #[test]
+fn what_is_more_depends_on_how_many_copies_the_mesh_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let (chunk, store) = (chunk(1), open(dir.path()));
+    store.chunk_copies_usual(1);
+    store.chunk_keep(&chunk, Copies::from(2)).unwrap();
+    assert!(store.chunk_want(chunk.id(), Copies::DEFAULT).unwrap());
+    assert_eq!(copies(&store, &chunk), Some(2));
+    store.chunk_copies_usual(5);
+    assert!(store.chunk_want(chunk.id(), Copies::DEFAULT).unwrap());
+    assert_eq!(copies(&store, &chunk), None);
+    store.chunk_keep(&chunk, Copies::from(4)).unwrap();
+    assert_eq!(copies(&store, &chunk), None);
+}
+
+#[test]
 fn of_two_names_of_one_chunk_the_one_that_wants_more_stays() {
     let dir = tempfile::tempdir().unwrap();
     let chunk = chunk(1);

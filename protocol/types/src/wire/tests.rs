@@ -21,7 +21,7 @@ fn output() -> OutputId {
 
 fn layout() -> Layout {
     let member = Member { id: peer(), name: "a".into(), zone: "b".into(), weight: 7, revision: 2, since: 1 };
-    Layout::first(MeshId::from_bytes([9; 16]), member.clone()).replaced_by(vec![member])
+    Layout::first(MeshId::from_bytes([9; 16]), member.clone(), 3).replaced_by(vec![member])
 }
 
 fn manifest() -> Manifest {
@@ -89,6 +89,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         leaves: true,
         revision: 3,
         mesh: None,
+        replicas: None,
     };
     check(info.clone());
     for gossip in [
@@ -96,7 +97,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Gossip::Dead { incarnation: 1 },
         Gossip::Outdated { incarnation: 1 },
         Gossip::Leaving { incarnation: 1 },
-        Gossip::Layout { mesh: MeshId::from_bytes([1; 16]), version: 3 },
+        Gossip::Layout { mesh: MeshId::from_bytes([1; 16]), version: 3, replicas: 2 },
         Gossip::Info(info.into()),
         Gossip::Homeless,
     ] {
@@ -127,7 +128,7 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         Request::JobList,
         Request::JobRelease { job: JobId::from_bytes([1; 10]) },
         Request::JobRuns { job: JobId::from_bytes([1; 10]) },
-        Request::IsEmpty,
+        Request::IsEmpty { replicas: 3 },
         Request::Moving,
         Request::ChunkClaim { chunks: vec![ChunkId::of(b"x"); 2], copies: Copies::from(1) },
         Request::References {

@@ -164,7 +164,7 @@ fn a_false_layout_on_a_disk_is_found() {
         revision: 0,
         since: 0,
     };
-    let layout = |n| Layout { mesh: MeshId::from_bytes([1; 16]), version: 2, members: vec![member(n)], previous: None };
+    let layout = |n| Layout { version: 2, ..Layout::first(MeshId::from_bytes([1; 16]), member(n), 3) };
     store.note_put("layout", &wire::encode(&layout(1)).unwrap()).unwrap();
     store.note_put("addresses", b"whatever").unwrap();
     assert_eq!(broken(&world), []);

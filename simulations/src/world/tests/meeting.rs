@@ -9,18 +9,32 @@ use shoal_types::{MeshId, Result};
 use super::asking::{Mesh, SECOND, mesh_in};
 use super::*;
 
-struct Meeting {
-    mesh: Mesh,
+pub(super) struct Meeting {
+    pub(super) mesh: Mesh,
     /// Hosts of the first mesh; the others are of the second.
     first: u32,
 }
 
 /// Runs a test on two meshes of so many peers. Of `late` hosts nobody has started.
 fn meeting<F: Future<Output = ()>>(seed: u64, sizes: [u32; 2], late: u32, test: impl FnOnce(Meeting) -> F) {
+    meeting_of(seed, sizes, late, [Some(3), None], test);
+}
+
+/// The same of two meshes whose founders were told so many copies of each chunk.
+pub(super) fn meeting_of<F: Future<Output = ()>>(
+    seed: u64,
+    sizes: [u32; 2],
+    late: u32,
+    replicas: [Option<u32>; 2],
+    test: impl FnOnce(Meeting) -> F,
+) {
     let [first, second] = sizes;
     let world = move || {
         let specs = specs((first + second + late) as usize);
         let world = World::build(seed, config(), NetworkConfig::default(), specs);
+        for (host, replicas) in [0, first].into_iter().zip(replicas) {
+            world.state().hosts[host as usize].replicas = replicas;
+        }
         for host in first..first + second {
             let of_second = &mut world.state().hosts[host as usize];
             of_second.forms = host == first;
@@ -43,7 +57,7 @@ fn meeting<F: Future<Output = ()>>(seed: u64, sizes: [u32; 2], late: u32, test: 
 }
 
 impl Meeting {
-    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(super) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let world = &self.mesh.world;
         let began = world.now();
         while !holds(self) {
@@ -70,23 +84,23 @@ impl Meeting {
     }
 
     /// Of the layout that a host has settled on.
-    fn members(&self, host: u32) -> Option<usize> {
+    pub(super) fn members(&self, host: u32) -> Option<usize> {
         let layout = self.mesh.running(host)?.layout()?;
         (!layout.is_joint()).then_some(layout.members.len())
     }
 
     /// The last peer of the second mesh finds the first of the first one.
-    fn meet(&self, last: u32) {
+    pub(super) fn meet(&self, last: u32) {
         let world = &self.mesh.world;
         world.state().hosts[last as usize].known.insert(HostId(0));
         world.dial(HostId(last), HostId(0));
     }
 
-    async fn put(&self, at: u32, name: &str) -> Result<()> {
+    pub(super) async fn put(&self, at: u32, name: &str) -> Result<()> {
         self.mesh.put_bytes(at, name, Bytes::from(name.to_owned()), PutCondition::Always).await
     }
 
-    async fn notices(&self, at: u32) -> Vec<String> {
+    pub(super) async fn notices(&self, at: u32) -> Vec<String> {
         let peer = self.mesh.peer(at);
         self.mesh.ask(async move { peer.status().await.unwrap().notices }).await
     }

@@ -73,8 +73,13 @@ impl MeshRow {
     ) -> Result<Self, Failure> {
         let Shape { peers, replicas, writing } = shape;
         let dir = scratch.path().join(format!("mesh-{peers}-{replicas}"));
-        let options =
-            MeshOptions { peers, dir: Some(dir.clone()), replicas: replicas.into(), writing, ..MeshOptions::default() };
+        let options = MeshOptions {
+            peers,
+            dir: Some(dir.clone()),
+            replicas: Some(replicas.into()),
+            writing,
+            ..MeshOptions::default()
+        };
         let how = match writing {
             Writing { synced: false, .. } => ", unsynced",
             Writing { direct: true, .. } => ", direct",
