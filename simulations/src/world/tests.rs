@@ -9,6 +9,7 @@ mod registers;
 mod repair;
 mod replicas;
 mod requests;
+mod weightless;
 
 use std::time::Duration;
 

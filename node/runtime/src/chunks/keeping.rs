@@ -125,7 +125,8 @@ async fn make(
             }
         }
     }
-    let needed = 2.min(replicas).min(layout.members.len()).max(replicas.min(live));
+    // Who has no weight holds nothing; where nobody has any, there is nobody to acknowledge it.
+    let needed = 2.min(replicas).min(owning().count()).max(replicas.min(live)).max(1);
     match cause {
         _ if have.len() >= needed => Ok(Kept { id: chunk, was_there }),
         Some(cause @ (Error::DiskFull { .. } | Error::DiskFailed { .. } | Error::Busy { .. })) => Err(cause),
