@@ -217,7 +217,8 @@ fn who_joins_without_a_number_of_copies_has_that_of_the_mesh_and_another_one_is_
         let told = up(mesh.peers[at].dir.to_str().unwrap(), &["--replicas", "3"]);
         assert!(told.contains("keeps 2 copies") && told.contains("or give 2"), "{told}");
         mesh.restart(at);
+        // Each is to know where the others are before the next one goes.
+        mesh.settle();
     }
-    mesh.settle();
     assert_eq!(mesh.peers[0].shoal(&["cat", "b/f"]).stdout, [7; 100_000]);
 }

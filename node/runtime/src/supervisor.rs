@@ -136,6 +136,8 @@ impl Actor for Supervisor {
             SupervisorMsg::Refused(why) => {
                 tracing::error!(%why, "it does not join, and stops");
                 state.reason = Stopped::Refused(why);
+                // One that does not answer has stopped already.
+                let _ = call!(state.context.actors()?.members, MembersMsg::Leave);
                 myself.stop(None);
             }
             SupervisorMsg::DiskGone(why) => {
