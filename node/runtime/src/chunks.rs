@@ -89,6 +89,8 @@ pub(crate) async fn send(
             Err(Error::Busy { retry_after_ms, .. }) if tries < TRIES => {
                 context.ports.clock.sleep(Duration::from_millis(retry_after_ms.clamp(10, 2_000))).await;
             }
+            // Behind a line so slow others wait; a copy is brought in another pass.
+            Err(error @ Error::Timeout { .. }) if matches!(cause, Cause::Repair) => return Err(error),
             Err(Error::Unreachable { .. } | Error::Timeout { .. }) if tries < TRIES && context.is_live(to) => {
                 context.ports.clock.sleep(context.config.timing.tick).await;
             }

@@ -12,6 +12,7 @@ mod chunks;
 mod differing;
 mod moved;
 mod pass;
+mod passed_over;
 mod settle;
 pub(crate) mod yielding;
 
@@ -37,6 +38,11 @@ const LOOK_TICKS: u32 = 5;
 /// broken a moment later.
 const REFUSED_WAIT: Duration = Duration::from_secs(10);
 
+/// How long to wait after a pass that failed for another reason, in ticks,
+/// before the second next try; twice that each time after it, up to
+/// [`REFUSED_WAIT`]. Who does not answer is asked again and again.
+const FAILED_WAIT_TICKS: u32 = 5;
+
 /// What a pass that succeeded looked at.
 struct Done {
     layout: LayoutId,
@@ -50,7 +56,7 @@ pub(crate) async fn run(context: Arc<Context>) {
     let (clock, timing) = (context.ports.clock.clone(), context.config.timing.clone());
     let mut done: Option<Done> = None;
     let mut due = Duration::ZERO;
-    let mut kept = None;
+    let (mut kept, mut failures) = (None, 0);
     loop {
         let seen = (context.members.version(), context.layout.version());
         let (mut next, mut is_over) = (due, true);
@@ -63,6 +69,7 @@ pub(crate) async fn run(context: Arc<Context>) {
                 let skips = done.is_some() && context.has_planted(Planted::SkipsRepair);
                 match if skips { Ok(()) } else { pass(&context, &layout, away, scope).await } {
                     Ok(()) => {
+                        failures = 0;
                         *lock(&context.refused) = None;
                         if !matches!(scope, Scope::Differing { .. }) {
                             *lock(&context.synced) = Some((layout.id(), away.iter().copied().collect()));
@@ -77,11 +84,9 @@ pub(crate) async fn run(context: Arc<Context>) {
                         tracing::info!(%error, "not everything is where it belongs yet");
                         let is_of_a_disk = is_of_a_disk(&error);
                         *lock(&context.refused) = is_of_a_disk.then(|| (layout.id(), error));
-                        let wait = match is_of_a_disk {
-                            true => timing.repair_interval.min(REFUSED_WAIT),
-                            false => Duration::ZERO,
-                        };
-                        (next, is_over) = (clock.now() + wait, false);
+                        let wait = if is_of_a_disk { REFUSED_WAIT } else { failed_wait(timing.tick, failures) };
+                        failures += 1;
+                        (next, is_over) = (clock.now() + wait.min(timing.repair_interval), false);
                     }
                 }
             }
@@ -117,6 +122,14 @@ fn scope<'a>(done: Option<&'a Done>, layout: &Layout, away: &BTreeSet<PeerId>, i
         Some(done) if !layout.is_joint() && away.is_empty() => Some(Scope::Differing { back: &done.away }),
         Some(done) if !is_due => Some(Scope::Since(&done.away)),
         Some(_) | None => Some(Scope::Everything),
+    }
+}
+
+/// How long to wait with the next pass after so many have failed before this one.
+fn failed_wait(tick: Duration, failures: u32) -> Duration {
+    match failures.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(doublings) => (tick * FAILED_WAIT_TICKS).saturating_mul(1 << doublings.min(16)).min(REFUSED_WAIT),
     }
 }
 

@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::{StreamExt, stream};
-use shoal_types::{ChunkId, Copies, Error, PeerId, Request, Response, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use shoal_types::{ChunkId, Copies, PeerId, Request, Response, Result};
 
 use super::bringer::bringer;
 use super::differing::Differing;
 use super::is_of_a_disk;
 use super::moved::Moved;
 use super::pass::Scope;
+use super::passed_over::PassedOver;
 use super::yielding::Move;
 use crate::chunks::{self, Cause};
 use crate::context::Context;
@@ -34,6 +35,7 @@ pub(super) struct Walk<'a> {
     moved: Option<Moved<'a>>,
     /// Only that which is not the same elsewhere.
     differing: Option<&'a Differing>,
+    passed_over: &'a PassedOver,
     /// Only that which this peer is the bringer of.
     mine: bool,
 }
@@ -60,6 +62,7 @@ impl<'a> Walk<'a> {
         away: &'a BTreeSet<PeerId>,
         scope: Scope<'a>,
         differing: Option<&'a Differing>,
+        passed_over: &'a PassedOver,
         mine: bool,
     ) -> Self {
         let before = match scope {
@@ -67,14 +70,13 @@ impl<'a> Walk<'a> {
             Scope::Everything | Scope::Differing { .. } => None,
         };
         let moved = before.map(|before| Moved::of(layout, away, before, layout.number(Copies::DEFAULT)));
-        Self { context, layout, away, before, moved, differing, mine }
+        Self { context, layout, away, before, moved, differing, passed_over, mine }
     }
 
-    /// Brings chunks to those who own them. What a disk refuses to give or to
-    /// take is passed over, so that one full disk keeps nobody else from being
-    /// repaired; the first refusal comes back once all others have theirs.
-    pub(super) async fn run(&self) -> Result<Option<Error>> {
-        let (mut after, mut refused) = (None, None);
+    /// Brings chunks to those who own them. What an owner does not take, or the
+    /// disk here does not give, is passed over.
+    pub(super) async fn run(&self) -> Result<()> {
+        let mut after = None;
         loop {
             let store = self.context.ports.store.clone();
             let (page, held) = self
@@ -86,7 +88,7 @@ impl<'a> Walk<'a> {
                 })
                 .await?;
             let Some((last, _)) = page.last().copied() else {
-                return Ok(refused);
+                return Ok(());
             };
             after = Some(last);
             let wanted = self.wanted(&page);
@@ -97,8 +99,7 @@ impl<'a> Walk<'a> {
                 moving.copies_missing += missing.len() as u64;
                 moving.bytes_missing += missing.iter().map(|missing| missing.bytes).sum::<u64>();
             });
-            let refusal = self.bring(missing).await?;
-            refused = refused.or(refusal);
+            self.bring(missing).await?;
         }
     }
 
@@ -146,13 +147,18 @@ impl<'a> Walk<'a> {
         let mut missing = Vec::new();
         for (owner, chunks) in wanted {
             for asked in chunks.chunks(serve::HAS_MAX) {
-                let request = Request::ChunkKept { chunks: asked.to_vec() };
-                match self.context.call(owner, request).await? {
-                    Response::Has(has) if has.len() == asked.len() => {
-                        let lacks = asked.iter().zip(has).filter(|(_, has)| !has);
+                if !self.passed_over.answers(owner) {
+                    break;
+                }
+                match self.kept(owner, asked.to_vec()).await {
+                    Ok(kept) => {
+                        let lacks = asked.iter().zip(kept).filter(|(_, kept)| !kept);
                         missing.extend(lacks.map(|((chunk, copies), _)| (owner, *chunk, *copies)));
                     }
-                    _ => return Err(self.context.unexpected("which chunks it has")),
+                    Err(error) => {
+                        tracing::info!(%error, owner = %owner.short(), "it does not say which chunks it has");
+                        self.passed_over.note(owner, 0, error);
+                    }
                 }
             }
         }
@@ -166,20 +172,18 @@ impl<'a> Walk<'a> {
         self.context.blocking(move || missing.into_iter().map(sized).collect()).await
     }
 
-    /// Brings what is missing; the first refusal of a disk, if there is one.
-    async fn bring(&self, missing: Vec<Missing>) -> Result<Option<Error>> {
-        let mut refused = None;
-        let mut brought = stream::iter(missing).map(|missing| self.bring_one(missing)).buffer_unordered(CHUNKS_AT_ONCE);
-        while let Some(result) = brought.next().await {
-            match result {
-                Err(error) if is_of_a_disk(&error) => {
-                    tracing::info!(%error, "a disk refuses a copy");
-                    refused.get_or_insert(error);
-                }
-                result => result?,
-            }
+    /// Which of so many chunks an owner keeps.
+    async fn kept(&self, owner: PeerId, chunks: Vec<(ChunkId, Copies)>) -> Result<Vec<bool>> {
+        let count = chunks.len();
+        match self.context.call(owner, Request::ChunkKept { chunks }).await? {
+            Response::Has(has) if has.len() == count => Ok(has),
+            _ => Err(self.context.unexpected("which chunks it has")),
         }
-        Ok(refused)
+    }
+
+    async fn bring(&self, missing: Vec<Missing>) -> Result<()> {
+        let brought = stream::iter(missing).map(|missing| self.bring_one(missing));
+        brought.buffer_unordered(CHUNKS_AT_ONCE).try_for_each(|()| std::future::ready(Ok(()))).await
     }
 
     async fn bring_one(&self, missing: Missing) -> Result<()> {
@@ -193,22 +197,46 @@ impl<'a> Walk<'a> {
         if context.is_live(owner) && !live.contains(&owner) {
             return Err(context.not_ready("members came back, it looks again"));
         }
+        if !self.passed_over.takes(owner, length) {
+            self.leave(length);
+            return Ok(());
+        }
         let store = context.ports.store.clone();
         // One that is found to be broken another holder brings, to us as well.
         let moving = Move::bring(context).await;
-        let found = context.blocking(move || store.chunk_get(chunk, None)).await?;
-        let is_here = found.is_some();
-        if let Some(bytes) = found {
-            tracing::info!(chunk = %chunk.short(), to = %owner.short(), "brings a copy");
-            let sent = chunks::send(context, owner, chunk, bytes, copies, Cause::Repair).await;
-            moving.rest().await;
-            if self.mine && sent.as_ref().is_err_and(is_of_a_disk) {
-                // It is found missing again when all chunks are looked at.
+        let bytes = match context.blocking(move || store.chunk_get(chunk, None)).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
                 context.progress.note(|moving| moving.settle(length, false));
+                return Ok(());
             }
-            sent?;
+            Err(error) if is_of_a_disk(&error) => {
+                tracing::info!(%error, "the disk here does not give a copy");
+                self.passed_over.remember(error);
+                self.leave(length);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        tracing::info!(chunk = %chunk.short(), to = %owner.short(), "brings a copy");
+        let sent = chunks::send(context, owner, chunk, bytes, copies, Cause::Repair).await;
+        moving.rest().await;
+        match sent {
+            Ok(()) => context.progress.note(|moving| moving.settle(length, true)),
+            Err(error) => {
+                tracing::info!(%error, owner = %owner.short(), "it does not take a copy");
+                self.passed_over.note(owner, length, error);
+                self.leave(length);
+            }
         }
-        context.progress.note(|moving| moving.settle(length, is_here));
         Ok(())
+    }
+
+    /// A copy of so many bytes stays missing.
+    fn leave(&self, length: u64) {
+        if self.mine {
+            // It is found missing again when all chunks are looked at.
+            self.context.progress.note(|moving| moving.settle(length, false));
+        }
     }
 }

@@ -117,23 +117,29 @@ pub(super) fn forget(context: &Context) {
 }
 
 /// Compares what is here with what all partners have, under a settled layout
-/// of which everybody is there; those who are just `back` are waited for.
+/// of which everybody is there; where some are just `back`, all are waited for.
 pub(super) async fn differing(context: &Arc<Context>, layout: &Placed, back: &BTreeSet<PeerId>) -> Result<Differing> {
     let (table, strays) = walk(context, layout).await?;
     let table = context.chunks_compared.publish(table);
     let (now, tick) = (context.ports.clock.now(), context.config.timing.tick);
+    // While somebody was away nobody had sums; all make them now.
+    let until = if back.is_empty() { now } else { now + tick * BACK_TICKS };
     let asked = stream::iter(table.partners()).map(|partner| {
         let ours = table.with(partner);
-        let until = if back.contains(&partner) { now + tick * BACK_TICKS } else { now };
         async move {
             let leaves = match ours {
-                Some(ours) => leaves(context, layout, partner, ours, until).await?,
-                None => None,
+                Some(ours) => leaves(context, layout, partner, ours, until).await,
+                None => Ok(None),
             };
-            Ok::<_, Error>((partner, leaves))
+            // Whoever does not answer keeps no other from being compared with.
+            let leaves = leaves.unwrap_or_else(|error| {
+                tracing::info!(%error, partner = %partner.short(), "it does not say its sums");
+                None
+            });
+            (partner, leaves)
         }
     });
-    let asked: Vec<(PeerId, Option<BTreeSet<u16>>)> = asked.buffer_unordered(PARTNERS_AT_ONCE).try_collect().await?;
+    let asked: Vec<(PeerId, Option<BTreeSet<u16>>)> = asked.buffer_unordered(PARTNERS_AT_ONCE).collect().await;
     let is_partial = strays > 0 || asked.iter().any(|(_, leaves)| leaves.is_none());
     let leaves = asked.into_iter().filter_map(|(partner, leaves)| Some((partner, leaves?))).collect();
     Ok(Differing { leaves, is_partial })
@@ -177,10 +183,10 @@ async fn leaves(
     }
     let clock = &context.ports.clock;
     let theirs = loop {
-        match sums_of(context, layout, partner, None, ours).await? {
-            Some(theirs) => break theirs,
-            None if clock.now() >= until => return Ok(None),
-            None => clock.sleep(context.config.timing.tick * BACK_LOOK_TICKS).await,
+        match sums_of(context, layout, partner, None, ours).await {
+            Ok(Some(theirs)) => break theirs,
+            said if clock.now() >= until => return said.map(|_| None),
+            Ok(None) | Err(_) => clock.sleep(context.config.timing.tick * BACK_LOOK_TICKS).await,
         }
     };
     let branches = stream::iter(ours.differing_branches(&theirs)).map(|branch| async move {

@@ -8,6 +8,7 @@ use shoal_types::{PeerId, RegisterKind, RegisterSpan, Result};
 
 use super::chunks::Walk;
 use super::differing::{self, Differing};
+use super::passed_over::PassedOver;
 use crate::context::Context;
 use crate::names;
 use crate::placed::Placed;
@@ -54,16 +55,15 @@ pub(super) async fn pass(
     }
     // First what this peer is the bringer of; then, should another have failed
     // to, everything that it holds.
-    let mut refused = None;
+    let passed_over = PassedOver::default();
     for mine in [true, false] {
-        let refusal = Walk::new(context, layout, away, scope, differing.as_ref(), mine).run().await?;
-        refused = refused.or(refusal);
+        Walk::new(context, layout, away, scope, differing.as_ref(), &passed_over, mine).run().await?;
     }
     if scope == Scope::Everything && is_at_rest {
         // So that the next pass of each finds something to compare with.
         differing::publish(context, layout).await?;
     }
-    refused.map_or(Ok(()), Err)
+    passed_over.into_result()
 }
 
 /// An identity round for every register that is known here: what was agreed

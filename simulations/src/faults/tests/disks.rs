@@ -158,6 +158,24 @@ fn a_member_whose_disk_is_full_keeps_no_other_from_being_repaired() {
     });
 }
 
+/// Once nobody repaired anything: the first question that it did not answer
+/// ended the pass of each.
+#[test]
+fn a_member_whose_disk_hangs_keeps_no_other_from_being_repaired() {
+    trial(|trial| async move {
+        // Whatever it does next takes it for ever.
+        trial.strike(DiskSlow { times: 1_000_000.0 }, &[1], None);
+        let held = trial.copies(4);
+        trial.strike(Crash { by: Death::Kill, within_changes: 0 }, &[4], None);
+        trial.seconds(40).await;
+        assert!(held > 0 && trial.holds_alive(0, 1));
+        let after = checkup(&trial, 0).await;
+        for member in after.members.iter().filter(|member| member.id != trial.id(1)) {
+            assert_eq!(member.copies_missing, 0, "{}: {after:?}", member.name);
+        }
+    });
+}
+
 /// Once the layout stayed as it was for ever: what the full disk was to take
 /// was not there, and whoever could have taken it was not taken in.
 #[test]
