@@ -38,6 +38,12 @@ pub trait Store: Send + Sync {
     /// mesh: what other numbers are compared with from now on.
     fn chunk_copies_usual(&self, _copies: u32) {}
 
+    /// An error unless there is room for a chunk of so many bytes now, on a disk
+    /// that takes something: whoever asks first need not take the bytes in.
+    fn chunk_room(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// A chunk's length if it is here.
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>>;
 

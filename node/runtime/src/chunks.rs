@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::{Either, select};
 use shoal_ports::{Flow, FlowReader};
 use shoal_types::{ChunkId, Copies, Error, FlowHeader, HashedChunk, PeerId, Request, Response, Result, wire};
 
@@ -113,9 +114,18 @@ async fn send_once(
         Cause::Repair => FlowHeader::ChunkRepair { chunk, bytes: length, copies },
     })?;
     let Flow { mut writer, mut reader } = context.ports.transport.open(to, header).await?;
-    serve::send_frames(&mut writer, bytes.clone()).await?;
-    writer.finish().await?;
-    first_frame::<()>(&mut reader, to).await
+    let sending = std::pin::pin!(async move {
+        serve::send_frames(&mut writer, bytes.clone()).await?;
+        writer.finish().await
+    });
+    // Whoever has no room says so before it has everything.
+    match select(sending, std::pin::pin!(first_frame::<()>(&mut reader, to))).await {
+        Either::Left((sent, answer)) => {
+            sent?;
+            answer.await
+        }
+        Either::Right((answer, _)) => answer,
+    }
 }
 
 /// Takes a chunk that another peer brings: a copy that was missing when there
@@ -134,12 +144,28 @@ pub(crate) async fn receive(
             take(context, chunk, length, copies, flow).await
         }
         Cause::Repair => {
+            // Who has no room holds up nobody's turn.
+            if let Err(error) = room(context, chunk, length).await {
+                let told = serve::refuse(flow.writer, error).await;
+                serve::part(context, flow.reader).await;
+                return told;
+            }
             let moving = Move::take(context).await;
             let taken = take(context, chunk, length, copies, flow).await;
             moving.rest().await;
             taken
         }
     }
+}
+
+/// An error where the disk here takes no chunk of so many bytes that is not here.
+async fn room(context: &Arc<Context>, chunk: ChunkId, length: u32) -> Result<()> {
+    let store = context.ports.store.clone();
+    let look = move || match store.chunk_len(chunk)? {
+        Some(_) => Ok(()),
+        None => store.chunk_room(u64::from(length)),
+    };
+    context.blocking(look).await
 }
 
 async fn take(context: &Arc<Context>, chunk: ChunkId, length: u32, copies: Copies, flow: Flow) -> Result<()> {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
+#[cfg(test)]
+use shoal_types::FlowHeader;
 use shoal_types::{Error, PeerId, Result};
 
 use super::Packet;
@@ -32,6 +34,8 @@ pub(crate) struct Asked {
     pub(crate) sums: usize,
     /// Bytes of both.
     pub(crate) bytes: usize,
+    /// Flows by which a missing copy is brought.
+    pub(crate) brought: usize,
 }
 
 #[cfg(test)]
@@ -45,6 +49,10 @@ impl Asked {
             Ok(_) | Err(_) => return,
         }
         self.bytes += frame.len();
+    }
+
+    pub(super) fn note_flow(&mut self, header: &FlowHeader) {
+        self.brought += usize::from(matches!(header, FlowHeader::ChunkRepair { .. }));
     }
 }
 

@@ -184,8 +184,13 @@ impl World {
             (state.hosts[to.index()].id, state.hosts[from.index()].id)
         };
         let epoch = self.link(from, to).await.map_err(|why| Error::Unreachable { peer, why })?;
+        let decoded = wire::decode::<FlowHeader>(&header);
+        #[cfg(test)]
+        if let (Some(asked), Ok(header)) = (&mut self.state().network.calls.asked, &decoded) {
+            asked.note_flow(header);
+        }
         let scaled = matches!(
-            wire::decode::<FlowHeader>(&header),
+            decoded,
             Ok(FlowHeader::ChunkPut { .. }
                 | FlowHeader::ChunkRepair { .. }
                 | FlowHeader::ChunkGet { .. }

@@ -127,6 +127,10 @@ impl Store for WitnessedStore {
         self.store.chunk_copies_usual(copies);
     }
 
+    fn chunk_room(&self, bytes: u64) -> Result<()> {
+        self.store.chunk_room(bytes)
+    }
+
     fn chunk_len(&self, id: ChunkId) -> Result<Option<u32>> {
         self.store.chunk_len(id)
     }

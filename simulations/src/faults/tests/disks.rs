@@ -5,6 +5,7 @@ use shoal_types::{DiskState, Error};
 use super::*;
 use crate::faults::{Crash, DiskFull, DiskLost, DiskSlow, Join, Rot, SyncFails, SyncLies};
 use crate::host::Death;
+use crate::network::Asked;
 
 /// Every object can be read at every peer, and is what was put.
 async fn check_data(trial: &Trial) {
@@ -173,6 +174,29 @@ fn a_member_whose_disk_hangs_keeps_no_other_from_being_repaired() {
         for member in after.members.iter().filter(|member| member.id != trial.id(1)) {
             assert_eq!(member.copies_missing, 0, "{}: {after:?}", member.name);
         }
+    });
+}
+
+/// Once every holder sent it all that it lacked, whole, again in each pass.
+#[test]
+fn a_full_disk_is_sent_little_by_each_holder_and_all_that_it_lacks_once_there_is_room() {
+    trial(|trial| async move {
+        let free = Nominal(3_000 * trial.world.config().bytes_scale.max(1));
+        let (objects, seconds) = (40, 120);
+        trial.strike(DiskFull { free }, &[1], Some(seconds + 60));
+        for n in 0..objects {
+            assert_eq!(trial.put(0, &format!("t/{n}"), 20_000 + n).await.0, Ok(()));
+        }
+        trial.world.state().network.calls.asked = Some(Asked::default());
+        trial.seconds(seconds).await;
+        let asked = trial.world.state().network.calls.asked.take().unwrap();
+        // Two are on their way at once; and one that is smaller may find room.
+        let (passes, holders) = (seconds as usize / 5, 4);
+        assert!((1..passes * holders * 8).contains(&asked.brought), "{asked:?}");
+        trial.seconds(120).await;
+        let after = checkup(&trial, 0).await;
+        assert!(after.is_full(), "{after:?}");
+        assert!(trial.copies(1) > objects / 2);
     });
 }
 
