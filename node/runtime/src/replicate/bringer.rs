@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use shoal_placement::Owners;
 use shoal_types::PeerId;
 
-/// Who brings a chunk to those of its `living` owners who lack it: the first
-/// who is there of those who should have had it before. The first of the living
-/// ones may be one who has just become an owner; all others would find that it
-/// lacks the chunk, and each bring it.
-pub(super) fn bringer(owners: &Owners, living: &[PeerId], away: &BTreeSet<PeerId>) -> Option<PeerId> {
+/// Who brings a chunk to one of its `living` owners, should it lack it: the
+/// first other one who is there of those who should have had it before. The
+/// first of the living ones may be one who has just become an owner; all others
+/// would find that it lacks the chunk, and each bring it.
+pub(super) fn bringer(owners: &Owners, living: &[PeerId], away: &BTreeSet<PeerId>, lacking: PeerId) -> Option<PeerId> {
     let holders = owners.previous.as_ref().unwrap_or(&owners.current);
-    holders.iter().find(|peer| !away.contains(peer)).or(living.first()).copied()
+    let brings = |peer: &&PeerId| **peer != lacking;
+    holders.iter().filter(brings).find(|peer| !away.contains(peer)).or(living.iter().find(brings)).copied()
 }
 
 #[cfg(test)]
@@ -43,8 +44,9 @@ mod tests {
                 continue;
             }
             let previous = (had != current).then(|| had.clone());
-            let bringer = bringer(&Owners { current, previous }, &living, &away).unwrap();
-            assert!(!dead.contains(&bringer));
+            let lacking = *living.iter().find(|owner| !had.contains(owner)).unwrap();
+            let bringer = bringer(&Owners { current, previous }, &living, &away, lacking).unwrap();
+            assert!(!dead.contains(&bringer) && bringer != lacking);
             strangers += usize::from(!had.contains(&bringer));
             *brought.entry(bringer).or_default() += 1;
         }
@@ -65,6 +67,21 @@ mod tests {
         assert_eq!(strangers, 0);
         // Of three zones there are nine; the other two are of its own.
         check_even(&brought, 9);
+    }
+
+    /// Once it was its first owner, also where that one lacked it: nobody
+    /// brought it before all others did.
+    #[test]
+    fn what_its_first_owner_has_lost_the_next_one_brings() {
+        let peer = |n| PeerId::from_bytes([n; 32]);
+        let owners = Owners { current: vec![peer(1), peer(2), peer(3)], previous: None };
+        let brings = |away: &[u8], lacking: u8| {
+            let away: BTreeSet<PeerId> = away.iter().copied().map(peer).collect();
+            let living: Vec<PeerId> = owners.current.iter().copied().filter(|peer| !away.contains(peer)).collect();
+            bringer(&owners, &living, &away, peer(lacking))
+        };
+        assert_eq!((brings(&[], 2), brings(&[], 1)), (Some(peer(1)), Some(peer(2))));
+        assert_eq!((brings(&[2], 1), brings(&[2, 3], 1)), (Some(peer(3)), None));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use shoal_placement::Owners;
 use shoal_types::{ChunkId, Copies, PeerId, Request, Response, Result};
 
 use super::bringer::bringer;
@@ -25,6 +27,14 @@ const CHUNKS_AT_ONCE: usize = 2;
 /// Chunks looked at in one step.
 const PAGE: usize = 1_000;
 
+/// Ticks between two questions whether others bring what is theirs to bring,
+/// until one has brought nothing for as long as all of these.
+const OTHERS_WAIT_TICKS: [u32; 3] = [5, 10, 20];
+
+/// Before a copy of so many bytes is sent its owner is asked again whether it
+/// lacks it: below, the question costs as much as the chunk.
+const ASKED_BYTES_MIN: u64 = 64 << 10;
+
 /// What a walk looks for.
 pub(super) struct Walk<'a> {
     context: &'a Arc<Context>,
@@ -38,6 +48,8 @@ pub(super) struct Walk<'a> {
     passed_over: &'a PassedOver,
     /// Only that which this peer is the bringer of.
     mine: bool,
+    /// Whether it waits for others to bring what is theirs to bring.
+    is_patient: AtomicBool,
 }
 
 /// Chunks of a page, by whom they are to be asked for.
@@ -70,7 +82,9 @@ impl<'a> Walk<'a> {
             Scope::Everything | Scope::Differing { .. } => None,
         };
         let moved = before.map(|before| Moved::of(layout, away, before, layout.number(Copies::DEFAULT)));
-        Self { context, layout, away, before, moved, differing, passed_over, mine }
+        let is_alone = matches!(scope, Scope::Differing { back } if back.is_empty());
+        let is_patient = AtomicBool::new(!mine && !is_alone);
+        Self { context, layout, away, before, moved, differing, passed_over, mine, is_patient }
     }
 
     /// Brings chunks to those who own them. What an owner does not take, or the
@@ -93,6 +107,7 @@ impl<'a> Walk<'a> {
             after = Some(last);
             let wanted = self.wanted(&page);
             let missing = self.missing(wanted.by_owner).await?;
+            let missing = self.left_by_others(missing).await?;
             self.context.progress.note(|moving| {
                 moving.chunks_looked_at += wanted.looked_at;
                 moving.chunks_held = held.max(moving.chunks_looked_at);
@@ -111,6 +126,7 @@ impl<'a> Walk<'a> {
     /// Which chunks of a page who is to be asked for.
     fn wanted(&self, page: &[(ChunkId, Copies)]) -> Wanted {
         let mut wanted = Wanted::default();
+        let is_at_rest = self.away.is_empty() && !self.layout.is_joint();
         for (chunk, copies) in page.iter().copied() {
             // What is unreferenced goes everywhere, and not at the same moment.
             let is_spared = copies == Copies::DEFAULT && self.moved.as_ref().is_some_and(|moved| moved.spares(chunk));
@@ -119,22 +135,25 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let owners = self.owners(chunk, copies, |peer| !self.away.contains(&peer));
-            let is_at_rest = self.away.is_empty() && !self.layout.is_joint();
-            let bringer = match is_at_rest {
-                true => owners.first().copied(),
-                false => bringer(&self.layout.owners_of(chunk, copies), &owners, self.away),
-            };
-            let is_mine = bringer == Some(self.context.me);
             // Each counts once, though its bringer looks at it twice.
-            wanted.looked_at += u64::from(is_mine == self.mine);
-            if self.mine && !is_mine {
-                continue;
-            }
+            let is_first = owners.first() == Some(&self.context.me);
+            wanted.looked_at += u64::from(is_first == self.mine);
             if self.before.is_some_and(|before| self.owners(chunk, copies, |peer| !before.contains(&peer)) == owners) {
                 continue;
             }
             let differing = self.differing.filter(|_| owners.contains(&self.context.me));
-            let others = owners.into_iter().filter(|owner| *owner != self.context.me);
+            let holders = match self.mine {
+                // At rest those whom it has now are those whom it had before.
+                true if is_at_rest => Some(Owners { current: owners.clone(), previous: None }),
+                true => Some(self.layout.owners_of(chunk, copies)),
+                false => None,
+            };
+            let is_wanted = |lacking: PeerId| {
+                holders.as_ref().is_none_or(|holders| {
+                    bringer(holders, &owners, self.away, lacking) == Some(self.context.me)
+                })
+            };
+            let others = owners.iter().copied().filter(|owner| *owner != self.context.me && is_wanted(*owner));
             for owner in others.filter(|owner| differing.is_none_or(|differing| differing.has(*owner, chunk))) {
                 wanted.by_owner.entry(owner).or_default().push((chunk, copies));
             }
@@ -172,6 +191,31 @@ impl<'a> Walk<'a> {
         self.context.blocking(move || missing.into_iter().map(sized).collect()).await
     }
 
+    /// What stays missing once those who are to bring it do so no more. They
+    /// begin when this peer does, where something has happened that all have
+    /// seen: each copy would be brought by all who have one.
+    async fn left_by_others(&self, mut missing: Vec<Missing>) -> Result<Vec<Missing>> {
+        let mut waits = OTHERS_WAIT_TICKS.iter();
+        while self.is_patient.load(Ordering::Relaxed) && !missing.is_empty() {
+            let Some(ticks) = waits.next() else {
+                // They do not come for others of this pass, either.
+                self.is_patient.store(false, Ordering::Relaxed);
+                break;
+            };
+            self.context.ports.clock.sleep(self.context.config.timing.tick * *ticks).await;
+            let mut wanted: BTreeMap<PeerId, Vec<(ChunkId, Copies)>> = BTreeMap::new();
+            for Missing { owner, chunk, copies, .. } in &missing {
+                wanted.entry(*owner).or_default().push((*chunk, *copies));
+            }
+            let left = self.missing(wanted).await?;
+            if left.len() < missing.len() {
+                waits = OTHERS_WAIT_TICKS.iter();
+            }
+            missing = left;
+        }
+        Ok(missing)
+    }
+
     /// Which of so many chunks an owner keeps.
     async fn kept(&self, owner: PeerId, chunks: Vec<(ChunkId, Copies)>) -> Result<Vec<bool>> {
         let count = chunks.len();
@@ -204,6 +248,21 @@ impl<'a> Walk<'a> {
         let store = context.ports.store.clone();
         // One that is found to be broken another holder brings, to us as well.
         let moving = Move::bring(context).await;
+        // Since the page was asked for another may have brought it.
+        if length >= ASKED_BYTES_MIN {
+            match self.kept(owner, vec![(chunk, copies)]).await.as_deref() {
+                Ok([true]) => {
+                    context.progress.note(|moving| moving.settle(length, false));
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.passed_over.note(owner, length, error.clone());
+                    self.leave(length);
+                    return Ok(());
+                }
+            }
+        }
         let bytes = match context.blocking(move || store.chunk_get(chunk, None)).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => {

@@ -13,7 +13,7 @@ const OBJECTS: usize = 40;
 
 const PEERS: usize = 5;
 
-const INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const INTERVAL: Duration = Duration::from_secs(60);
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -22,20 +22,20 @@ fn mesh<F: Future<Output = ()>>(seed: u64, test: impl FnOnce(Mesh) -> F) {
 }
 
 /// Runs a test on peers who wait for one another for hours.
-fn mesh_of_peers<F: Future<Output = ()>>(peers: usize, seed: u64, test: impl FnOnce(Mesh) -> F) {
+pub(super) fn mesh_of_peers<F: Future<Output = ()>>(peers: usize, seed: u64, test: impl FnOnce(Mesh) -> F) {
     let timing = Timing { repair_interval: INTERVAL, repair_delay: 5 * HOUR, ..Timing::default() };
     mesh_with(peers, |config| config.timing = timing, seed, test);
 }
 
 impl Mesh {
-    async fn put_many(&self, from: usize) {
+    pub(super) async fn put_many(&self, from: usize) {
         for n in from..from + OBJECTS {
             self.put((n % 3) as u32, &format!("b/{n}"), n as u8).await;
         }
     }
 
     /// What is asked while so much time goes by.
-    async fn asked(&self, time: Duration) -> Asked {
+    pub(super) async fn asked(&self, time: Duration) -> Asked {
         self.world.state().network.calls.asked = Some(Asked::default());
         self.pass(time).await;
         self.world.state().network.calls.asked.take().unwrap()
@@ -120,5 +120,39 @@ fn whoever_was_away_for_an_hour_is_asked_for_what_it_missed_and_not_for_what_it_
         // Sums that were made before it was brought these are not told for long.
         mesh.pass(2 * INTERVAL).await;
         assert_eq!(mesh.asked(2 * INTERVAL).await.ids, 0);
+    });
+}
+
+/// Once each of its holders brought it each chunk, at the same time.
+#[test]
+fn whoever_comes_back_is_brought_each_chunk_once() {
+    mesh(34, |mesh| async move {
+        mesh.put_many(0).await;
+        mesh.pass(2 * INTERVAL).await;
+        mesh.world.crash(HostId(4), Death::Kill);
+        mesh.pass(INTERVAL / 4).await;
+        mesh.put_many(OBJECTS).await;
+        mesh.pass(INTERVAL).await;
+        let held = || mesh.world.state().ledger.copies.on(HostId(4));
+        let before = held();
+        mesh.world.start(HostId(4));
+        let asked = mesh.asked(INTERVAL).await;
+        let missed = held() - before;
+        assert!(missed > OBJECTS, "{missed}");
+        assert!(asked.brought * 5 <= missed * 6, "{missed} missed, {asked:?}");
+    });
+}
+
+/// Once its first owner was to bring a copy that this one lacked itself, so
+/// that all others did.
+#[test]
+fn copies_that_vanished_are_brought_once() {
+    mesh(35, |mesh| async move {
+        mesh.put_many(0).await;
+        mesh.pass(2 * INTERVAL).await;
+        let taken = mesh.take(4, OBJECTS);
+        let asked = mesh.asked(3 * INTERVAL).await;
+        assert!(mesh.holds(4, &taken), "{asked:?}");
+        assert!(asked.brought * 5 <= taken.len() * 6, "{asked:?}");
     });
 }
