@@ -16,17 +16,16 @@ mod passed_over;
 mod settle;
 pub(crate) mod yielding;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::select;
-use shoal_types::{Error, Layout, LayoutId, PeerId};
+use shoal_types::{Error, Layout, LayoutId};
 
 use crate::context::{Context, lock};
 use crate::planted::Planted;
-use away::Away;
 pub(crate) use away::away;
+use away::{Absent, Away};
 use pass::{Scope, pass};
 pub(crate) use settle::may_settle;
 
@@ -47,7 +46,7 @@ const FAILED_WAIT_TICKS: u32 = 5;
 struct Done {
     layout: LayoutId,
     /// Members to whom nothing could be brought.
-    away: BTreeSet<PeerId>,
+    absent: Absent,
 }
 
 /// Runs passes for as long as the peer lives: it looks whether one is needed
@@ -64,20 +63,20 @@ pub(crate) async fn run(context: Arc<Context>) {
         let concerns = |layout: &Layout| layout.involves(context.me) || context.info().leaves;
         if let Some(layout) = context.layout().filter(|layout| concerns(layout)) {
             let present = Away::after(kept.take(), &context, &layout);
-            let away = &kept.insert(present).peers;
-            if let Some(scope) = scope(done.as_ref(), &layout, away, clock.now() >= due) {
+            let absent = &kept.insert(present).absent;
+            if let Some(scope) = scope(done.as_ref(), &layout, absent, clock.now() >= due) {
                 let skips = done.is_some() && context.has_planted(Planted::SkipsRepair);
-                match if skips { Ok(()) } else { pass(&context, &layout, away, scope).await } {
+                match if skips { Ok(()) } else { pass(&context, &layout, absent, scope).await } {
                     Ok(()) => {
                         failures = 0;
                         *lock(&context.refused) = None;
                         if !matches!(scope, Scope::Differing { .. }) {
-                            *lock(&context.synced) = Some((layout.id(), away.iter().copied().collect()));
+                            *lock(&context.synced) = Some((layout.id(), absent.peers.iter().copied().collect()));
                         }
                         if !matches!(scope, Scope::Since(_)) {
                             due = clock.now() + timing.repair_interval;
                         }
-                        done = Some(Done { layout: layout.id(), away: away.clone() });
+                        done = Some(Done { layout: layout.id(), absent: absent.clone() });
                         next = due;
                     }
                     Err(error) => {
@@ -116,11 +115,11 @@ pub(crate) async fn run(context: Arc<Context>) {
 
 /// What a pass has to look at, if there is to be one. What others are told of
 /// everything here ([`may_settle`]) comes of passes that ask for everything.
-fn scope<'a>(done: Option<&'a Done>, layout: &Layout, away: &BTreeSet<PeerId>, is_due: bool) -> Option<Scope<'a>> {
+fn scope<'a>(done: Option<&'a Done>, layout: &Layout, absent: &Absent, is_due: bool) -> Option<Scope<'a>> {
     match done.filter(|done| done.layout == layout.id()) {
-        Some(done) if !is_due && done.away == *away => None,
-        Some(done) if !layout.is_joint() && away.is_empty() => Some(Scope::Differing { back: &done.away }),
-        Some(done) if !is_due => Some(Scope::Since(&done.away)),
+        Some(done) if !is_due && done.absent == *absent => None,
+        Some(done) if !layout.is_joint() && absent.is_nobody() => Some(Scope::Differing { back: &done.absent.peers }),
+        Some(done) if !is_due => Some(Scope::Since(&done.absent)),
         Some(_) | None => Some(Scope::Everything),
     }
 }
@@ -140,7 +139,9 @@ fn is_of_a_disk(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use shoal_types::MeshId;
+    use std::collections::BTreeSet;
+
+    use shoal_types::{MeshId, PeerId};
 
     use super::*;
     use crate::role;
@@ -150,19 +151,23 @@ mod tests {
     fn sums_do_for_all_passes_but_the_first_while_all_is_at_rest() {
         let settled = Layout::first(MeshId::from_bytes([1; 16]), role::member_of(&info(1)), 3);
         let joint = settled.replaced_by(vec![role::member_of(&info(2))]);
-        let (nobody, somebody) = (BTreeSet::new(), BTreeSet::from([PeerId::from_bytes([2; 32])]));
-        let done = |layout: &Layout, away: &BTreeSet<PeerId>| Done { layout: layout.id(), away: away.clone() };
+        let other = BTreeSet::from([PeerId::from_bytes([2; 32])]);
+        let (nobody, somebody) = (Absent::default(), Absent { peers: other.clone(), gone: other.clone() });
+        let unlinked = Absent { gone: BTreeSet::new(), ..somebody.clone() };
+        let done = |layout: &Layout, absent: &Absent| Done { layout: layout.id(), absent: absent.clone() };
         let at_rest = done(&settled, &nobody);
         assert_eq!(scope(Some(&at_rest), &settled, &nobody, false), None);
-        assert_eq!(scope(Some(&at_rest), &settled, &nobody, true), Some(Scope::Differing { back: &nobody }));
+        assert_eq!(scope(Some(&at_rest), &settled, &nobody, true), Some(Scope::Differing { back: &nobody.peers }));
         // Somebody goes, is away for long, and comes back.
         assert_eq!(scope(Some(&at_rest), &settled, &somebody, false), Some(Scope::Since(&nobody)));
         assert_eq!(scope(Some(&at_rest), &settled, &somebody, true), Some(Scope::Everything));
         let alone = done(&settled, &somebody);
         assert_eq!(scope(Some(&alone), &settled, &somebody, false), None);
         assert_eq!(scope(Some(&alone), &settled, &somebody, true), Some(Scope::Everything));
+        // It is alive for others, with whom it has a link.
+        assert_eq!(scope(Some(&alone), &settled, &unlinked, false), Some(Scope::Since(&somebody)));
         for is_due in [false, true] {
-            assert_eq!(scope(Some(&alone), &settled, &nobody, is_due), Some(Scope::Differing { back: &somebody }));
+            assert_eq!(scope(Some(&alone), &settled, &nobody, is_due), Some(Scope::Differing { back: &other }));
         }
         // The first pass under a layout, and all under a joint one.
         assert_eq!(scope(None, &settled, &nobody, true), Some(Scope::Everything));

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use shoal_types::{DiskState, Health, MemberStatus, PeerId, PeerInfo, Result, Status};
 
 use crate::context::Context;
 use crate::members::MemberEntry;
 use crate::moving;
+
+/// Whoever is alive for so long, and has no link to this peer, will hardly have one.
+const LINKED_WITHIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     let layout = context.layout();
@@ -29,7 +33,11 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     };
     let ours = PeerInfo { addresses: context.ports.transport.addresses(), ..(*context.info()).clone() };
     let mut members = vec![member(ours, Health::Alive, since_ms(context.started))];
-    let (others, refusals) = context.members.look(|table| {
+    let (others, unlinked, refusals) = context.members.look(|table| {
+        let unlinked = table.entries.iter().filter(|(_, entry)| {
+            !entry.linked && entry.health == Health::Alive && now.saturating_sub(entry.since) > LINKED_WITHIN
+        });
+        let unlinked: BTreeSet<PeerId> = unlinked.map(|(peer, _)| *peer).collect();
         let others = table.entries.iter().map(|(peer, entry)| {
             let info = match &entry.info {
                 Some(info) => (**info).clone(),
@@ -37,7 +45,7 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
             };
             member(info, entry.health, since_ms(entry.since))
         });
-        (others.collect::<Vec<_>>(), table.refusals.clone())
+        (others.collect::<Vec<_>>(), unlinked, table.refusals.clone())
     });
     members.extend(others);
     // Members of the layout that nobody has seen since this peer started.
@@ -53,7 +61,7 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     let usage = usage.unwrap_or_default();
     Ok(Status {
         mesh: layout.as_ref().map(|layout| layout.mesh),
-        notices: notices(context, &members, refusals, &disk),
+        notices: notices(context, &members, &unlinked, refusals, &disk),
         members,
         layout: layout.map(|layout| layout.layout().as_ref().clone()),
         chunks: usage.chunks,
@@ -109,6 +117,7 @@ fn of_disk(disk: &DiskState) -> Option<String> {
 fn notices(
     context: &Context,
     members: &[MemberStatus],
+    unlinked: &BTreeSet<PeerId>,
     refusals: Vec<(String, String)>,
     disk: &DiskState,
 ) -> Vec<String> {
@@ -125,6 +134,10 @@ fn notices(
             }
             Health::Leaving => notices.push(format!("{name} has stopped; its data waits for it for {delay} s")),
             Health::Suspected => notices.push(format!("{name} does not answer")),
+            Health::Alive if unlinked.contains(&member.id) => notices.push(format!(
+                "there is no link to {name}, which is alive for others: no change of members comes to its end \
+                 without; see whether one of the two can be reached at its addresses (shoal doctor)"
+            )),
             Health::Alive => {}
         }
     }

@@ -4,6 +4,7 @@ mod copies;
 mod history;
 mod leaving;
 mod listing;
+mod links;
 mod meeting;
 mod registers;
 mod repair;

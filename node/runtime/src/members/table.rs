@@ -24,7 +24,15 @@ impl MemberEntry {
     /// Whether work and data may be given to it: there is a link, and nobody
     /// has declared it dead.
     pub(crate) fn is_live(&self) -> bool {
-        self.linked && matches!(self.health, Health::Alive | Health::Suspected)
+        self.linked && !self.is_gone()
+    }
+
+    /// Whether the mesh does without it: others stand in for it.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self.health {
+            Health::Alive | Health::Suspected => false,
+            Health::Leaving | Health::Dead => true,
+        }
     }
 }
 

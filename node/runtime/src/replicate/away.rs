@@ -9,12 +9,35 @@ use crate::context::Context;
 use crate::members::{MemberEntry, MemberTable};
 use crate::placed::Placed;
 
-/// Members to whom nothing can be brought, kept up to date.
+/// Members to whom nothing can be brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Absent {
+    /// All of them.
+    pub(super) peers: BTreeSet<PeerId>,
+    /// Those of them for whom others stand in: dead, or stopped. Of two who
+    /// have no link to each other, as both are behind a router, each is alive
+    /// for all others, who bring it what it lacks.
+    pub(super) gone: BTreeSet<PeerId>,
+}
+
+impl Absent {
+    fn set(&mut self, peer: PeerId, entry: Option<&MemberEntry>) {
+        let set = |peers: &mut BTreeSet<PeerId>, is_in| if is_in { peers.insert(peer) } else { peers.remove(&peer) };
+        set(&mut self.peers, !entry.is_some_and(MemberEntry::is_live));
+        set(&mut self.gone, entry.is_none_or(MemberEntry::is_gone));
+    }
+
+    pub(super) fn is_nobody(&self) -> bool {
+        self.peers.is_empty()
+    }
+}
+
+/// Who is absent, kept up to date.
 pub(super) struct Away {
     layout: Arc<Placed>,
     /// Changes of the table of members that are in it.
     seen: u64,
-    pub(super) peers: BTreeSet<PeerId>,
+    pub(super) absent: Absent,
 }
 
 impl Away {
@@ -28,15 +51,16 @@ impl Away {
             {
                 let mut away = Self { seen, ..before };
                 for peer in changed.filter(|peer| layout.involves(*peer) && *peer != context.me) {
-                    if table.is_live(peer) {
-                        away.peers.remove(&peer);
-                    } else {
-                        away.peers.insert(peer);
-                    }
+                    away.absent.set(peer, table.entries.get(&peer));
                 }
                 return away;
             }
-            Self { layout: layout.clone(), seen, peers: away(table, context.me, layout) }
+            let mut absent = Absent::default();
+            let known = layout.groups().flat_map(|group| table.beside(group));
+            for (member, entry) in known.filter(|(member, _)| member.id != context.me) {
+                absent.set(member.id, entry);
+            }
+            Self { layout: layout.clone(), seen, absent }
         })
     }
 }

@@ -1,7 +1,7 @@
 //! One walk through the chunks here: which are whose, who lacks them, and off
 //! they go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use shoal_placement::Owners;
 use shoal_types::{ChunkId, Copies, PeerId, Request, Response, Result};
 
+use super::away::Absent;
 use super::bringer::bringer;
 use super::differing::Differing;
 use super::is_of_a_disk;
@@ -18,6 +19,7 @@ use super::passed_over::PassedOver;
 use super::yielding::Move;
 use crate::chunks::{self, Cause};
 use crate::context::Context;
+use crate::members::MemberEntry;
 use crate::placed::Placed;
 use crate::{serve, surplus};
 
@@ -39,9 +41,9 @@ const ASKED_BYTES_MIN: u64 = 64 << 10;
 pub(super) struct Walk<'a> {
     context: &'a Arc<Context>,
     layout: &'a Placed,
-    away: &'a BTreeSet<PeerId>,
-    /// Who was away when all of this had its owners last.
-    before: Option<&'a BTreeSet<PeerId>>,
+    absent: &'a Absent,
+    /// Who was absent when all of this had its owners last.
+    before: Option<&'a Absent>,
     moved: Option<Moved<'a>>,
     /// Only that which is not the same elsewhere.
     differing: Option<&'a Differing>,
@@ -71,7 +73,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         context: &'a Arc<Context>,
         layout: &'a Placed,
-        away: &'a BTreeSet<PeerId>,
+        absent: &'a Absent,
         scope: Scope<'a>,
         differing: Option<&'a Differing>,
         passed_over: &'a PassedOver,
@@ -81,10 +83,10 @@ impl<'a> Walk<'a> {
             Scope::Since(before) => Some(before),
             Scope::Everything | Scope::Differing { .. } => None,
         };
-        let moved = before.map(|before| Moved::of(layout, away, before, layout.number(Copies::DEFAULT)));
+        let moved = before.map(|before| Moved::of(layout, absent, before, layout.number(Copies::DEFAULT)));
         let is_alone = matches!(scope, Scope::Differing { back } if back.is_empty());
         let is_patient = AtomicBool::new(!mine && !is_alone);
-        Self { context, layout, away, before, moved, differing, passed_over, mine, is_patient }
+        Self { context, layout, absent, before, moved, differing, passed_over, mine, is_patient }
     }
 
     /// Brings chunks to those who own them. What an owner does not take, or the
@@ -118,15 +120,36 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The owners that a chunk of so many copies has, given who is live.
-    fn owners(&self, chunk: ChunkId, copies: Copies, is_live: impl Fn(PeerId) -> bool) -> Vec<PeerId> {
-        self.layout.owners_where(chunk, self.layout.number(copies), is_live)
+    /// Those to whom a chunk of so many copies is brought: its owners, with
+    /// others in the place of those who are gone, and without those who are
+    /// away. Where that leaves nobody else, and in the first walk no link has
+    /// come either, anybody who may have a link to them.
+    fn within_reach(
+        &self,
+        chunk: ChunkId,
+        copies: Copies,
+        is_gone: impl Fn(PeerId) -> bool,
+        is_away: impl Fn(PeerId) -> bool,
+    ) -> Vec<PeerId> {
+        let replicas = self.layout.number(copies);
+        let all = self.layout.owners_where(chunk, replicas, |peer| !is_gone(peer));
+        let mut owners = all.clone();
+        owners.retain(|owner| !is_away(*owner));
+        match !self.mine && owners.len() < all.len() && owners.iter().all(|owner| *owner == self.context.me) {
+            true => self.layout.owners_where(chunk, replicas, |peer| !is_away(peer)),
+            false => owners,
+        }
+    }
+
+    /// The same, given who is absent.
+    fn owners(&self, chunk: ChunkId, copies: Copies, absent: &Absent) -> Vec<PeerId> {
+        self.within_reach(chunk, copies, |peer| absent.gone.contains(&peer), |peer| absent.peers.contains(&peer))
     }
 
     /// Which chunks of a page who is to be asked for.
     fn wanted(&self, page: &[(ChunkId, Copies)]) -> Wanted {
         let mut wanted = Wanted::default();
-        let is_at_rest = self.away.is_empty() && !self.layout.is_joint();
+        let is_at_rest = self.absent.is_nobody() && !self.layout.is_joint();
         for (chunk, copies) in page.iter().copied() {
             // What is unreferenced goes everywhere, and not at the same moment.
             let is_spared = copies == Copies::DEFAULT && self.moved.as_ref().is_some_and(|moved| moved.spares(chunk));
@@ -134,11 +157,11 @@ impl<'a> Walk<'a> {
                 wanted.looked_at += u64::from(self.mine);
                 continue;
             }
-            let owners = self.owners(chunk, copies, |peer| !self.away.contains(&peer));
+            let owners = self.owners(chunk, copies, self.absent);
             // Each counts once, though its bringer looks at it twice.
             let is_first = owners.first() == Some(&self.context.me);
             wanted.looked_at += u64::from(is_first == self.mine);
-            if self.before.is_some_and(|before| self.owners(chunk, copies, |peer| !before.contains(&peer)) == owners) {
+            if self.before.is_some_and(|before| self.owners(chunk, copies, before) == owners) {
                 continue;
             }
             let differing = self.differing.filter(|_| owners.contains(&self.context.me));
@@ -150,7 +173,7 @@ impl<'a> Walk<'a> {
             };
             let is_wanted = |lacking: PeerId| {
                 holders.as_ref().is_none_or(|holders| {
-                    bringer(holders, &owners, self.away, lacking) == Some(self.context.me)
+                    bringer(holders, &owners, &self.absent.gone, lacking) == Some(self.context.me)
                 })
             };
             let others = owners.iter().copied().filter(|owner| *owner != self.context.me && is_wanted(*owner));
@@ -233,12 +256,13 @@ impl<'a> Walk<'a> {
     async fn bring_one(&self, missing: Missing) -> Result<()> {
         let (context, Missing { owner, chunk, copies, bytes: length }) = (self.context, missing);
         // Those whom it was to stand in for may have come back: a peer that
-        // has just started links to them one after the other.
-        let live = context.members.look(|table| {
-            let is_live = |peer| peer == context.me || table.is_live(peer);
-            self.owners(chunk, copies, is_live)
+        // has just started hears of them one after the other.
+        let owners = context.members.look(|table| {
+            let is_gone = |peer| peer != context.me && table.entries.get(&peer).is_none_or(MemberEntry::is_gone);
+            let is_away = |peer| peer != context.me && !table.is_live(peer);
+            self.within_reach(chunk, copies, is_gone, is_away)
         });
-        if context.is_live(owner) && !live.contains(&owner) {
+        if context.is_live(owner) && !owners.contains(&owner) {
             return Err(context.not_ready("members came back, it looks again"));
         }
         if !self.passed_over.takes(owner, length) {

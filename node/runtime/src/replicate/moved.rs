@@ -1,9 +1,9 @@
 //! What has the owners that it had, though members came or went.
 
-use std::collections::BTreeSet;
-
 use shoal_placement::{PlacementKey, is_beyond};
-use shoal_types::{ChunkId, Layout, Member, PeerId};
+use shoal_types::{ChunkId, Layout, Member};
+
+use super::away::Absent;
 
 /// Members that come and go at once, at most, for it to pay to look whether a
 /// chunk was or is theirs before its owners are found.
@@ -13,20 +13,16 @@ const MOVED_MAX: usize = 32;
 pub(super) struct Moved<'a> {
     members: Vec<&'a Member>,
     layout: &'a Layout,
-    away: [&'a BTreeSet<PeerId>; 2],
+    absent: [&'a Absent; 2],
     /// In how many zones there may be members; no more than replicas are counted.
     zones: usize,
     replicas: usize,
 }
 
 impl<'a> Moved<'a> {
-    pub(super) fn of(
-        layout: &'a Layout,
-        away: &'a BTreeSet<PeerId>,
-        before: &'a BTreeSet<PeerId>,
-        replicas: usize,
-    ) -> Self {
-        let members = away.symmetric_difference(before).filter_map(|peer| layout.member(*peer)).collect();
+    pub(super) fn of(layout: &'a Layout, absent: &'a Absent, before: &'a Absent, replicas: usize) -> Self {
+        let moved = &(&absent.peers ^ &before.peers) | &(&absent.gone ^ &before.gone);
+        let members = moved.into_iter().filter_map(|peer| layout.member(peer)).collect();
         let mut zones: Vec<&str> = Vec::with_capacity(replicas);
         for member in &layout.members {
             if zones.len() >= replicas {
@@ -36,14 +32,14 @@ impl<'a> Moved<'a> {
                 zones.push(&member.zone);
             }
         }
-        Self { members, layout, away: [away, before], zones: zones.len(), replicas }
+        Self { members, layout, absent: [absent, before], zones: zones.len(), replicas }
     }
 
     /// Whether a chunk certainly has the owners that it had: whoever has moved
     /// is none of them, and was none. `false` where that is not clear.
     pub(super) fn spares(&self, chunk: ChunkId) -> bool {
         let key = PlacementKey::of_chunk(chunk);
-        let has_stayed = |member: &&Member| !self.away.iter().any(|away| away.contains(&member.id));
+        let has_stayed = |member: &&Member| !self.absent.iter().any(|absent| absent.peers.contains(&member.id));
         let is_beyond = |member: &&Member| {
             let steady = self.layout.members.iter().filter(has_stayed);
             is_beyond(key, member, steady, self.zones, self.replicas)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use shoal_types::{PeerId, RegisterKind, RegisterSpan, Result};
 
+use super::away::Absent;
 use super::chunks::Walk;
 use super::differing::{self, Differing};
 use super::passed_over::PassedOver;
@@ -25,20 +26,15 @@ pub(super) enum Scope<'a> {
     /// Everything; its owners are asked for it by its id.
     Everything,
     /// What has other living owners than when those were away, in the same way.
-    Since(&'a BTreeSet<PeerId>),
+    Since(&'a Absent),
     /// What differs from what its owners have, by sums; some may have just
     /// come back.
     Differing { back: &'a BTreeSet<PeerId> },
 }
 
-/// Brings what is looked at to its owners, but for those who are `away`.
-pub(super) async fn pass(
-    context: &Arc<Context>,
-    layout: &Placed,
-    away: &BTreeSet<PeerId>,
-    scope: Scope<'_>,
-) -> Result<()> {
-    let is_at_rest = away.is_empty() && !layout.is_joint();
+/// Brings what is looked at to its owners, but for those who are `absent`.
+pub(super) async fn pass(context: &Arc<Context>, layout: &Placed, absent: &Absent, scope: Scope<'_>) -> Result<()> {
+    let is_at_rest = absent.is_nobody() && !layout.is_joint();
     if !is_at_rest {
         differing::forget(context);
     }
@@ -57,7 +53,7 @@ pub(super) async fn pass(
     // to, everything that it holds.
     let passed_over = PassedOver::default();
     for mine in [true, false] {
-        Walk::new(context, layout, away, scope, differing.as_ref(), &passed_over, mine).run().await?;
+        Walk::new(context, layout, absent, scope, differing.as_ref(), &passed_over, mine).run().await?;
     }
     if scope == Scope::Everything && is_at_rest {
         // So that the next pass of each finds something to compare with.
