@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::future::{Either, select};
 use shoal_ports::{Flow, FlowReader};
 use shoal_types::{ChunkId, Copies, Error, FlowHeader, HashedChunk, PeerId, Request, Response, Result, wire};
+use tokio::sync::Semaphore;
 
 use crate::context::Context;
 use crate::foreground::Awaited;
@@ -114,18 +114,13 @@ async fn send_once(
         Cause::Repair => FlowHeader::ChunkRepair { chunk, bytes: length, copies },
     })?;
     let Flow { mut writer, mut reader } = context.ports.transport.open(to, header).await?;
-    let sending = std::pin::pin!(async move {
-        serve::send_frames(&mut writer, bytes.clone()).await?;
-        writer.finish().await
-    });
-    // Whoever has no room says so before it has everything.
-    match select(sending, std::pin::pin!(first_frame::<()>(&mut reader, to))).await {
-        Either::Left((sent, answer)) => {
-            sent?;
-            answer.await
-        }
-        Either::Right((answer, _)) => answer,
+    if matches!(cause, Cause::Repair) {
+        // Its turn comes before its bytes do.
+        first_frame::<()>(&mut reader, to).await?;
     }
+    serve::send_frames(&mut writer, bytes.clone()).await?;
+    writer.finish().await?;
+    first_frame::<()>(&mut reader, to).await
 }
 
 /// Takes a chunk that another peer brings: a copy that was missing when there
@@ -136,24 +131,34 @@ pub(crate) async fn receive(
     length: u32,
     copies: Copies,
     cause: Cause,
-    flow: Flow,
+    mut flow: Flow,
 ) -> Result<()> {
     match cause {
         Cause::Put => {
             let _awaited = Awaited::begin(context);
-            take(context, chunk, length, copies, flow).await
+            take(context, chunk, length, copies, flow, Some(&context.inbound_chunks)).await
         }
         Cause::Repair => {
-            // Who has no room holds up nobody's turn.
-            if let Err(error) = room(context, chunk, length).await {
-                let told = serve::refuse(flow.writer, error).await;
-                serve::part(context, flow.reader).await;
-                return told;
+            let begun = async {
+                // Who has no room holds up nobody's turn.
+                room(context, chunk, length).await?;
+                Move::take(context).await
+            };
+            match begun.await {
+                Ok(moving) => {
+                    flow.writer.send(wire::encode(&Ok::<(), Error>(()))?).await?;
+                    // Who brings it gives up as soon.
+                    let taken = take(context, chunk, length, copies, flow, None);
+                    let taken = context.timeout("a copy to come", context.config.timing.chunk, taken).await;
+                    moving.rest().await;
+                    taken
+                }
+                Err(error) => {
+                    let told = serve::refuse(flow.writer, error).await;
+                    serve::part(context, flow.reader).await;
+                    told
+                }
             }
-            let moving = Move::take(context).await;
-            let taken = take(context, chunk, length, copies, flow).await;
-            moving.rest().await;
-            taken
         }
     }
 }
@@ -168,13 +173,24 @@ async fn room(context: &Arc<Context>, chunk: ChunkId, length: u32) -> Result<()>
     context.blocking(look).await
 }
 
-async fn take(context: &Arc<Context>, chunk: ChunkId, length: u32, copies: Copies, flow: Flow) -> Result<()> {
+/// Takes a chunk, when there is room among those that are `inbound`.
+async fn take(
+    context: &Arc<Context>,
+    chunk: ChunkId,
+    length: u32,
+    copies: Copies,
+    flow: Flow,
+    inbound: Option<&Semaphore>,
+) -> Result<()> {
     let Flow { mut writer, mut reader } = flow;
     let kept = async {
         if length > CHUNK_BYTES_MAX {
             return Err(Error::BadFrame { what: format!("a chunk of {length} bytes") });
         }
-        let _permit = context.inbound_chunks.acquire().await.map_err(|_| context.not_ready("it is stopping"))?;
+        let _permit = match inbound {
+            Some(inbound) => Some(inbound.acquire().await.map_err(|_| context.not_ready("it is stopping"))?),
+            None => None,
+        };
         let bytes = read_exactly(&mut reader, length).await?;
         surplus::keep(context, chunk, bytes, copies).await
     };

@@ -109,7 +109,8 @@ pub struct Bounds {
     /// come as the socket has them, and having another thread do something
     /// costs as much as hashing 20 KiB. Two batches of a put are in memory at once.
     pub put_batch_bytes: usize,
-    /// Chunks being received from others at once. 2–64.
+    /// Chunks that are put being received from others at once; missing copies,
+    /// of which two are, come beside them. 2–64.
     pub inbound_chunks: usize,
     /// Verified chunks of other peers kept in memory, in bytes.
     pub chunk_cache_bytes: u64,

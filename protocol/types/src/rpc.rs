@@ -238,7 +238,8 @@ pub enum FlowHeader {
     /// which says that it is. Closing the flow stops the scrub.
     Scrub { bytes_per_second: u64 },
     /// As `ChunkPut`, of a copy that was missing: nobody waits for it, and the
-    /// receiver may take its time.
+    /// receiver may take its time. It is sent the bytes once it has said, by a
+    /// `Result<(), Error>` of its own, that their turn has come.
     ChunkRepair { chunk: ChunkId, bytes: u32, copies: Copies },
     /// The receiver's frames: a `Result<SliceProof, Error>`, then the bytes of
     /// that slice, which has the range (start, end) in it.

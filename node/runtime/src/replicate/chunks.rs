@@ -271,7 +271,7 @@ impl<'a> Walk<'a> {
         }
         let store = context.ports.store.clone();
         // One that is found to be broken another holder brings, to us as well.
-        let moving = Move::bring(context).await;
+        let moving = Move::bring(context).await?;
         // Since the page was asked for another may have brought it.
         if length >= ASKED_BYTES_MIN {
             match self.kept(owner, vec![(chunk, copies)]).await.as_deref() {

@@ -7,12 +7,14 @@
 //! ```
 //!
 //! Both sides do so, each by what goes on there: whoever brings a chunk, and
-//! whoever takes it, who lets the next one in only after the rest.
+//! whoever takes it, who lets the next one in only after the rest. The bytes are
+//! sent when it is their turn there, so that the line is others' until then.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
+use shoal_types::{Error, Result};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::context::Context;
@@ -25,11 +27,20 @@ const REST_TIMES: u32 = 4;
 /// no longer rest than this.
 const REST_MAX: Duration = Duration::from_secs(2);
 
-/// How long to wait for a turn. Then it goes on: repair is slow while somebody
-/// waits, and never stops.
+/// Chunks that are brought from here, and taken here, at once. Those that are
+/// put have room of their own (`Bounds::inbound_chunks`).
+const AT_ONCE: u32 = 2;
+
+/// How long to wait for a turn to take one; whoever brings it hears then that
+/// this peer is busy. Repair is slow while somebody waits, and never stops:
+/// one is always taken.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Whose turn it is to move a chunk while somebody waits for this peer.
+/// When to bring it again.
+const RETRY_AFTER_MS: u64 = 2_000;
+
+/// Whose turn it is to move a chunk: two at once, and one alone while
+/// somebody waits for this peer.
 pub(crate) struct Turns {
     bringing: Semaphore,
     taking: Semaphore,
@@ -37,7 +48,8 @@ pub(crate) struct Turns {
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { bringing: Semaphore::new(1), taking: Semaphore::new(1) }
+        let turns = || Semaphore::new(AT_ONCE as usize);
+        Self { bringing: turns(), taking: turns() }
     }
 }
 
@@ -45,30 +57,39 @@ impl Default for Turns {
 pub(crate) struct Move<'a> {
     context: &'a Arc<Context>,
     began: Duration,
-    _turn: Option<SemaphorePermit<'a>>,
+    _turn: SemaphorePermit<'a>,
 }
 
 impl<'a> Move<'a> {
     /// Before a chunk is brought to another peer.
-    pub(crate) async fn bring(context: &'a Arc<Context>) -> Self {
+    pub(crate) async fn bring(context: &'a Arc<Context>) -> Result<Self> {
         Self::begin(context, &context.repair_turns.bringing).await
     }
 
     /// Before a chunk is taken from another peer.
-    pub(crate) async fn take(context: &'a Arc<Context>) -> Self {
-        Self::begin(context, &context.repair_turns.taking).await
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when others have taken all turns for long.
+    pub(crate) async fn take(context: &'a Arc<Context>) -> Result<Self> {
+        let begun = std::pin::pin!(Self::begin(context, &context.repair_turns.taking));
+        match select(begun, context.ports.clock.sleep(TURN_WAIT_MAX)).await {
+            Either::Left((begun, _)) => begun,
+            Either::Right(_) => Err(Error::Busy { peer: context.me, retry_after_ms: RETRY_AFTER_MS }),
+        }
     }
 
-    async fn begin(context: &'a Arc<Context>, turns: &'a Semaphore) -> Self {
-        let clock = &context.ports.clock;
-        let mut turn = None;
-        if context.foreground.is_busy(clock.now()) {
-            let acquired = std::pin::pin!(turns.acquire());
-            if let Either::Left((permit, _)) = select(acquired, clock.sleep(TURN_WAIT_MAX)).await {
-                turn = permit.ok();
+    async fn begin(context: &'a Arc<Context>, turns: &'a Semaphore) -> Result<Self> {
+        let is_busy = || context.foreground.is_busy(context.ports.clock.now());
+        let turn = loop {
+            let is_alone = is_busy();
+            let turn = turns.acquire_many(if is_alone { AT_ONCE } else { 1 }).await;
+            let turn = turn.map_err(|_| context.not_ready("it is stopping"))?;
+            // Somebody may have come while it waited.
+            if is_alone || !is_busy() {
+                break turn;
             }
-        }
-        Self { context, began: clock.now(), _turn: turn }
+        };
+        Ok(Self { context, began: context.ports.clock.now(), _turn: turn })
     }
 
     /// After it has moved: returns when the next one may.

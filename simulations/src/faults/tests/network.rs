@@ -1,5 +1,5 @@
 use super::*;
-use crate::faults::{Bandwidth, Cut, Direction, Duplicate, Latency, Loss, Partition, Reach, Reorder};
+use crate::faults::{Bandwidth, Cut, Direction, Duplicate, Join, Latency, Loss, Partition, Reach, Reorder};
 use crate::scenario::Share;
 
 #[test]
@@ -213,5 +213,37 @@ fn a_flood_of_garbage_from_a_member_stops_nobody() {
             assert_eq!(trial.peer(host).layout().unwrap(), layout);
             assert_eq!(trial.get(host, "t/during").await.0.unwrap().len(), 1000);
         }
+    });
+}
+
+/// Once what a newcomer was brought took the room of what was put there, and
+/// those who had waited long for their turn went on without one.
+#[test]
+fn puts_wait_little_for_what_a_newcomer_behind_a_slow_line_is_brought() {
+    const PEERS: u32 = 13;
+    let mut late = Scenario { peers: PEERS, latecomers: 1, ..scenario() };
+    late.workload.data = Nominal(8 << 30);
+    trial_of(late, |trial| async move {
+        let newcomer = PEERS - 1;
+        trial.strike(Bandwidth { bandwidth: Nominal(30_000_000), with: Reach::All }, &[newcomer], None);
+        trial.strike(Join { within: Span(ms(1)) }, &[newcomer], None);
+        let slowest = async |from: usize| {
+            let mut times = Vec::new();
+            for n in from..from + 60 {
+                let (put, time) = trial.put(n as u32 % (PEERS - 1), &format!("t/{n}"), 4000 + n).await;
+                assert_eq!(put, Ok(()));
+                times.push(time);
+            }
+            times.sort();
+            (times[30], times[58])
+        };
+        trial.seconds(5).await;
+        assert!(trial.peer(0).layout().unwrap().is_joint());
+        let during = slowest(0).await;
+        trial.seconds(300).await;
+        let layout = trial.peer(0).layout().unwrap();
+        assert!(!layout.is_joint() && layout.member(trial.id(newcomer)).is_some());
+        let after = slowest(100).await;
+        assert!(during.1 < after.1 * 2, "{during:?} {after:?}");
     });
 }
