@@ -53,6 +53,12 @@ pub trait Store: Send + Sync {
     /// `Ok(None)`. The range is cut to the chunk's length.
     fn chunk_get(&self, id: ChunkId, range: Option<(u32, u32)>) -> Result<Option<Bytes>>;
 
+    /// Whether a copy of a chunk was here that was set aside, and no other has
+    /// come since: what is not here else was deleted, or never here.
+    fn chunk_is_set_aside(&self, id: ChunkId) -> Result<bool> {
+        Ok(self.chunk_len(id)?.is_none())
+    }
+
     fn chunk_delete(&self, id: ChunkId) -> Result<()>;
 
     /// All chunks here, in the order of their ids, after `after`, at most `limit`.

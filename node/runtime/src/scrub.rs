@@ -11,7 +11,8 @@ mod asked;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_types::{ChunkId, DiskState, Error, LastScrub, Result, wire};
+use shoal_ports::Store;
+use shoal_types::{ChunkId, Copies, DiskState, Error, LastScrub, Result, wire};
 
 pub use asked::ScrubUpdate;
 pub(crate) use asked::{scrub, serve};
@@ -117,20 +118,15 @@ async fn next(context: &Arc<Context>, after: Option<ChunkId>, pass: &mut LastScr
 /// Only where nothing can be said of this copy: the peer is stopping, or all
 /// of its data is gone.
 async fn check(context: &Arc<Context>, chunk: ChunkId) -> Result<Checked> {
-    let is_kept = || context.surplus.is_kept(chunk);
-    if !is_kept() {
+    if !context.surplus.is_kept(chunk) {
         return Ok(Checked::Gone);
     }
     let store = context.ports.store.clone();
-    let read = move || match (store.chunk_copies(chunk)?.unwrap_or_default(), store.chunk_get(chunk, None)) {
-        (_, Err(error)) if matches!(store.disk(), DiskState::Gone { .. }) => Err(error),
-        (copies, read) => Ok((copies, read.map(|found| found.is_some()))),
-    };
-    let (copies, read) = context.blocking(read).await?;
-    match read {
-        Ok(true) => return Ok(Checked::Good),
-        Ok(false) if !is_kept() => return Ok(Checked::Gone),
-        Ok(false) => tracing::warn!(chunk = %chunk.short(), "a copy has rotted and is set aside"),
+    let (copies, found) = context.blocking(move || look(&*store, chunk)).await?;
+    match found {
+        Ok(Found::Good) => return Ok(Checked::Good),
+        Ok(Found::Deleted) => return Ok(Checked::Gone),
+        Ok(Found::Rotten) => tracing::warn!(chunk = %chunk.short(), "a copy has rotted and is set aside"),
         Err(error) => tracing::warn!(%error, chunk = %chunk.short(), "a copy cannot be read"),
     }
     match chunks::restore(context, chunk, copies).await {
@@ -140,5 +136,44 @@ async fn check(context: &Arc<Context>, chunk: ChunkId) -> Result<Checked> {
             tracing::warn!(%error, chunk = %chunk.short(), "it cannot be put back now");
             Ok(Checked::Bad)
         }
+    }
+}
+
+/// What was found in the place of a copy.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Good,
+    Rotten,
+    /// Collection or repair let go of it: it may have been whole.
+    Deleted,
+}
+
+/// Looks at a copy, of so many that there are to be; or whether it can be read.
+fn look(store: &dyn Store, chunk: ChunkId) -> Result<(Copies, Result<Found>)> {
+    let copies = store.chunk_copies(chunk)?.unwrap_or_default();
+    let found = match store.chunk_get(chunk, None) {
+        Err(error) if matches!(store.disk(), DiskState::Gone { .. }) => return Err(error),
+        Err(error) => Err(error),
+        Ok(Some(_)) => Ok(Found::Good),
+        Ok(None) if store.chunk_is_set_aside(chunk)? => Ok(Found::Rotten),
+        Ok(None) => Ok(Found::Deleted),
+    };
+    Ok((copies, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::ports;
+
+    /// Once it was told as rotten, and fetched again from another holder:
+    /// collection had deleted it between two looks, and was done with it.
+    #[test]
+    fn a_copy_that_was_deleted_is_not_told_as_rotten() {
+        let (store, chunk) = (ports::Store::default(), ChunkId::of(b"it"));
+        store.chunk_put(chunk, b"it").unwrap();
+        assert_eq!(look(&store, chunk), Ok((Copies::DEFAULT, Ok(Found::Good))));
+        store.chunk_delete(chunk).unwrap();
+        assert_eq!(look(&store, chunk), Ok((Copies::DEFAULT, Ok(Found::Deleted))));
     }
 }

@@ -203,6 +203,11 @@ impl Chunks {
         self.index().get(id).map(|entry| entry.copies)
     }
 
+    /// Whether a copy of a chunk was set aside, and none has come since.
+    pub(crate) fn is_set_aside(&self, id: ChunkId) -> bool {
+        lock(&self.wanted).contains_key(&id)
+    }
+
     fn sync_dir(&self, dir: &str) -> Result<()> {
         self.disk.sync_dir(dir).map_err(|error| self.health.fail("a directory could not be synced", &error))
     }

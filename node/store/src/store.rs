@@ -131,6 +131,10 @@ impl Store for LocalStore {
         Ok(StoreUsage { chunks, chunk_bytes, free_bytes, bad_copies })
     }
 
+    fn chunk_is_set_aside(&self, id: ChunkId) -> Result<bool> {
+        Ok(self.chunks.is_set_aside(id))
+    }
+
     fn chunk_room(&self, bytes: u64) -> Result<()> {
         self.health.room_for_chunk(bytes).map(drop)
     }

@@ -127,6 +127,10 @@ impl Store for WitnessedStore {
         self.store.chunk_copies_usual(copies);
     }
 
+    fn chunk_is_set_aside(&self, id: ChunkId) -> Result<bool> {
+        self.store.chunk_is_set_aside(id)
+    }
+
     fn chunk_room(&self, bytes: u64) -> Result<()> {
         self.store.chunk_room(bytes)
     }

@@ -211,6 +211,11 @@ impl shoal_ports::Store for Store {
         Ok(lock(&self.chunks).get(&id).map(cut))
     }
 
+    fn chunk_is_set_aside(&self, _: ChunkId) -> Result<bool> {
+        // Nothing rots in memory.
+        Ok(false)
+    }
+
     fn chunk_delete(&self, id: ChunkId) -> Result<()> {
         lock(&self.chunks).remove(&id);
         Ok(())

@@ -135,7 +135,9 @@ fn a_directory_in_the_place_of_a_copy_is_set_aside_and_each_bad_copy_is_counted(
     assert_eq!(store.chunk_get(id, None).unwrap(), None);
     assert_eq!(store.usage().unwrap().bad_copies, 1);
     assert_eq!(store.chunk_get(id, None).unwrap(), None);
+    assert!(store.chunk_is_set_aside(id).unwrap());
     store.chunk_delete(id).unwrap();
+    assert!(!store.chunk_is_set_aside(id).unwrap(), "now it is not here for another reason");
     assert_eq!(store.usage().unwrap().bad_copies, 1, "what is not here is not bad");
     store.chunk_put(id, &bytes).unwrap();
     assert_eq!(store.chunk_get(id, None).unwrap().unwrap(), bytes);
@@ -149,7 +151,9 @@ fn the_quarantine_does_not_grow_without_end() {
     for _ in 0..70 {
         store.chunk_put(id, &bytes).unwrap();
         std::fs::write(file_of(dir.path(), 1), b"rot").unwrap();
+        assert!(!store.chunk_is_set_aside(id).unwrap());
         assert_eq!(store.chunk_get(id, None).unwrap(), None);
+        assert!(store.chunk_is_set_aside(id).unwrap());
     }
     assert_eq!(std::fs::read_dir(dir.path().join("quarantine")).unwrap().count(), 64);
 }
