@@ -65,8 +65,10 @@ struct Shard {
 enum Copy {
     Good(Bytes),
     Missing,
-    /// Not what its name says, or not readable: why.
+    /// Not what its name says: why.
     Bad(String),
+    /// The medium does not give it, this time: why.
+    Unreadable(String),
 }
 
 impl Chunks {
@@ -244,7 +246,7 @@ impl Chunks {
         }
         match self.read_copy(id)? {
             Copy::Good(bytes) => Ok(Some(bytes)),
-            Copy::Missing | Copy::Bad(_) => self.set_aside(id),
+            Copy::Missing | Copy::Bad(_) | Copy::Unreadable(_) => self.set_aside(id),
         }
     }
 
@@ -259,6 +261,9 @@ impl Chunks {
                 self.quarantine.take(id, self.copies(id).unwrap_or_default());
                 why
             }
+            // Its file stays for the next start, as the cable may be loose;
+            // until then nobody counts on it, and another takes its place.
+            Copy::Unreadable(why) => why,
         };
         self.cache.remove(id);
         // One that was deleted while it was read is not bad, only gone.
@@ -294,6 +299,7 @@ impl Chunks {
                 self.health.there()?;
                 Ok(Copy::Missing)
             }
+            Err(error) if is_of_the_medium(&error) => Ok(Copy::Unreadable(error.to_string())),
             Err(error) if is_of_the_copy(&error) => Ok(Copy::Bad(error.to_string())),
             Err(error) => Err(self.health.error("cannot read a chunk", &error)),
         }
@@ -316,8 +322,12 @@ impl Chunks {
         self.health.writable()?;
         let _shard = self.shard(id);
         self.cache.remove(id);
-        lock(&self.wanted).remove(&id);
+        let set_aside = lock(&self.wanted).remove(&id);
         let Some(entry) = self.index().remove(id) else {
+            if let Some(copies) = set_aside {
+                // One that could not be read may be there still. If it stays, the next start finds it.
+                let _ = self.disk.remove(&path::file(id, copies));
+            }
             return Ok(());
         };
         match self.disk.remove(&path::file(id, entry.copies)) {
@@ -361,14 +371,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether an error is about the medium under this copy, not about the process or the disk as a whole.
+/// Whether an error is about this copy, not about the process or the disk as a whole.
 fn is_of_the_copy(error: &io::Error) -> bool {
+    // A directory where the file should be: what a check of the file system may leave.
+    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::IsADirectory) || is_of_the_medium(error)
+}
+
+/// Whether it is about the medium under the copy.
+fn is_of_the_medium(error: &io::Error) -> bool {
     /// `EIO` of Linux, macOS and the BSDs: the medium could not be read. And of
     /// Linux `EBADMSG` and `EUCLEAN`: the file system finds its own data bad.
     const CODES: &[i32] = if cfg!(target_os = "linux") { &[5, 74, 117] } else { &[5] };
-    // A directory where the file should be: what a check of the file system may leave.
-    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::IsADirectory)
-        || error.raw_os_error().is_some_and(|code| CODES.contains(&code))
+    error.raw_os_error().is_some_and(|code| CODES.contains(&code))
 }
 
 /// The range's bytes, cut to the chunk. Less than half is copied: a small

@@ -221,3 +221,29 @@ fn chunks_that_come_at_the_same_time_leave_the_reserve_to_registers() {
     assert!(switches.free_bytes.load(Ordering::Relaxed) >= 1 << 20);
     store.register_put(&[entry("b/x", 2).into()]).unwrap();
 }
+
+/// Once those beyond the first 64 were removed, the last copies of some among
+/// them: the cable to the disk was loose.
+#[test]
+fn copies_that_could_not_be_read_for_a_while_are_there_again_after_the_next_start() {
+    let Bench { store, switches, dir } = bench();
+    let chunks: Vec<_> = (1..=100).map(chunk).collect();
+    for (id, bytes) in &chunks {
+        store.chunk_put(*id, bytes).unwrap();
+    }
+    switches.medium_fails.store(true, Ordering::Relaxed);
+    for (id, _) in &chunks {
+        assert_eq!(store.chunk_get(*id, None).unwrap(), None);
+        assert_eq!(store.chunk_len(*id).unwrap(), None, "nobody counts on it");
+    }
+    switches.medium_fails.store(false, Ordering::Relaxed);
+    // One that is brought again meanwhile takes its place.
+    store.chunk_put(chunks[0].0, &chunks[0].1).unwrap();
+    assert_eq!(store.usage().unwrap().chunks, 1);
+    drop(store);
+    let store = LocalStore::open(Arc::new(LocalDisk::open(dir.path()).unwrap()), config()).unwrap();
+    assert_eq!(store.usage().unwrap().chunks, 100);
+    for (id, bytes) in &chunks {
+        assert_eq!(store.chunk_get(*id, None).unwrap().as_deref(), Some(&bytes[..]));
+    }
+}

@@ -17,6 +17,8 @@ pub(super) struct Switches {
     pub(super) syncs_fail: AtomicBool,
     pub(super) dir_syncs_fail: AtomicBool,
     pub(super) reads_fail: AtomicBool,
+    /// With `EIO`: the medium under the copy cannot be read.
+    pub(super) medium_fails: AtomicBool,
     /// Nothing can be made in it.
     pub(super) read_only: AtomicBool,
     /// `free_bytes` becomes less by what is written, which takes its time.
@@ -85,6 +87,9 @@ impl DiskFile for FaultyFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         if on(&self.switches.reads_fail) {
             return Err(io::Error::other("planned"));
+        }
+        if on(&self.switches.medium_fails) {
+            return Err(io::Error::from_raw_os_error(5));
         }
         self.file.read_at(offset, buffer)
     }
