@@ -13,6 +13,10 @@ use crate::placed::Placed;
 /// Chunks whose owners are found and asked in one step.
 const CHUNKS_AT_ONCE: usize = 2_048;
 
+/// So many times those who may stand in for who lacks a chunk are asked: more
+/// disks that are full and next to each other in rank are counted as such.
+const STAND_INS_ROUNDS: usize = 3;
+
 /// Members asked at once which chunks they have.
 const ASKED_AT_ONCE: usize = 16;
 
@@ -136,40 +140,86 @@ async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, ch
             asked.entry(peer).or_default().push(*chunk);
         }
     }
-    let mut holders = holders(context, asked).await;
+    let mut holders = Holders::default();
+    holders.ask(context, asked).await;
+    // Where an owner has none, as its disk is full or failed, the next in rank
+    // may have one in its place.
+    for _ in 0..STAND_INS_ROUNDS {
+        let mut asked: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
+        for (chunk, _, copies) in chunks {
+            let there = holders.of(*chunk).len();
+            if there == 0 || there >= layout.owners_of(*chunk, *copies).current.len() {
+                continue;
+            }
+            let may_have = |peer| live.contains(&peer) && !holders.lacks(peer, *chunk);
+            let next = layout.owners_where(*chunk, layout.number(*copies), may_have);
+            for peer in next.into_iter().filter(|peer| !holders.of(*chunk).contains(peer)) {
+                asked.entry(peer).or_default().push(*chunk);
+            }
+        }
+        if asked.is_empty() {
+            break;
+        }
+        holders.ask(context, asked).await;
+    }
     // What none of those has somebody else may hold, from an older layout.
     let nowhere: Vec<ChunkId> =
-        chunks.iter().map(|(chunk, ..)| *chunk).filter(|chunk| !holders.contains_key(chunk)).collect();
+        chunks.iter().map(|(chunk, ..)| *chunk).filter(|chunk| holders.of(*chunk).is_empty()).collect();
     if !nowhere.is_empty() {
         let asked = live.into_iter().map(|peer| (peer, nowhere.clone())).collect();
-        holders.extend(self::holders(context, asked).await);
+        holders.ask(context, asked).await;
     }
     for (chunk, bytes, copies) in chunks {
         let owners = layout.owners_of(*chunk, *copies).current;
-        census.count(*chunk, *bytes, &owners, holders.get(chunk).unwrap_or(&BTreeSet::new()));
+        census.count(*chunk, *bytes, &owners, holders.of(*chunk));
     }
 }
 
-/// Who of those asked says that it has which chunk.
-async fn holders(context: &Arc<Context>, asked: BTreeMap<PeerId, Vec<ChunkId>>) -> BTreeMap<ChunkId, BTreeSet<PeerId>> {
-    let calls = stream::iter(asked).map(|(peer, chunks)| async move {
-        let answer = context.call(peer, Request::ChunkHas { chunks: chunks.clone() }).await;
-        (peer, chunks, answer)
-    });
-    let mut calls = std::pin::pin!(calls.buffer_unordered(ASKED_AT_ONCE));
-    let mut holders: BTreeMap<ChunkId, BTreeSet<PeerId>> = BTreeMap::new();
-    while let Some((peer, chunks, answer)) = calls.next().await {
-        match answer {
-            Ok(Response::Has(has)) if has.len() == chunks.len() => {
-                for (chunk, _) in chunks.into_iter().zip(has).filter(|(_, has)| *has) {
-                    holders.entry(chunk).or_default().insert(peer);
+/// Who has which chunk, and who does not, or does not say.
+#[derive(Default)]
+struct Holders {
+    there: BTreeMap<ChunkId, BTreeSet<PeerId>>,
+    lacking: BTreeSet<(PeerId, ChunkId)>,
+}
+
+impl Holders {
+    fn of(&self, chunk: ChunkId) -> &BTreeSet<PeerId> {
+        static NOBODY: BTreeSet<PeerId> = BTreeSet::new();
+        self.there.get(&chunk).unwrap_or(&NOBODY)
+    }
+
+    fn lacks(&self, peer: PeerId, chunk: ChunkId) -> bool {
+        self.lacking.contains(&(peer, chunk))
+    }
+
+    /// Asks each for those chunks.
+    async fn ask(&mut self, context: &Arc<Context>, asked: BTreeMap<PeerId, Vec<ChunkId>>) {
+        let calls = stream::iter(asked).map(|(peer, chunks)| async move {
+            let answer = context.call(peer, Request::ChunkHas { chunks: chunks.clone() }).await;
+            (peer, chunks, answer)
+        });
+        let mut calls = std::pin::pin!(calls.buffer_unordered(ASKED_AT_ONCE));
+        while let Some((peer, chunks, answer)) = calls.next().await {
+            let has = match answer {
+                Ok(Response::Has(has)) if has.len() == chunks.len() => has,
+                Ok(_) => {
+                    tracing::warn!(peer = %peer.short(), "an answer of another kind to which chunks it has");
+                    vec![false; chunks.len()]
+                }
+                Err(error) => {
+                    tracing::info!(%error, peer = %peer.short(), "it does not say which chunks it has");
+                    vec![false; chunks.len()]
+                }
+            };
+            for (chunk, has) in chunks.into_iter().zip(has) {
+                if has {
+                    self.there.entry(chunk).or_default().insert(peer);
+                } else {
+                    self.lacking.insert((peer, chunk));
                 }
             }
-            Ok(_) => tracing::warn!(peer = %peer.short(), "an answer of another kind to which chunks it has"),
-            Err(error) => tracing::info!(%error, peer = %peer.short(), "it does not say which chunks it has"),
         }
     }
-    holders
 }
 
 #[cfg(test)]

@@ -200,6 +200,21 @@ fn a_full_disk_is_sent_little_by_each_holder_and_all_that_it_lacks_once_there_is
     });
 }
 
+/// Once the copies were counted as missing that others have in its place.
+#[test]
+fn who_has_what_a_full_disk_did_not_take_counts_for_it() {
+    trial(|trial| async move {
+        let free = Nominal(3_000 * trial.world.config().bytes_scale.max(1));
+        trial.strike(DiskFull { free }, &[1], None);
+        for n in 0..20 {
+            assert_eq!(trial.put(0, &format!("t/{n}"), 20_000 + n).await.0, Ok(()));
+        }
+        let found = checkup(&trial, 4).await;
+        assert!(matches!(disk_of(&found, trial.id(1)), DiskState::Full { .. }), "{found:?}");
+        assert_eq!((found.copies_missing, found.copies), (0, 3 * found.chunks), "{found:?}");
+    });
+}
+
 /// Once the layout stayed as it was for ever: what the full disk was to take
 /// was not there, and whoever could have taken it was not taken in.
 #[test]
