@@ -56,9 +56,10 @@ pub struct Timing {
     pub swim: SwimConfig,
     /// How long to look for others on the local network before forming a mesh. 0.5–30 s.
     pub discover: Duration,
-    /// A member dead for longer leaves the layout, and its share is copied
-    /// from the other holders. Longer spares traffic on restarts, shorter
-    /// restores replication sooner. 10 s – hours.
+    /// A member dead for longer leaves the layout, and others have its share
+    /// for good. Copies are made in its place as soon as it is dead, however
+    /// long this is. Longer spares moving names and shares on restarts, shorter
+    /// has a majority of each name's acceptors there sooner. 10 s – hours.
     pub repair_delay: Duration,
     /// How often each peer checks that its chunks are on all their owners. 10 s – hours.
     pub repair_interval: Duration,

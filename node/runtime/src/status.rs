@@ -127,12 +127,15 @@ fn notices(
         let name = &member.info.name;
         match member.health {
             Health::Dead => notices.push(format!(
-                "{name} is dead; what it held is copied from the other holders once it has been dead for {delay} s"
+                "{name} is dead; others make copies in its place, and the layout goes on without it once it has been \
+                 dead for {delay} s"
             )),
             Health::Leaving if member.info.leaves => {
                 notices.push(format!("{name} is leaving: it goes once others keep what it holds"));
             }
-            Health::Leaving => notices.push(format!("{name} has stopped; its data waits for it for {delay} s")),
+            Health::Leaving => notices.push(format!(
+                "{name} has stopped; others make copies in its place, and the layout waits for it for {delay} s"
+            )),
             Health::Suspected => notices.push(format!("{name} does not answer")),
             Health::Alive if unlinked.contains(&member.id) => notices.push(format!(
                 "there is no link to {name}, which is alive for others: no change of members comes to its end \

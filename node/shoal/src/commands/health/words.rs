@@ -77,10 +77,7 @@ pub(super) fn notices(health: &HealthView) -> Vec<String> {
     for member in &health.members {
         let name = &member.name;
         if member.away {
-            notices.push(format!(
-                "{name} is away ({}); if it stays away, what it held is copied from the other holders",
-                member.state.as_str()
-            ));
+            notices.push(format!("{name} is away ({}); others make copies in its place", member.state.as_str()));
         }
         let why = member.condition.disk_why.as_deref().unwrap_or("for an unknown reason");
         match member.condition.disk {
