@@ -2,6 +2,7 @@
 
 mod bounded;
 mod calm;
+mod copies_wanted;
 mod durable;
 mod jobs;
 mod leaks;
@@ -53,6 +54,7 @@ pub(crate) trait Invariant: Send {
 pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(durable::Durable),
+        Box::new(copies_wanted::CopiesWanted),
         Box::new(witnessed::ReadsAreWhole::default()),
         Box::new(witnessed::SyncedStays::default()),
         Box::new(membership::MembershipConverges::default()),

@@ -10,6 +10,8 @@ mod registers;
 
 use shoal_types::ChunkId;
 
+use crate::workload;
+
 pub(crate) use appends::{Appended, Read};
 pub(crate) use copies::{Copies, Damage};
 pub(crate) use history::{History, Kind as OperationKind, Operation, OperationId, Outcome};
@@ -45,5 +47,11 @@ impl Ledger {
     /// name that they know it by lists it now.
     pub(crate) fn is_wanted(&self, chunk: ChunkId) -> bool {
         self.copies.names(chunk).any(|name| self.registers.lists(name, chunk))
+    }
+
+    /// The most copies that any name wants that lists a chunk now, where the mesh has `default`.
+    pub(crate) fn copies_wanted(&self, chunk: ChunkId, default: u32) -> u32 {
+        let listing = self.copies.names(chunk).filter(|name| self.registers.lists(name, chunk));
+        listing.map(|name| workload::copies_of(name, default)).max().unwrap_or(default)
     }
 }

@@ -117,6 +117,9 @@ pub struct Workload {
     /// Other names that they share, in a bucket with a history: what somebody
     /// has put there must be found as long as the run lasts.
     pub kept: u32,
+    /// Other names that they share, in a bucket of one copy. Some of what is
+    /// put there is put under one of `names` as well, where there are to be more.
+    pub scratch: u32,
     /// Clients that append to objects that they share, as often, and read them.
     pub appenders: u32,
     /// Data that is put before anything goes wrong, for the jobs to read.
@@ -202,6 +205,7 @@ impl Default for Workload {
             think: Span(Duration::from_millis(500)),
             names: 16,
             kept: 0,
+            scratch: 0,
             appenders: 0,
             data: Bytes(4 << 30),
             object: Bytes(256 << 20),

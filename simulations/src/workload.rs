@@ -7,6 +7,7 @@ mod data;
 mod former;
 mod jobs;
 mod names;
+mod scratch;
 
 use std::future::Future;
 
@@ -17,6 +18,7 @@ use crate::random::Random;
 use crate::world::World;
 pub(crate) use data::objects as data_objects;
 pub(crate) use jobs::schedule as schedule_jobs;
+pub(crate) use scratch::{BUCKET as SCRATCH, copies_of};
 
 impl World {
     /// A peer that is up and has started, by chance.

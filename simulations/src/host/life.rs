@@ -231,7 +231,7 @@ impl World {
     fn has_stopped(&self, id: HostId, number: u64, why: &Stopped) {
         let is_wiped = std::mem::take(&mut self.state().hosts[id.index()].wiped_when_left);
         if is_wiped && *why == Stopped::Left {
-            self.lose(id, Death::Kill);
+            self.give_away(id);
             self.renew(id, &mut self.random(&[3, u64::from(id.0), number]));
         } else {
             self.crash(id, Death::Kill);

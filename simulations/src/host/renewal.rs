@@ -34,6 +34,16 @@ impl World {
         state.trace.line(now, Some(id), "has lost its disk".into());
     }
 
+    /// Takes a host down whose peer has left the mesh, and what it still keeps.
+    pub(crate) fn give_away(&self, id: HostId) {
+        self.crash(id, Death::Kill);
+        let mut state = self.state();
+        let now = state.heap.now();
+        state.hosts[id.index()].disk.lose_everything();
+        state.ledger.copies.disk_left(now, id);
+        state.trace.line(now, Some(id), "has left, and its disk is given away".into());
+    }
+
     /// Makes a host that is down forget who it was. The key of a peer is kept
     /// beside its data: without the one it has not the other, and comes back
     /// as somebody else who has to be taken in.

@@ -5,6 +5,7 @@ use shoal_types::{ChunkId, Layout, Manifest, Member, ObjectName, PeerId};
 use super::{Invariant, Moment, short};
 use crate::host::HostId;
 use crate::ledger::Damage;
+use crate::workload;
 use crate::world::{State, World};
 
 /// What a repair may take, beside the delay and the interval that peers are set to.
@@ -49,15 +50,15 @@ impl Invariant for Durable {
     }
 
     fn symptom(&mut self, world: &World) -> Option<String> {
-        let (wanted, short_of) = (wanted(world), short_of(world, usize::MAX));
+        let short_of = short_of(world, usize::MAX);
         let state = world.state();
-        let (chunk, copies) = short_of.first()?;
+        let Short { chunk, copies, wanted } = short_of.first()?;
         let holders = short(state.ledger.copies.holders(*chunk), |host| {
             let up = if state.hosts[host.index()].is_up() { "" } else { " (down)" };
             format!("{host}{up}")
         });
         let has_rotted = |chunk| state.ledger.copies.harms(chunk).iter().any(|harm| harm.damage == Damage::Rotten);
-        let rotten = short_of.iter().filter(|(chunk, _)| has_rotted(*chunk)).count();
+        let rotten = short_of.iter().filter(|short| has_rotted(short.chunk)).count();
         let rotten = match rotten {
             0 => String::new(),
             _ => {
@@ -81,23 +82,29 @@ pub(super) fn is_excused(world: &World, state: &State, chunk: ChunkId) -> bool {
     let timing = &world.config().timing;
     // What has rotted is found when it is read next.
     let repair = timing.repair_delay + timing.repair_interval + timing.scrub + REPAIR;
-    state.ledger.copies.is_excused(chunk, world.config().replicas as usize, repair)
+    let wanted = state.ledger.copies_wanted(chunk, world.config().replicas);
+    state.ledger.copies.is_excused(chunk, wanted as usize, repair)
 }
 
-/// Copies that each chunk should have.
-fn wanted(world: &World) -> usize {
-    let members = newest(world).map_or(1, |layout| layout.members.iter().filter(|member| member.weight > 0).count());
-    (world.config().replicas as usize).min(members)
+/// Members that keep chunks: there are no more copies of any.
+fn keepers(world: &World) -> usize {
+    newest(world).map_or(1, |layout| layout.members.iter().filter(|member| member.weight > 0).count())
 }
 
 fn newest(world: &World) -> Option<std::sync::Arc<Layout>> {
     world.peers().iter().filter_map(|(_, peer)| peer.layout()).max_by_key(|layout| layout.version)
 }
 
-/// Chunks with too few copies on members that are up, and how many they have;
-/// no more than `most`.
-fn short_of(world: &World, most: usize) -> Vec<(ChunkId, usize)> {
-    let (wanted, layout) = (wanted(world), newest(world));
+/// A chunk with too few copies on members that are up.
+struct Short {
+    chunk: ChunkId,
+    copies: usize,
+    wanted: usize,
+}
+
+/// Chunks with too few copies; no more than `most`.
+fn short_of(world: &World, most: usize) -> Vec<Short> {
+    let (keepers, layout) = (keepers(world), newest(world));
     let state = world.state();
     let is_member = |peer: PeerId| {
         layout.as_ref().is_none_or(|layout| layout.members.binary_search_by_key(&peer, |member| member.id).is_ok())
@@ -105,11 +112,13 @@ fn short_of(world: &World, most: usize) -> Vec<(ChunkId, usize)> {
     let counts: Vec<bool> = state.hosts.iter().map(|host| host.is_up() && is_member(host.id)).collect();
     let copies = &state.ledger.copies;
     let good = |chunk| copies.holders(chunk).filter(|host| counts[host.index()]).count();
+    let wanted = |chunk| (state.ledger.copies_wanted(chunk, world.config().replicas) as usize).min(keepers);
     copies
         .promised()
-        .map(|(chunk, _)| (chunk, good(chunk)))
         .filter(|(chunk, _)| state.ledger.is_wanted(*chunk))
-        .filter(|(chunk, good)| *good < wanted && !(*good == 0 && is_excused(world, &state, *chunk)))
+        .map(|(chunk, _)| Short { chunk, copies: good(chunk), wanted: wanted(chunk) })
+        .filter(|short| short.copies < short.wanted)
+        .filter(|short| !(short.copies == 0 && is_excused(world, &state, short.chunk)))
         .take(most)
         .collect()
 }
@@ -128,7 +137,7 @@ pub(super) fn acknowledged(world: &World, name: &ObjectName, manifest: &Manifest
         let replaced = before.filter(|before| layout.is_joint() && before.is_joint());
         let groups = layout.groups().chain(replaced.into_iter().flat_map(|layout| layout.groups()));
         let fewest = groups.map(weighty).min().unwrap_or(1);
-        fewest.min(world.config().replicas as usize).min(2)
+        fewest.min(workload::copies_of(name, world.config().replicas) as usize).min(2)
     });
     for chunk in &manifest.chunks {
         let holders = {

@@ -33,6 +33,8 @@ struct Chunk {
     most: usize,
     /// What was done to copies, each until there is a new one in its place.
     harms: Vec<Harm>,
+    /// Whether there is a new one, wherever, since the last of them.
+    is_survived: bool,
 }
 
 /// What was done to one copy.
@@ -58,6 +60,7 @@ impl Copies {
         entry.holders.insert(host);
         entry.most = entry.most.max(entry.holders.len());
         entry.harms.retain(|harm| harm.host != host);
+        entry.is_survived = true;
         self.lost.remove(&chunk);
         self.on.entry(host).or_default().insert(chunk);
     }
@@ -81,6 +84,7 @@ impl Copies {
         self.gone(host, chunk);
         if let Some(entry) = self.chunks.get_mut(&chunk).filter(|_| was_here) {
             entry.harms.push(Harm { at, host, damage });
+            entry.is_survived = false;
         }
     }
 
@@ -89,6 +93,14 @@ impl Copies {
         self.lost_disks.push((at, host));
         for chunk in self.on.get(&host).cloned().unwrap_or_default() {
             self.harmed(at, host, chunk, Damage::Lost);
+        }
+    }
+
+    /// A disk is given away whose peer has left the mesh: others have what was on it.
+    pub(crate) fn disk_left(&mut self, at: Duration, host: HostId) {
+        self.lost_disks.push((at, host));
+        for chunk in self.on.get(&host).cloned().unwrap_or_default() {
+            self.gone(host, chunk);
         }
     }
 
@@ -150,6 +162,10 @@ impl Copies {
         self.chunks.get(&chunk).into_iter().flat_map(|entry| &entry.names)
     }
 
+    pub(crate) fn is_promised(&self, chunk: ChunkId) -> bool {
+        self.chunks.get(&chunk).is_some_and(|entry| entry.promised.is_some())
+    }
+
     pub(crate) fn promised_count(&self) -> usize {
         self.promised
     }
@@ -163,10 +179,14 @@ impl Copies {
     /// kept it: all that it had, or as many as `replicas`. Rot counts until
     /// the copy is replaced, since it cannot be seen; what was lost earlier
     /// than `repair` before the last copy should have been replaced by then.
+    /// Where there is to be one, that one has to be harmed last.
     pub(crate) fn is_excused(&self, chunk: ChunkId, replicas: usize, repair: Duration) -> bool {
         let Some(entry) = self.chunks.get(&chunk) else {
             return false;
         };
+        if replicas == 1 && entry.is_survived {
+            return false;
+        }
         let last = entry.harms.iter().map(|harm| harm.at).max().unwrap_or_default();
         let counts = |harm: &&Harm| match harm.damage {
             Damage::Rotten => true,
@@ -241,5 +261,20 @@ mod tests {
         copies.disk_lost(101 * SECOND, HostId(3));
         assert!(is_excused(&copies, chunk));
         assert_eq!(copies.disk_of(HostId(2)), 1);
+    }
+
+    #[test]
+    fn of_one_copy_the_loss_of_its_disk_is_excused_and_not_that_of_one_given_away_or_made_since() {
+        let excused = |copies: &Copies, chunk| copies.is_excused(chunk, 1, 60 * SECOND);
+        let (mut copies, chunk) = chunk_on(&[1]);
+        copies.disk_lost(SECOND, HostId(1));
+        assert!(copies.lost().count() == 1 && excused(&copies, chunk));
+        copies.synced(HostId(2), chunk);
+        copies.gone(HostId(2), chunk);
+        assert!(copies.lost().count() == 1 && !excused(&copies, chunk));
+        let (mut copies, chunk) = chunk_on(&[1]);
+        copies.disk_left(SECOND, HostId(1));
+        assert!(copies.lost().count() == 1 && !excused(&copies, chunk));
+        assert_eq!(copies.disk_of(HostId(1)), 1);
     }
 }

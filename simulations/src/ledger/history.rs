@@ -18,8 +18,8 @@ pub(crate) struct History {
     /// The other way round.
     contents: BTreeMap<String, u64>,
     counts: Counts,
-    /// Whether the bucket that is to have a history has it.
-    is_kept: bool,
+    /// Buckets that are kept as the scenario has it.
+    ready: BTreeSet<&'static str>,
 }
 
 /// What was done to one name.
@@ -168,13 +168,13 @@ impl History {
         self.contents.get(etag).copied()
     }
 
-    /// The bucket that is to have a history has it.
-    pub(crate) fn keep(&mut self) {
-        self.is_kept = true;
+    /// A bucket is kept as the scenario has it from now on.
+    pub(crate) fn is_ready(&mut self, bucket: &'static str) {
+        self.ready.insert(bucket);
     }
 
-    pub(crate) fn is_kept(&self) -> bool {
-        self.is_kept
+    pub(crate) fn is_in_use(&self, bucket: &str) -> bool {
+        self.ready.contains(bucket)
     }
 
     pub(crate) fn all(&self) -> &[Operation] {

@@ -30,14 +30,19 @@ impl World {
         if workload.kept == 0 {
             return;
         }
-        let (world, mut random) = (self.clone(), self.random(&[604]));
+        let change = BucketChange { history_s: Some(HISTORY_S), ..BucketChange::default() };
+        self.keep_bucket(BUCKET, change, end, self.random(&[604]));
+    }
+
+    /// Has a bucket kept so, from before its names are used.
+    pub(super) fn keep_bucket(&self, bucket: &'static str, change: BucketChange, end: Duration, mut random: Random) {
+        let world = self.clone();
         tokio::spawn(async move {
-            let change = BucketChange { history_s: Some(HISTORY_S), ..BucketChange::default() };
             while world.now() < end {
-                if let (Some((host, peer)), Ok(bucket)) = (world.any_peer(&mut random), BucketName::new(BUCKET)) {
-                    let changed = world.ask_at(host, PATIENCE, async move { peer.change_bucket(bucket, change).await });
+                if let (Some((host, peer)), Ok(name)) = (world.any_peer(&mut random), BucketName::new(bucket)) {
+                    let changed = world.ask_at(host, PATIENCE, async move { peer.change_bucket(name, change).await });
                     if let Some(Ok(_)) = changed.await {
-                        world.state().ledger.history.keep();
+                        world.state().ledger.history.is_ready(bucket);
                         return;
                     }
                 }
@@ -48,7 +53,7 @@ impl World {
 
     /// Now and then a name in that bucket.
     pub(super) fn kept_name(&self, workload: &Workload, random: &mut Random) -> Option<String> {
-        let is_ready = workload.kept > 0 && self.state().ledger.history.is_kept();
+        let is_ready = workload.kept > 0 && self.state().ledger.history.is_in_use(BUCKET);
         let is_one = is_ready && random.below(ONE_OF) == 0;
         is_one.then(|| format!("{BUCKET}/{}", random.below(u64::from(workload.kept))))
     }

@@ -7,6 +7,7 @@ use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 
 use super::asking::{pieces, whole};
 use super::content::{content, number_of};
+use super::scratch::{BUCKET as SCRATCH, Scratched};
 use crate::host::HostId;
 use crate::ledger::{Operation, OperationId, OperationKind, Outcome};
 use crate::random::Random;
@@ -29,16 +30,17 @@ impl World {
     /// Has the scenario's clients at work until `end`.
     pub(crate) fn run_clients(&self, workload: &Workload, end: Duration) {
         self.give_history(workload, end);
+        self.give_scratch(workload, end);
         for client in 0..workload.clients {
             let (world, workload) = (self.clone(), workload.clone());
             let mut random = self.random(&[602, u64::from(client)]);
             tokio::spawn(async move {
-                let mut turn = 0;
+                let (mut turn, mut scratched) = (0, None);
                 while world.now() < end {
                     world.sleep(random.time_below(2 * workload.think.0) + Duration::from_micros(1)).await;
                     turn += 1;
                     let content = u64::from(client) << 24 | turn;
-                    world.operate(&workload, content, &mut random).await;
+                    world.operate(&workload, content, &mut scratched, &mut random).await;
                 }
             });
         }
@@ -46,18 +48,25 @@ impl World {
 
     /// One operation of a client, ended by whatever comes first: its answer,
     /// its peer's death, or its patience.
-    async fn operate(&self, workload: &Workload, content: u64, random: &mut Random) {
+    async fn operate(&self, workload: &Workload, content: u64, scratched: &mut Option<Scratched>, random: &mut Random) {
         let Some((host, peer)) = self.any_peer(random) else {
             return;
         };
-        let name = match self.kept_name(workload, random) {
-            Some(kept) => kept,
-            None => format!("names/{}", random.below(u64::from(workload.names.max(1)))),
-        };
+        let again = scratched.take_if(|_| random.below(2) == 0);
+        let special = if again.is_some() { None } else { self.kept_name(workload, random) };
+        let special = special.or_else(|| again.is_none().then(|| self.scratch_name(workload, random)).flatten());
+        let name = special.unwrap_or_else(|| format!("names/{}", random.below(u64::from(workload.names.max(1)))));
+        let is_scratch = name.starts_with(SCRATCH);
         let looked_up = self.former_content(&name, random);
-        let kind = self.choose(&name, content, random);
-        let longest = if random.below(4) == 0 { OBJECT_BYTES_MAX } else { 200 };
-        let length = 8 + random.below(longest) as usize;
+        let kind = match again {
+            Some(Scratched { content, .. }) => OperationKind::Put { content },
+            None => self.choose(&name, content, random),
+        };
+        let longest = if is_scratch || random.below(4) == 0 { OBJECT_BYTES_MAX } else { 200 };
+        let length = again.map_or_else(|| 8 + random.below(longest) as usize, |again| again.length);
+        if is_scratch && let OperationKind::Put { content } = kind {
+            *scratched = Some(Scratched { content, length });
+        }
         let id = {
             let mut state = self.state();
             let invoked = state.heap.now();
