@@ -73,6 +73,11 @@ impl SimDisk {
         self.state().set_free_bytes(free);
     }
 
+    /// Whether somebody else has filled it so.
+    pub fn is_filled(&self) -> bool {
+        self.state().faults.others_bytes > 0
+    }
+
     /// How long operations take, as a percentage of what they should.
     pub fn set_slowness(&self, percent: u32) {
         self.state().faults.slowness_percent = percent;

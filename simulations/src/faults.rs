@@ -7,7 +7,7 @@
 //! | the network | the peers | the disks |
 //! |---|---|---|
 //! | [`Latency`], [`Loss`], [`Duplicate`], [`Reorder`], [`Bandwidth`] | [`Crash`], [`Pause`], [`Clock`], [`SlowPeer`] | [`DiskFull`], [`DiskSlow`] |
-//! | [`Partition`], [`Cut`] | [`Reclaim`], [`Join`], [`Role`] | [`SyncFails`], [`Rot`], [`DiskLost`], [`SyncLies`] |
+//! | [`Partition`], [`Cut`] | [`Reclaim`], [`Join`], [`Role`], [`Leave`] | [`SyncFails`], [`Rot`], [`DiskLost`], [`SyncLies`] |
 
 mod bandwidth;
 mod chaos;
@@ -22,6 +22,7 @@ mod entry;
 mod join;
 mod kind;
 mod latency;
+mod leave;
 mod loss;
 mod partition;
 mod pause;
@@ -57,6 +58,7 @@ pub use entry::FaultEntry;
 pub use join::Join;
 pub use kind::FaultKind;
 pub use latency::Latency;
+pub use leave::{Absence, Leave, Stage};
 pub use loss::Loss;
 pub use partition::{Direction, Partition};
 pub use pause::Pause;

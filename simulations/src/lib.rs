@@ -55,9 +55,9 @@ pub use compute::{
 pub use detection::{DetectionRow, Spread, detection};
 pub use disk::{DiskConfig, DiskCounters, Outage, SimDisk};
 pub use faults::{
-    Bandwidth, Chaos, ChaosKind, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate, FaultEntry,
-    FaultKind, Join, Latency, Loss, Partition, Pause, Reach, Reclaim, Reorder, Role, Rot, SlowPeer, SyncFails,
-    SyncLies, Victims,
+    Absence, Bandwidth, Chaos, ChaosKind, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate,
+    FaultEntry, FaultKind, Join, Latency, Leave, Loss, Partition, Pause, Reach, Reclaim, Reorder, Role, Rot, SlowPeer,
+    Stage, SyncFails, SyncLies, Victims,
 };
 pub use heap::EventHeap;
 pub use host::Death;

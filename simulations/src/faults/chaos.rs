@@ -4,12 +4,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bandwidth, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate, FaultKind, Latency, Loss,
-    Partition, Pause, Reach, Reclaim, Reorder, Role, Rot, SlowPeer, Strike, SyncFails,
+    Absence, Bandwidth, Clock, Crash, Cut, Direction, DiskFull, DiskLost, DiskSlow, Duplicate, FaultKind, Latency,
+    Leave, Loss, Partition, Pause, Reach, Reclaim, Reorder, Role, Rot, SlowPeer, Stage, Strike, SyncFails,
 };
 use crate::host::{Death, HostId};
 use crate::random::Random;
 use crate::scenario::{Bytes, Scenario, Share, Span};
+
+/// So many hold data whatever happens, where one of them may lose what it has.
+const KEEPERS: usize = 3;
 
 /// Faults at random: each seed has some kinds of them, and none of the others.
 ///
@@ -50,7 +53,13 @@ pub enum ChaosKind {
     Clock,
     Reclaim,
     Role,
+    /// For long some hold nothing, or all but one or two.
+    Weightless,
+    /// One or two leave, and are away in the midst of it.
+    Leave,
     DiskFull,
+    /// For long, mostly of one; and another is away long enough to be replaced.
+    DiskFullLong,
     DiskSlow,
     SyncFails,
     Rot,
@@ -72,7 +81,10 @@ impl ChaosKind {
         Self::Clock,
         Self::Reclaim,
         Self::Role,
+        Self::Weightless,
+        Self::Leave,
         Self::DiskFull,
+        Self::DiskFullLong,
         Self::DiskSlow,
         Self::SyncFails,
         Self::Rot,
@@ -82,6 +94,11 @@ impl ChaosKind {
     /// Whether copies come to harm for good.
     fn harms(self) -> bool {
         matches!(self, Self::Reclaim | Self::Rot | Self::DiskLost)
+    }
+
+    /// Whether it lasts so long that all else has its time in it.
+    fn is_long(self) -> bool {
+        matches!(self, Self::Weightless | Self::Leave | Self::DiskFullLong)
     }
 
     /// A fault of this kind, with parameters by chance.
@@ -125,7 +142,20 @@ impl ChaosKind {
                 0 => Role { leaves: true, wiped: random.below(2) == 0, ..Role::default() },
                 _ => Role { weight: Some(1 + random.below(400) as u32), ..Role::default() },
             }),
+            Self::Weightless => FaultKind::Role(Role { weight: Some(0), ..Role::default() }),
+            Self::Leave => {
+                let by = [Absence::Kill, Absence::Kill, Absence::Power, Absence::Pause, Absence::Cut];
+                let when = [Stage::Told, Stage::Joint, Stage::Joint, Stage::Joint, Stage::Settled];
+                FaultKind::Leave(Leave {
+                    wiped: random.below(3) > 0,
+                    by: random.pick(&by).copied().unwrap_or(Absence::Kill),
+                    when: random.pick(&when).copied().unwrap_or(Stage::Joint),
+                    within: if random.below(2) == 0 { Span::default() } else { ms(random, 3_000) },
+                    away: ms(random, 15_000),
+                })
+            }
             Self::DiskFull => FaultKind::DiskFull(DiskFull { free: Bytes(random.below(64) << 20) }),
+            Self::DiskFullLong => FaultKind::DiskFull(DiskFull { free: Bytes(random.below(16) << 20) }),
             Self::DiskSlow => FaultKind::DiskSlow(DiskSlow { times: (2 + random.below(99)) as f64 }),
             Self::SyncFails => FaultKind::SyncFails(SyncFails::default()),
             Self::Rot => FaultKind::Rot(Rot { chunks: 1 + random.below(4) as u32 }),
@@ -147,6 +177,9 @@ impl Chaos {
         let every = self.every.0 / 2 * (1 << random.below(3));
         let mut harm = Harm::new(scenario, planned);
         let mut there: Vec<HostId> = hosts.iter().copied().collect();
+        // Where many leave or hold nothing, few copies are left: then no more may come to harm.
+        let comes_to_harm = harm.most > 0 && kinds.iter().any(|kind| kind.harms()) || !planned.is_empty();
+        let keepers = random.sample(&there, KEEPERS);
         let mut strikes = Vec::new();
         let mut at = Duration::ZERO;
         loop {
@@ -157,9 +190,19 @@ impl Chaos {
             let Some(kind) = random.pick(&kinds).copied().filter(|_| at < scenario.duration.0) else {
                 return strikes;
             };
-            let victims = match kind.harms() {
-                true => harm.victim(kind, &there, random).into_iter().collect(),
-                false => some(scenario, &there, random),
+            let victims = match kind {
+                _ if kind.harms() => harm.victim(kind, &there, random).into_iter().collect(),
+                ChaosKind::Leave if comes_to_harm => Vec::new(),
+                ChaosKind::Leave => {
+                    let count = 1 + random.below(4) / 3;
+                    random.sample(&there, count as usize)
+                }
+                ChaosKind::Weightless => many(&there, if comes_to_harm { &keepers } else { &[] }, random),
+                ChaosKind::DiskFullLong => {
+                    let count = 1 + random.below(4) / 3;
+                    random.sample(&there, count as usize)
+                }
+                _ => some(scenario, &there, random),
             };
             if victims.is_empty() {
                 continue;
@@ -168,11 +211,23 @@ impl Chaos {
             if is_for_good {
                 there.retain(|host| !victims.contains(host));
             }
-            let lasts = (!is_for_good).then(|| length(self.lasts.0, random));
+            let lasts = (!is_for_good).then(|| match kind.is_long() {
+                true => self.lasts.0 / 2 + random.time_below(self.lasts.0),
+                false => length(self.lasts.0, random),
+            });
+            if kind == ChaosKind::DiskFullLong && random.below(2) == 0 {
+                let others: Vec<HostId> = there.iter().copied().filter(|host| !victims.contains(host)).collect();
+                let dead = random.sample(&others, 1);
+                let (kind, lasts) =
+                    (FaultKind::Crash(Crash::default()), self.lasts.0 / 2 + random.time_below(self.lasts.0));
+                let at = at + random.time_below(Duration::from_secs(2));
+                if !dead.is_empty() && at < scenario.duration.0 {
+                    strikes.push(Strike { number: 0, at, lasts: Some(lasts), victims: dead, kind });
+                }
+            }
             let mut kind = kind.draw(random);
-            // Where many leave, few copies are left: then no more may come to harm.
             if let FaultKind::Role(role) = &mut kind
-                && (harm.most > 0 && kinds.iter().any(|kind| kind.harms()) || !planned.is_empty())
+                && comes_to_harm
             {
                 role.leaves = false;
             }
@@ -247,6 +302,17 @@ fn some(scenario: &Scenario, there: &[HostId], random: &mut Random) -> Vec<HostI
         }
         _ => random.sample(there, 1),
     }
+}
+
+/// Some but for the `keepers`, or all but these and one or two.
+fn many(there: &[HostId], keepers: &[HostId], random: &mut Random) -> Vec<HostId> {
+    let others: Vec<HostId> = there.iter().copied().filter(|host| !keepers.contains(host)).collect();
+    let count = match random.below(2) {
+        0 => 1 + random.below(others.len() as u64 / 2 + 1) as usize,
+        _ if keepers.is_empty() => others.len().saturating_sub(1 + random.below(2) as usize),
+        _ => others.len(),
+    };
+    random.sample(&others, count)
 }
 
 /// From a thousandth of the longest to that: as many below a tenth as above.

@@ -1,8 +1,8 @@
 use serde::Serialize;
 
 use super::{
-    Bandwidth, Clock, Crash, Cut, DiskFull, DiskLost, DiskSlow, Duplicate, Fault, Join, Latency, Loss, Partition,
-    Pause, Reclaim, Reorder, Role, Rot, SlowPeer, SyncFails, SyncLies,
+    Bandwidth, Clock, Crash, Cut, DiskFull, DiskLost, DiskSlow, Duplicate, Fault, Join, Latency, Leave, Loss,
+    Partition, Pause, Reclaim, Reorder, Role, Rot, SlowPeer, SyncFails, SyncLies,
 };
 
 macro_rules! kinds {
@@ -62,6 +62,7 @@ kinds! {
     "clock" => Clock,
     "reclaim" => Reclaim,
     "role" => Role,
+    "leave" => Leave,
     "join" => Join,
     "disk-full" => DiskFull,
     "disk-slow" => DiskSlow,

@@ -1,10 +1,15 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
-use shoal_types::RoleChange;
+use shoal_types::{PeerId, RoleChange};
 
 use super::{Blow, Fault, Undo};
 use crate::host::HostId;
 use crate::random::Random;
 use crate::world::World;
+
+/// How often it is looked whether a peer has started.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The victims are told to take another part, as by `shoal leave`, `shoal
 /// weight` and `shoal zone`; at the end, to take the one that they had, and
@@ -31,26 +36,44 @@ impl Fault for Role {
             world.state().hosts[host.index()].wiped_when_left |= self.leaves && self.wiped;
             ask(world, *host, change.clone());
         }
-        let victims = blow.victims.to_vec();
+        let (victims, self_wiped) = (blow.victims.to_vec(), self.wiped);
         Some(Box::new(move |world| {
             for host in victims {
-                let before = {
+                let (peer, before) = {
                     let host = &mut world.state().hosts[host.index()];
-                    host.wiped_when_left = false;
-                    RoleChange {
+                    host.wiped_when_left &= !self_wiped;
+                    let before = RoleChange {
                         zone: change.zone.is_some().then(|| host.zone.clone()),
                         weight: change.weight.is_some().then_some(host.weight),
                         leaves: change.leaves.is_some().then_some(false),
-                    }
+                    };
+                    (host.id, before)
                 };
-                ask(world, host, before);
+                match change.leaves {
+                    // One that is down goes on leaving.
+                    Some(_) => ask(world, host, before),
+                    None => ask_once_there(world, host, peer, before),
+                }
             }
         }))
     }
 }
 
+/// Asks a peer that may have to start first, unless another comes in its place.
+fn ask_once_there(world: &World, host: HostId, peer: PeerId, change: RoleChange) {
+    let (is_it, is_there) = {
+        let host = &world.state().hosts[host.index()];
+        (host.id == peer, host.running.as_ref().is_some_and(|running| running.peer.is_some()))
+    };
+    if is_it && is_there {
+        ask(world, host, change);
+    } else if is_it {
+        world.after(LOOK, "role", move |world| ask_once_there(world, host, peer, change));
+    }
+}
+
 /// Asks a peer that is there; it may refuse, as a mesh of one does.
-fn ask(world: &World, host: HostId, change: RoleChange) {
+pub(super) fn ask(world: &World, host: HostId, change: RoleChange) {
     let (incarnation, peer) = {
         let state = world.state();
         let Some(running) = &state.hosts[host.index()].running else { return };

@@ -32,7 +32,9 @@ impl Invariant for Settles {
         let Some((host, layout)) = newest.max_by_key(|(_, layout)| layout.version) else {
             return false;
         };
-        if self.newest.is_none_or(|(version, _)| version != layout.version) {
+        // A disk that has no room for its share holds it up as well.
+        let is_filled = world.state().hosts.iter().any(|host| host.disk.is_filled());
+        if is_filled || self.newest.is_none_or(|(version, _)| version != layout.version) {
             self.newest = Some((layout.version, now));
         }
         let joint_since = self.newest.filter(|_| layout.is_joint()).map(|(_, since)| since);

@@ -2,7 +2,7 @@ use shoal_runtime::Stopped;
 use shoal_types::{Error, RoleChange};
 
 use super::*;
-use crate::faults::{Clock, Crash, Join, Partition, Pause, Reclaim, Role, SlowPeer};
+use crate::faults::{Absence, Clock, Crash, Join, Leave, Partition, Pause, Reclaim, Role, SlowPeer, Stage};
 use crate::host::{ClockConditions, Death};
 
 #[test]
@@ -336,6 +336,22 @@ fn one_that_has_left_for_good_is_followed_by_another_with_an_empty_disk() {
         let all: usize = (0..5).map(|host| trial.copies(host)).sum();
         assert!(all >= 48, "three of each of 16 chunks are there without what it kept: {all}");
     });
+}
+
+#[test]
+fn one_that_is_away_while_it_leaves_goes_once_it_is_back_and_another_comes() {
+    for (by, when) in [(Absence::Kill, Stage::Joint), (Absence::Cut, Stage::Told), (Absence::Pause, Stage::Settled)] {
+        trial(|trial| async move {
+            let before = trial.id(3);
+            let leave = Leave { wiped: true, by, when, ..Leave::default() };
+            trial.strike(leave, &[3], Some(20));
+            trial.seconds(5).await;
+            assert_eq!(trial.id(3), before, "{by:?}: it is away");
+            trial.seconds(40).await;
+            assert_ne!(trial.id(3), before, "{by:?}");
+            assert!(trial.members(0).contains(&trial.id(3)) && trial.members(0).len() == 5);
+        });
+    }
 }
 
 #[test]
