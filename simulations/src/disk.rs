@@ -9,6 +9,7 @@
 //! A power cut does to the changes between what its [`Luck`](luck::Luck)
 //! says. What is synced is in memory once, without its zeros.
 
+mod chunk_file;
 mod config;
 mod content;
 mod luck;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use shoal_ports::Disk;
 
+pub(crate) use chunk_file::chunk_at;
 pub use config::{DiskConfig, DiskCounters, Outage};
 use mount::Mount;
 use state::State;

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
-use shoal_types::ChunkId;
 
 use super::{Blow, Fault, Undo};
+use crate::disk::chunk_at;
 use crate::ledger::Damage;
 use crate::random::Random;
 use crate::world::World;
@@ -26,30 +26,11 @@ impl Fault for Rot {
             let mut state = world.state();
             let now = state.heap.now();
             let rotten = state.hosts[host.index()].disk.rot(self.chunks as usize);
-            for chunk in rotten.iter().filter_map(|path| chunk_at(path)) {
+            for (chunk, _) in rotten.iter().filter_map(|path| chunk_at(path)) {
                 state.ledger.copies.harmed(now, host, chunk, Damage::Rotten);
                 state.trace.line(now, Some(host), format!("its copy of chunk {} rots", chunk.short()));
             }
         }
         None
-    }
-}
-
-/// The chunk whose file this is: `chunks/ab/cdef…`.
-fn chunk_at(path: &str) -> Option<ChunkId> {
-    let (dir, file) = path.strip_prefix("chunks/")?.split_once('/')?;
-    format!("{dir}{file}").parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_names_its_chunk() {
-        let chunk = ChunkId::of(b"x");
-        let text = chunk.to_string();
-        assert_eq!(chunk_at(&format!("chunks/{}/{}", &text[..2], &text[2..])), Some(chunk));
-        assert_eq!(chunk_at("registers/1"), None);
     }
 }

@@ -1,15 +1,13 @@
 use std::collections::BTreeSet;
 
 use shoal_placement::{PlacementKey, layout_owners};
-use shoal_types::{ChunkId, PeerId};
+use shoal_types::{ChunkId, Copies, PeerId};
 
 use super::{Invariant, Moment};
+use crate::disk::chunk_at;
 use crate::host::HostId;
 use crate::workload::SCRATCH;
 use crate::world::World;
-
-/// How the name of a copy's file ends of which there is to be one.
-const OF_ONE: &str = ".r1";
 
 /// In the end every owner of a chunk that has a copy knows it if there are to
 /// be more than one.
@@ -47,7 +45,9 @@ fn untold(world: &World) -> Option<(HostId, ChunkId)> {
     let layout = ledger.layouts.newest()?;
     let hosts = (0u32..).map(HostId).zip(&state.hosts).filter(|(_, host)| host.is_up());
     hosts.into_iter().find_map(|(id, host)| {
-        let of_one = host.disk.durable_files("chunks/").into_iter().filter_map(|file| chunk_of_one(&file));
+        let one = Copies::from(1);
+        let files = host.disk.durable_files("chunks/").into_iter().filter_map(|file| chunk_at(&file));
+        let of_one = files.filter(|(_, copies)| *copies == one).map(|(chunk, _)| chunk);
         let chunk = of_one.into_iter().find(|chunk| {
             let wanted = ledger.copies_wanted(*chunk, replicas);
             let owners = || -> BTreeSet<PeerId> {
@@ -58,11 +58,4 @@ fn untold(world: &World) -> Option<(HostId, ChunkId)> {
         })?;
         Some((id, chunk))
     })
-}
-
-/// The chunk in a file, if there is to be one copy of it.
-fn chunk_of_one(file: &str) -> Option<ChunkId> {
-    let mut parts = file.strip_prefix("chunks/")?.strip_suffix(OF_ONE)?.split('/');
-    let (shard, rest) = (parts.next()?, parts.next()?);
-    format!("{shard}{rest}").parse().ok()
 }
