@@ -120,6 +120,8 @@ pub struct Workload {
     /// Other names that they share, in a bucket of one copy. Some of what is
     /// put there is put under one of `names` as well, where there are to be more.
     pub scratch: u32,
+    /// Of so many puts the bytes come slowly, over some seconds.
+    pub slow: Share,
     /// Clients that append to objects that they share, as often, and read them.
     pub appenders: u32,
     /// Data that is put before anything goes wrong, for the jobs to read.
@@ -206,6 +208,7 @@ impl Default for Workload {
             names: 16,
             kept: 0,
             scratch: 0,
+            slow: Share(0.0),
             appenders: 0,
             data: Bytes(4 << 30),
             object: Bytes(256 << 20),

@@ -43,6 +43,24 @@ pub(super) async fn whole(peer: &Peer, name: ObjectName) -> Result<Option<(Manif
     Ok(Some((manifest, bytes.freeze())))
 }
 
+/// The same with a pause before each piece.
+pub(super) fn slowly(
+    world: &World,
+    bytes: &Bytes,
+    length: usize,
+    pause: Duration,
+) -> BoxStream<'static, Result<Bytes>> {
+    let world = world.clone();
+    let after_pause = move |piece| {
+        let paused = world.sleep(pause);
+        async move {
+            paused.await;
+            piece
+        }
+    };
+    pieces(bytes, length).then(after_pause).boxed()
+}
+
 /// Bytes as they are sent: so many at a time.
 pub(super) fn pieces(bytes: &Bytes, length: usize) -> BoxStream<'static, Result<Bytes>> {
     let pieces: Vec<Result<Bytes>> = bytes.chunks(length).map(|piece| Ok(bytes.slice_ref(piece))).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shoal_runtime::{Peer, PutCondition};
 use shoal_types::{Error, Etag, Format, Manifest, ObjectName, Result};
 
-use super::asking::{pieces, whole};
+use super::asking::{pieces, slowly, whole};
 use super::content::{content, number_of};
 use super::scratch::{BUCKET as SCRATCH, Scratched};
 use crate::host::HostId;
@@ -22,6 +22,9 @@ const PIECE_BYTES: usize = 4096;
 
 /// Names on one page of a listing: fewer than there are.
 const LISTED_AT_ONCE: u32 = 3;
+
+/// Between two pieces of one that comes slowly, at most.
+const PAUSE: Duration = Duration::from_millis(1_000);
 
 /// The longest object, in bytes: the longer ones do not fit into their manifest.
 const OBJECT_BYTES_MAX: u64 = 24 << 10;
@@ -52,7 +55,7 @@ impl World {
         let Some((host, peer)) = self.any_peer(random) else {
             return;
         };
-        let again = scratched.take_if(|_| random.below(2) == 0);
+        let again = scratched.take_if(|_| random.below(3) == 0);
         let special = if again.is_some() { None } else { self.kept_name(workload, random) };
         let special = special.or_else(|| again.is_none().then(|| self.scratch_name(workload, random)).flatten());
         let name = special.unwrap_or_else(|| format!("names/{}", random.below(u64::from(workload.names.max(1)))));
@@ -64,9 +67,15 @@ impl World {
         };
         let longest = if is_scratch || random.below(4) == 0 { OBJECT_BYTES_MAX } else { 200 };
         let length = again.map_or_else(|| 8 + random.below(longest) as usize, |again| again.length);
-        if is_scratch && let OperationKind::Put { content } = kind {
+        if is_scratch
+            && let OperationKind::Put { content }
+            | OperationKind::PutIfAbsent { content }
+            | OperationKind::PutIfMatch { content, .. } = kind
+        {
             *scratched = Some(Scratched { content, length });
         }
+        let is_slow = workload.slow.0 > 0.0 && random.chance(workload.slow.0);
+        let size = Size { bytes: length, pause: is_slow.then(|| random.time_below(PAUSE)) };
         let id = {
             let mut state = self.state();
             let invoked = state.heap.now();
@@ -77,7 +86,7 @@ impl World {
         let (done, over) = futures::channel::oneshot::channel::<()>();
         let (world, heard, looked_at) = (self.clone(), Heard { world: self.clone(), id }, name.clone());
         self.at_host(host, async move {
-            let outcome = world.carry_out(&peer, &name, kind, length).await;
+            let outcome = world.carry_out(&peer, &name, kind, size).await;
             world.ended(host, id, outcome);
             drop(heard);
             if let Some(content) = looked_up {
@@ -101,19 +110,17 @@ impl World {
         }
     }
 
-    async fn carry_out(&self, peer: &Peer, name: &str, kind: OperationKind, length: usize) -> Outcome {
+    async fn carry_out(&self, peer: &Peer, name: &str, kind: OperationKind, size: Size) -> Outcome {
         let Ok(name) = ObjectName::new(name) else {
             return Outcome::Failed("no name".into());
         };
         match kind {
-            OperationKind::Put { content } => self.put(peer, name, content, length, PutCondition::Always).await,
-            OperationKind::PutIfAbsent { content } => {
-                self.put(peer, name, content, length, PutCondition::IfAbsent).await
-            }
+            OperationKind::Put { content } => self.put(peer, name, content, size, PutCondition::Always).await,
+            OperationKind::PutIfAbsent { content } => self.put(peer, name, content, size, PutCondition::IfAbsent).await,
             OperationKind::PutIfMatch { content, expected } => {
                 let etag = self.state().ledger.history.etag(expected);
                 match etag {
-                    Some(etag) => self.put(peer, name, content, length, PutCondition::IfMatch(Etag(etag))).await,
+                    Some(etag) => self.put(peer, name, content, size, PutCondition::IfMatch(Etag(etag))).await,
                     None => Outcome::Failed("its ETag is not known".into()),
                 }
             }
@@ -132,11 +139,14 @@ impl World {
         }
     }
 
-    async fn put(&self, peer: &Peer, name: ObjectName, number: u64, length: usize, condition: PutCondition) -> Outcome {
-        let bytes = content(number, length);
+    async fn put(&self, peer: &Peer, name: ObjectName, number: u64, size: Size, condition: PutCondition) -> Outcome {
+        let bytes = content(number, size.bytes);
         let etag = blake3::hash(&bytes).to_hex().to_string();
         self.state().ledger.history.knows(number, etag);
-        let body = pieces(&bytes, PIECE_BYTES);
+        let body = match size.pause {
+            Some(pause) => slowly(self, &bytes, PIECE_BYTES, pause),
+            None => pieces(&bytes, PIECE_BYTES),
+        };
         match peer.put(name.clone(), Format::Bytes, condition.clone(), body).await {
             Ok(stored) => {
                 self.promised(&name, &stored.manifest);
@@ -206,6 +216,14 @@ impl World {
         drop(state);
         self.acknowledged(name, manifest);
     }
+}
+
+/// How much is put, and how slowly.
+#[derive(Clone, Copy)]
+struct Size {
+    bytes: usize,
+    /// Before each piece.
+    pause: Option<Duration>,
 }
 
 /// Somebody may still hear how an operation ends.
