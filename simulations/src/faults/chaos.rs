@@ -173,12 +173,13 @@ impl Chaos {
         planned: &[Strike],
         random: &mut Random,
     ) -> Vec<Strike> {
-        let kinds = self.kinds(random);
+        let mut kinds = self.kinds(random);
         let every = self.every.0 / 2 * (1 << random.below(3));
         let mut harm = Harm::new(scenario, planned);
         let mut there: Vec<HostId> = hosts.iter().copied().collect();
         // Where many leave or hold nothing, few copies are left: then no more may come to harm.
         let comes_to_harm = harm.most > 0 && kinds.iter().any(|kind| kind.harms()) || !planned.is_empty();
+        kinds.retain(|kind| *kind != ChaosKind::Leave || !comes_to_harm);
         let keepers = random.sample(&there, KEEPERS);
         let mut strikes = Vec::new();
         let mut at = Duration::ZERO;
@@ -192,7 +193,6 @@ impl Chaos {
             };
             let victims = match kind {
                 _ if kind.harms() => harm.victim(kind, &there, random).into_iter().collect(),
-                ChaosKind::Leave if comes_to_harm => Vec::new(),
                 ChaosKind::Leave => {
                     let count = 1 + random.below(4) / 3;
                     random.sample(&there, count as usize)
