@@ -103,6 +103,18 @@ planted! {
     /// Whatever sums over chunks another peer tells, they are taken to be the
     /// same as those here: what it lacks is never asked for.
     SumsAgree = "sums-agree",
+    /// What collection once found nothing to refer to is brought to nobody: a
+    /// peer that leaves takes along what was put a moment ago.
+    PassesOverUnlisted = "passes-over-unlisted",
+    /// Who has left does not look under the layout without it whether others
+    /// have all that it holds.
+    GoesWithoutLook = "goes-without-look",
+    /// Members without weight count among those who keep names: a layout
+    /// settles while too many of these are away.
+    CountsWeightless = "counts-weightless",
+    /// An owner that was away when more copies of a chunk were wanted is not
+    /// told of it.
+    KeepsOldNumber = "keeps-old-number",
 }
 
 impl fmt::Display for Planted {

@@ -235,11 +235,11 @@ async fn has(context: &Arc<Context>, chunks: Vec<(ChunkId, Option<Copies>)>) -> 
     let settled = context.layout().filter(|layout| !layout.is_joint());
     let trusted = settled.filter(|_| context.has_planted(Planted::RepairTrusts));
     let (asked, store) = (context.clone(), context.ports.store.clone());
-    let has = move |(chunk, copies)| match &trusted {
+    let has = move |(chunk, copies): (ChunkId, Option<Copies>)| match &trusted {
         Some(layout) if layout.is_owner(asked.me, chunk) => Ok(true),
         Some(_) | None => {
             let is_here = asked.surplus.is_kept(chunk) && store.chunk_len(chunk)?.is_some();
-            if let (true, Some(copies)) = (is_here, copies)
+            if let (true, Some(copies)) = (is_here, copies.filter(|_| !asked.has_planted(Planted::KeepsOldNumber)))
                 && let Err(error) = store.chunk_want(chunk, copies)
             {
                 // It is here all the same, on a disk that takes nothing any more.

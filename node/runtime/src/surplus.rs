@@ -84,6 +84,11 @@ impl Surplus {
         lock(&self.0).unreferenced.get(&chunk).is_some_and(|mark| mark.is_certain)
     }
 
+    /// Whether nothing was found to refer to it, be it once.
+    pub(crate) fn is_unlisted(&self, chunk: ChunkId) -> bool {
+        lock(&self.0).unreferenced.contains_key(&chunk)
+    }
+
     /// Something refers to these.
     pub(crate) fn referenced(&self, chunks: &[ChunkId]) {
         let mut state = lock(&self.0);

@@ -49,7 +49,8 @@ async fn farewell(context: &Arc<Context>) -> Result<()> {
             return Ok(());
         }
         let has_handed_over = lock(&context.synced).as_ref().is_some_and(|(of, _)| *of == layout.id());
-        if !has_handed_over && !context.has_planted(Planted::GoesUntold) {
+        let is_hasty = context.has_planted(Planted::GoesUntold) || context.has_planted(Planted::GoesWithoutLook);
+        if !has_handed_over && !is_hasty {
             // It was away when the others let go of it, or something came to it late.
             context.ports.clock.sleep(context.config.timing.tick).await;
             continue;

@@ -21,6 +21,7 @@ use crate::chunks::{self, Cause};
 use crate::context::Context;
 use crate::members::MemberEntry;
 use crate::placed::Placed;
+use crate::planted::Planted;
 use crate::{serve, surplus};
 
 /// Chunks on their way at once: repair stays behind foreground work.
@@ -153,7 +154,9 @@ impl<'a> Walk<'a> {
         for (chunk, copies) in page.iter().copied() {
             // What is unreferenced goes everywhere, and not at the same moment.
             let is_spared = copies == Copies::DEFAULT && self.moved.as_ref().is_some_and(|moved| moved.spares(chunk));
-            if is_spared || self.context.surplus.is_unreferenced(chunk) {
+            let is_doubted =
+                || self.context.has_planted(Planted::PassesOverUnlisted) && self.context.surplus.is_unlisted(chunk);
+            if is_spared || self.context.surplus.is_unreferenced(chunk) || is_doubted() {
                 wanted.looked_at += u64::from(self.mine);
                 continue;
             }

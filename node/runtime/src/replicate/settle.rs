@@ -32,7 +32,10 @@ pub(crate) async fn may_settle(
     let mut away = context.members.look(|table| away(table, context.me, layout));
     away.extend(elsewhere);
     for group in layout.groups() {
-        let acceptors = layout.register_owners_among(group);
+        let acceptors = match context.has_planted(Planted::CountsWeightless) {
+            true => layout.register_owners().min(group.len()),
+            false => layout.register_owners_among(group),
+        };
         let tolerated = acceptors.saturating_sub(1) / 2;
         let missing = most_owners_among(group, acceptors, |member| away.contains(&member.id));
         if missing > tolerated {
