@@ -120,7 +120,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         },
         Request::Register { layout: layout().id(), key, op: RegisterOp::Read },
         Request::RegisterScan {
-            mesh: MeshId::from_bytes([1; 16]),
+            layout: layout().id(),
             span: RegisterSpan::under(RegisterKind::Version, "p"),
             after: Some(RegisterPlace { name: "p/a".into(), version: u64::MAX }),
             limit: 9,
