@@ -36,7 +36,14 @@ pub(crate) enum Compression {
 impl Compression {
     /// The compression, and the name without its ending.
     pub(crate) fn of_name(name: &str) -> (Self, &str) {
-        let endings = [(".gz", Self::Gzip), (".bz2", Self::Bzip2), (".xz", Self::Xz), (".zst", Self::Zstd)];
+        let endings = [
+            (".gz", Self::Gzip),
+            (".bgz", Self::Gzip),
+            (".bz2", Self::Bzip2),
+            (".xz", Self::Xz),
+            (".zst", Self::Zstd),
+            (".zstd", Self::Zstd),
+        ];
         let lower = name.to_ascii_lowercase();
         for (ending, compression) in endings {
             if lower.ends_with(ending) {

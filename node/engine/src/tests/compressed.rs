@@ -7,12 +7,12 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::mesh::Mesh;
 use crate::scan::RECORD_BYTES_MAX;
 
-const ENDINGS: [&str; 4] = ["gz", "bz2", "xz", "zst"];
+const ENDINGS: [&str; 6] = ["gz", "bgz", "bz2", "xz", "zst", "zstd"];
 
 /// One member.
 pub(super) async fn packed(ending: &str, bytes: &[u8]) -> Vec<u8> {
     let mut encoder: Box<dyn AsyncRead + Unpin + Send> = match ending {
-        "gz" => Box::new(GzipEncoder::new(bytes)),
+        "gz" | "bgz" => Box::new(GzipEncoder::new(bytes)),
         "bz2" => Box::new(BzEncoder::new(bytes)),
         "xz" => Box::new(XzEncoder::new(bytes)),
         _ => Box::new(ZstdEncoder::new(bytes)),
