@@ -82,7 +82,7 @@ impl Bug {
             Planted::KeepsOldRegisters => case(scenario!("taken-in-again"), &["linearizable"], 1, 24),
             Planted::ForgetsOwnWrite => case(scenario!("many-moves"), &["linearizable"], 1001, 60),
             Planted::PassesOverUnlisted => case(scenario!("leaving"), &["durable"], 1, 24),
-            Planted::GoesWithoutLook => case(scenario!("let-go-of"), &["durable"], 1, 12),
+            Planted::GoesWithoutLook => case(scenario!("let-go-of"), &["durable"], 1, 24),
             Planted::CountsWeightless => case(scenario!("weightless"), &["linearizable"], 1, 12),
             Planted::KeepsOldNumber => case(scenario!("more-copies"), &["heals"], 1, 12),
             Planted::SumsAgree => case(scenario!("rotten"), &["heals"], 1, 12),
