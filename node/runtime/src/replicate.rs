@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::select;
-use shoal_types::{Error, Layout, LayoutId};
+use shoal_types::{Error, Layout, LayoutId, PeerId};
 
 use crate::context::{Context, lock};
 use crate::planted::Planted;
@@ -55,7 +55,9 @@ pub(crate) async fn run(context: Arc<Context>) {
     let (clock, timing) = (context.ports.clock.clone(), context.config.timing.clone());
     let mut done: Option<Done> = None;
     let mut due = Duration::ZERO;
-    let (mut kept, mut failures) = (None, 0);
+    let mut kept = None;
+    // In a row, under the same layout.
+    let mut failures = (None, 0);
     loop {
         let seen = (context.members.version(), context.layout.version());
         let (mut next, mut is_over) = (due, true);
@@ -64,11 +66,15 @@ pub(crate) async fn run(context: Arc<Context>) {
         if let Some(layout) = context.layout().filter(|layout| concerns(layout)) {
             let present = Away::after(kept.take(), &context, &layout);
             let absent = &kept.insert(present).absent;
-            if let Some(scope) = scope(done.as_ref(), &layout, absent, clock.now() >= due) {
+            let is_first = done.as_ref().is_none_or(|done| done.layout != layout.id());
+            if failures.0 != Some(layout.id()) {
+                failures = (Some(layout.id()), 0);
+            }
+            if let Some(scope) = scope(done.as_ref(), &layout, context.me, absent, clock.now() >= due) {
                 let skips = done.is_some() && context.has_planted(Planted::SkipsRepair);
-                match if skips { Ok(()) } else { pass(&context, &layout, absent, scope).await } {
+                match if skips { Ok(()) } else { pass(&context, &layout, absent, scope, is_first).await } {
                     Ok(()) => {
-                        failures = 0;
+                        failures.1 = 0;
                         *lock(&context.refused) = None;
                         if !matches!(scope, Scope::Differing { .. }) {
                             *lock(&context.synced) = Some((layout.id(), absent.peers.iter().copied().collect()));
@@ -81,10 +87,16 @@ pub(crate) async fn run(context: Arc<Context>) {
                     }
                     Err(error) => {
                         tracing::info!(%error, "not everything is where it belongs yet");
-                        let is_of_a_disk = is_of_a_disk(&error);
+                        let (is_of_a_disk, is_ours) = (
+                            is_of_a_disk(&error),
+                            matches!(&error, Error::NotReady { peer, .. } if *peer == context.me),
+                        );
                         *lock(&context.refused) = is_of_a_disk.then(|| (layout.id(), error));
-                        let wait = if is_of_a_disk { REFUSED_WAIT } else { failed_wait(timing.tick, failures) };
-                        failures += 1;
+                        let wait = match is_of_a_disk {
+                            true => REFUSED_WAIT,
+                            false => failed_wait(timing.tick, failures.1),
+                        };
+                        failures.1 += u32::from(!is_ours);
                         (next, is_over) = (clock.now() + wait.min(timing.repair_interval), false);
                     }
                 }
@@ -114,11 +126,13 @@ pub(crate) async fn run(context: Arc<Context>) {
 }
 
 /// What a pass has to look at, if there is to be one. What others are told of
-/// everything here ([`may_settle`]) comes of passes that ask for everything.
-fn scope<'a>(done: Option<&'a Done>, layout: &Layout, absent: &Absent, is_due: bool) -> Option<Scope<'a>> {
+/// everything here ([`may_settle`]) comes of passes that ask for everything; so
+/// does what one who has left knows of having handed over.
+fn scope<'a>(done: Option<&'a Done>, layout: &Layout, me: PeerId, absent: &Absent, is_due: bool) -> Option<Scope<'a>> {
+    let is_at_rest = absent.is_nobody() && !layout.is_joint() && layout.involves(me);
     match done.filter(|done| done.layout == layout.id()) {
         Some(done) if !is_due && done.absent == *absent => None,
-        Some(done) if !layout.is_joint() && absent.is_nobody() => Some(Scope::Differing { back: &done.absent.peers }),
+        Some(done) if is_at_rest => Some(Scope::Differing { back: &done.absent.peers }),
         Some(done) if !is_due => Some(Scope::Since(&done.absent)),
         Some(_) | None => Some(Scope::Everything),
     }
@@ -141,7 +155,7 @@ fn is_of_a_disk(error: &Error) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
-    use shoal_types::{MeshId, PeerId};
+    use shoal_types::MeshId;
 
     use super::*;
     use crate::role;
@@ -151,30 +165,34 @@ mod tests {
     fn sums_do_for_all_passes_but_the_first_while_all_is_at_rest() {
         let settled = Layout::first(MeshId::from_bytes([1; 16]), role::member_of(&info(1)), 3);
         let joint = settled.replaced_by(vec![role::member_of(&info(2))]);
+        let me = PeerId::from_bytes([1; 32]);
         let other = BTreeSet::from([PeerId::from_bytes([2; 32])]);
         let (nobody, somebody) = (Absent::default(), Absent { peers: other.clone(), gone: other.clone() });
         let unlinked = Absent { gone: BTreeSet::new(), ..somebody.clone() };
         let done = |layout: &Layout, absent: &Absent| Done { layout: layout.id(), absent: absent.clone() };
         let at_rest = done(&settled, &nobody);
-        assert_eq!(scope(Some(&at_rest), &settled, &nobody, false), None);
-        assert_eq!(scope(Some(&at_rest), &settled, &nobody, true), Some(Scope::Differing { back: &nobody.peers }));
+        assert_eq!(scope(Some(&at_rest), &settled, me, &nobody, false), None);
+        assert_eq!(scope(Some(&at_rest), &settled, me, &nobody, true), Some(Scope::Differing { back: &nobody.peers }));
         // Somebody goes, is away for long, and comes back.
-        assert_eq!(scope(Some(&at_rest), &settled, &somebody, false), Some(Scope::Since(&nobody)));
-        assert_eq!(scope(Some(&at_rest), &settled, &somebody, true), Some(Scope::Everything));
+        assert_eq!(scope(Some(&at_rest), &settled, me, &somebody, false), Some(Scope::Since(&nobody)));
+        assert_eq!(scope(Some(&at_rest), &settled, me, &somebody, true), Some(Scope::Everything));
         let alone = done(&settled, &somebody);
-        assert_eq!(scope(Some(&alone), &settled, &somebody, false), None);
-        assert_eq!(scope(Some(&alone), &settled, &somebody, true), Some(Scope::Everything));
+        assert_eq!(scope(Some(&alone), &settled, me, &somebody, false), None);
+        assert_eq!(scope(Some(&alone), &settled, me, &somebody, true), Some(Scope::Everything));
         // It is alive for others, with whom it has a link.
-        assert_eq!(scope(Some(&alone), &settled, &unlinked, false), Some(Scope::Since(&somebody)));
+        assert_eq!(scope(Some(&alone), &settled, me, &unlinked, false), Some(Scope::Since(&somebody)));
         for is_due in [false, true] {
-            assert_eq!(scope(Some(&alone), &settled, &nobody, is_due), Some(Scope::Differing { back: &other }));
+            assert_eq!(scope(Some(&alone), &settled, me, &nobody, is_due), Some(Scope::Differing { back: &other }));
         }
+        // Who has left has to know that all of it was asked for.
+        let left = PeerId::from_bytes([9; 32]);
+        assert_eq!(scope(Some(&alone), &settled, left, &nobody, false), Some(Scope::Since(&somebody)));
         // The first pass under a layout, and all under a joint one.
-        assert_eq!(scope(None, &settled, &nobody, true), Some(Scope::Everything));
+        assert_eq!(scope(None, &settled, me, &nobody, true), Some(Scope::Everything));
         let moved = done(&joint, &nobody);
-        assert_eq!(scope(Some(&moved), &settled, &nobody, false), Some(Scope::Everything));
-        assert_eq!(scope(Some(&at_rest), &joint, &nobody, false), Some(Scope::Everything));
-        assert_eq!(scope(Some(&moved), &joint, &nobody, true), Some(Scope::Everything));
-        assert_eq!(scope(Some(&moved), &joint, &somebody, false), Some(Scope::Since(&nobody)));
+        assert_eq!(scope(Some(&moved), &settled, me, &nobody, false), Some(Scope::Everything));
+        assert_eq!(scope(Some(&at_rest), &joint, me, &nobody, false), Some(Scope::Everything));
+        assert_eq!(scope(Some(&moved), &joint, me, &nobody, true), Some(Scope::Everything));
+        assert_eq!(scope(Some(&moved), &joint, me, &somebody, false), Some(Scope::Since(&nobody)));
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shoal_types::{ChunkId, Layout, Manifest, Member, ObjectName, PeerId};
@@ -10,6 +11,10 @@ use crate::world::{State, World};
 
 /// What a repair may take, beside the delay and the interval that peers are set to.
 const REPAIR: Duration = Duration::from_secs(30);
+
+/// What a client has patience for: a copy that comes to harm while the rest of
+/// an object is on its way was synced all the same.
+const PUT: Duration = Duration::from_secs(30);
 
 /// No acknowledged data is lost while fewer than its replicas came to harm
 /// within the time of a repair.
@@ -123,8 +128,9 @@ fn short_of(world: &World, most: usize) -> Vec<Short> {
         .collect()
 }
 
-/// At the moment of acknowledgement there are at least two synced copies of
-/// each chunk (one where R is one), on disks that may be off by now.
+/// At the moment of acknowledgement at least two copies of each chunk are
+/// synced, or were until they came to harm a moment ago (one where R is one),
+/// on disks that may be off by now.
 pub(super) fn acknowledged(world: &World, name: &ObjectName, manifest: &Manifest) {
     // Where others have left there may be one member only; and where they are
     // just coming back, there may have been only one to take the chunks. So
@@ -145,10 +151,12 @@ pub(super) fn acknowledged(world: &World, name: &ObjectName, manifest: &Manifest
             if is_excused(world, &state, chunk.id) {
                 continue;
             }
-            state.ledger.copies.holders(chunk.id).collect::<Vec<HostId>>()
+            let (copies, now) = (&state.ledger.copies, state.heap.now());
+            let harmed = copies.harms(chunk.id).iter().filter(|harm| harm.at + PUT >= now).map(|harm| harm.host);
+            copies.holders(chunk.id).chain(harmed).collect::<BTreeSet<HostId>>()
         };
         if holders.len() < needed {
-            let copies = holders.len();
+            let (copies, holders) = (holders.len(), Vec::from_iter(holders));
             let what = format!(
                 "'{name}' was acknowledged with {copies} synced copies of chunk {}, {needed} were promised",
                 chunk.id.short()

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures::StreamExt;
-use shoal_types::{PeerId, Request, Result, wire};
+use shoal_types::{LayoutId, PeerId, Request, Result, wire};
 
 use super::State;
 use super::spread::told;
@@ -48,7 +48,11 @@ async fn farewell(context: &Arc<Context>) -> Result<()> {
         if !context.info().leaves || layout.involves(context.me) {
             return Ok(());
         }
-        let has_handed_over = lock(&context.synced).as_ref().is_some_and(|(of, _)| *of == layout.id());
+        // When it had just started it had no link to anybody.
+        let is_handed_over = |(of, missed): &(LayoutId, Vec<PeerId>)| {
+            *of == layout.id() && missed.iter().all(|peer| !context.is_live(*peer))
+        };
+        let has_handed_over = lock(&context.synced).as_ref().is_some_and(is_handed_over);
         let is_hasty = context.has_planted(Planted::GoesUntold) || context.has_planted(Planted::GoesWithoutLook);
         if !has_handed_over && !is_hasty {
             // It was away when the others let go of it, or something came to it late.

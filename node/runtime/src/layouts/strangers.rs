@@ -93,7 +93,8 @@ impl State {
             return false;
         };
         self.foreign_ticks += 1;
-        if self.foreign_ticks > YIELD_TICKS {
+        let looked = self.context.ports.clock.now().saturating_sub(self.started);
+        if self.foreign_ticks > YIELD_TICKS && looked >= 2 * self.context.config.timing.discover {
             self.refuse(theirs);
         }
         true

@@ -19,7 +19,7 @@ use super::passed_over::PassedOver;
 use super::yielding::Move;
 use crate::chunks::{self, Cause};
 use crate::context::Context;
-use crate::members::MemberEntry;
+use crate::members::{MemberEntry, MemberTable};
 use crate::placed::Placed;
 use crate::planted::Planted;
 use crate::{serve, surplus};
@@ -51,8 +51,21 @@ pub(super) struct Walk<'a> {
     passed_over: &'a PassedOver,
     /// Only that which this peer is the bringer of.
     mine: bool,
+    /// Whether others take what no owner within reach does, and bring it on.
+    /// At rest they let go of it again once its owners have it, so that each
+    /// further walk would bring it to them anew.
+    detours: bool,
     /// Whether it waits for others to bring what is theirs to bring.
     is_patient: AtomicBool,
+}
+
+/// Which walk of a pass, and of which pass.
+#[derive(Clone, Copy)]
+pub(super) struct Which {
+    /// Only through that which this peer is the bringer of.
+    pub(super) mine: bool,
+    /// No pass has succeeded under the layout.
+    pub(super) is_first: bool,
 }
 
 /// Chunks of a page, by whom they are to be asked for.
@@ -78,8 +91,10 @@ impl<'a> Walk<'a> {
         scope: Scope<'a>,
         differing: Option<&'a Differing>,
         passed_over: &'a PassedOver,
-        mine: bool,
+        walk: Which,
     ) -> Self {
+        let Which { mine, is_first } = walk;
+        let detours = !mine && (is_first || layout.is_joint() || !layout.involves(context.me));
         let before = match scope {
             Scope::Since(before) => Some(before),
             Scope::Everything | Scope::Differing { .. } => None,
@@ -87,7 +102,7 @@ impl<'a> Walk<'a> {
         let moved = before.map(|before| Moved::of(layout, absent, before, layout.number(Copies::DEFAULT)));
         let is_alone = matches!(scope, Scope::Differing { back } if back.is_empty());
         let is_patient = AtomicBool::new(!mine && !is_alone);
-        Self { context, layout, absent, before, moved, differing, passed_over, mine, is_patient }
+        Self { context, layout, absent, before, moved, differing, passed_over, mine, detours, is_patient }
     }
 
     /// Brings chunks to those who own them. What an owner does not take, or the
@@ -108,6 +123,7 @@ impl<'a> Walk<'a> {
                 return Ok(());
             };
             after = Some(last);
+            self.require_present()?;
             let wanted = self.wanted(&page);
             let missing = self.missing(wanted.by_owner).await?;
             let missing = self.left_by_others(missing).await?;
@@ -121,10 +137,28 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// An error once the layout is another, or somebody has gone: what it had
+    /// falls to others, and a walk may take hours.
+    fn require_present(&self) -> Result<()> {
+        let context = self.context;
+        let is_another = context.layout().is_none_or(|layout| layout.id() != self.layout.id());
+        let has_gone = |table: &MemberTable| {
+            let mut others = self.layout.groups().flatten().map(|member| member.id).filter(|peer| *peer != context.me);
+            others.any(|peer| {
+                let is_gone = table.entries.get(&peer).is_none_or(MemberEntry::is_gone);
+                is_gone && !self.absent.gone.contains(&peer)
+            })
+        };
+        match is_another || context.members.look(has_gone) {
+            true => Err(context.not_ready("members or layout have changed, it looks again")),
+            false => Ok(()),
+        }
+    }
+
     /// Those to whom a chunk of so many copies is brought: its owners, with
     /// others in the place of those who are gone, and without those who are
-    /// away. Where that leaves nobody else, and in the first walk no link has
-    /// come either, anybody who may have a link to them.
+    /// away. Where that leaves nobody else, and detours are taken, anybody who
+    /// may have a link to them.
     fn within_reach(
         &self,
         chunk: ChunkId,
@@ -136,7 +170,7 @@ impl<'a> Walk<'a> {
         let all = self.layout.owners_where(chunk, replicas, |peer| !is_gone(peer));
         let mut owners = all.clone();
         owners.retain(|owner| !is_away(*owner));
-        match !self.mine && owners.len() < all.len() && owners.iter().all(|owner| *owner == self.context.me) {
+        match self.detours && owners.len() < all.len() && owners.iter().all(|owner| *owner == self.context.me) {
             true => self.layout.owners_where(chunk, replicas, |peer| !is_away(peer)),
             false => owners,
         }
@@ -229,6 +263,7 @@ impl<'a> Walk<'a> {
                 break;
             };
             self.context.ports.clock.sleep(self.context.config.timing.tick * *ticks).await;
+            self.require_present()?;
             let mut wanted: BTreeMap<PeerId, Vec<(ChunkId, Copies)>> = BTreeMap::new();
             for Missing { owner, chunk, copies, .. } in &missing {
                 wanted.entry(*owner).or_default().push((*chunk, *copies));

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use shoal_types::{PeerId, RegisterKind, RegisterSpan, Result};
 
 use super::away::Absent;
-use super::chunks::Walk;
+use super::chunks::{Walk, Which};
 use super::differing::{self, Differing};
 use super::passed_over::PassedOver;
 use crate::context::Context;
@@ -33,7 +33,14 @@ pub(super) enum Scope<'a> {
 }
 
 /// Brings what is looked at to its owners, but for those who are `absent`.
-pub(super) async fn pass(context: &Arc<Context>, layout: &Placed, absent: &Absent, scope: Scope<'_>) -> Result<()> {
+/// `is_first`: no pass has succeeded under this layout.
+pub(super) async fn pass(
+    context: &Arc<Context>,
+    layout: &Placed,
+    absent: &Absent,
+    scope: Scope<'_>,
+    is_first: bool,
+) -> Result<()> {
     let is_at_rest = absent.is_nobody() && !layout.is_joint();
     if !is_at_rest {
         differing::forget(context);
@@ -53,7 +60,8 @@ pub(super) async fn pass(context: &Arc<Context>, layout: &Placed, absent: &Absen
     // to, everything that it holds.
     let passed_over = PassedOver::default();
     for mine in [true, false] {
-        Walk::new(context, layout, absent, scope, differing.as_ref(), &passed_over, mine).run().await?;
+        let which = Which { mine, is_first };
+        Walk::new(context, layout, absent, scope, differing.as_ref(), &passed_over, which).run().await?;
     }
     if scope == Scope::Everything && is_at_rest {
         // So that the next pass of each finds something to compare with.

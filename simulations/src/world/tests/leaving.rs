@@ -64,6 +64,37 @@ fn who_was_away_when_it_was_let_go_of_hands_over_before_it_goes() {
     });
 }
 
+// Started again it had no link to anybody yet, had nobody to bring anything to,
+// and took that for having handed over.
+#[test]
+fn who_is_started_again_while_it_hands_over_hands_over_before_it_goes() {
+    for seed in 51..54 {
+        mesh_of(5, seed, |mesh| async move {
+            mesh.keep("scratch", 1, 0).await;
+            for n in 0..4 {
+                mesh.put(0, &format!("scratch/{n}"), n + 1).await;
+            }
+            assert!(mesh.world.state().ledger.copies.on(HostId(3)) > 0);
+            let id = mesh.peer(3).id();
+            mesh.give_role(3, LEAVES).await;
+            until(&mesh, "it is let go of", |mesh| mesh.peer(0).layout().unwrap().is_joint()).await;
+            mesh.world.crash(HostId(3), Death::Kill);
+            until(&mesh, "the others are settled", |mesh| !mesh.peer(0).layout().unwrap().is_joint()).await;
+            mesh.world.start(HostId(3));
+            let knows =
+                |mesh: &Mesh| mesh.running(3).and_then(|peer| peer.layout()).is_some_and(|layout| !layout.involves(id));
+            until(&mesh, "it knows that it was let go of", knows).await;
+            mesh.world.crash(HostId(3), Death::Kill);
+            mesh.world.start(HostId(3));
+            until(&mesh, "it is there again", |mesh| !is_gone(mesh, 3)).await;
+            until(&mesh, "it goes", |mesh| is_gone(mesh, 3)).await;
+            for n in 0..4 {
+                assert_eq!(mesh.get(1, &format!("scratch/{n}")).await.unwrap(), content(n + 1), "seed {seed}");
+            }
+        });
+    }
+}
+
 #[test]
 fn where_all_who_keep_names_are_away_the_others_neither_list_nor_settle_without_them() {
     mesh_of(5, 60, |mesh| async move {

@@ -1,6 +1,6 @@
 //! Two peers with no link between them, both alive for everybody else.
 
-use super::repair::{INTERVAL, mesh_of_peers};
+use super::repair::{INTERVAL, mesh_of_copies};
 use super::*;
 use crate::network::{HostSet, Rule};
 
@@ -15,7 +15,14 @@ fn part(world: &World, one: u32, other: u32) {
 /// it as the owners had it all; and again, for ever.
 #[test]
 fn two_without_a_link_bring_to_nobody_what_the_other_has() {
-    mesh_of_peers(5, 41, |mesh| async move {
+    // Of two copies the two are all the owners that some chunks have.
+    for replicas in [2, 3] {
+        bring_to_nobody(replicas);
+    }
+}
+
+fn bring_to_nobody(replicas: u32) {
+    mesh_of_copies(replicas, 5, 41, |mesh| async move {
         part(&mesh.world, 0, 3);
         mesh.pass(INTERVAL).await;
         mesh.put_many(0).await;

@@ -23,8 +23,22 @@ fn mesh<F: Future<Output = ()>>(seed: u64, test: impl FnOnce(Mesh) -> F) {
 
 /// Runs a test on peers who wait for one another for hours.
 pub(super) fn mesh_of_peers<F: Future<Output = ()>>(peers: usize, seed: u64, test: impl FnOnce(Mesh) -> F) {
+    mesh_of_copies(3, peers, seed, test);
+}
+
+/// The same with so many copies of each chunk.
+pub(super) fn mesh_of_copies<F: Future<Output = ()>>(
+    replicas: u32,
+    peers: usize,
+    seed: u64,
+    test: impl FnOnce(Mesh) -> F,
+) {
     let timing = Timing { repair_interval: INTERVAL, repair_delay: 5 * HOUR, ..Timing::default() };
-    mesh_with(peers, |config| config.timing = timing, seed, test);
+    let configure = |config: &mut WorldConfig| {
+        config.timing = timing;
+        config.replicas = replicas;
+    };
+    mesh_with(peers, configure, seed, test);
 }
 
 impl Mesh {
