@@ -204,8 +204,7 @@ fn unaligned(pin: &Pin, slice: Slice) -> shoal_types::Error {
     shoal_types::Error::BadData {
         object: pin.name.clone(),
         what: format!("the record around byte {} is longer than a chunk", slice.end),
-        hint: "a quote before it may never close; a record has at most 64 MiB, more only in what is compressed, as .csv.gz"
-            .into(),
+        hint: "a quote before it may never close; a record has at most 64 MiB".into(),
     }
 }
 

@@ -18,10 +18,10 @@ pub(crate) use exec::RecordScanExec;
 
 /// A record that goes on for more than this, give or take the piece of bytes
 /// in which it began, is refused: what has come of it is kept in memory, a few
-/// times, and of what is compressed any number of bytes may follow. In chunks
-/// that are not compressed a record has at most 64 MiB. (Few in tests, lest
-/// they take long.)
-pub(crate) const RECORD_BYTES_MAX: usize = if cfg!(test) { 8 << 20 } else { 256 << 20 };
+/// times, and of what is compressed any number of bytes may follow. It is as
+/// much as a chunk that is not compressed may have. (Fewer in tests, lest they
+/// take long.)
+pub(crate) const RECORD_BYTES_MAX: usize = if cfg!(test) { 8 << 20 } else { 64 << 20 };
 
 /// What a scan reads, as its plan carries it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

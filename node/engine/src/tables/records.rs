@@ -12,20 +12,25 @@ use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shoal_types::{Error, Format, Result};
+use tokio::sync::Semaphore;
 
 use super::align::aligned;
 use super::types::{merge, table_schema};
 use super::{Layout, OpenTable, PinnedTable, Unit};
 use crate::cut::Quotes;
 use crate::pins::{Pin, PinSource, PinStore};
-use crate::scan::{Compression, Reader, ScanFile, read_prefix};
+use crate::scan::{Compression, RECORD_BYTES_MAX, Reader, ScanFile, read_prefix};
 
 /// Types are guessed from this many bytes at the beginning of a part.
 const SAMPLE_BYTES: usize = 512 << 10;
 
 /// Where no record ends in so many, four times as many are looked at, up to
-/// this: as much as a chunk, and so a record, may have.
-const SAMPLE_BYTES_MAX: usize = 64 << 20;
+/// this: as much as a record may have.
+const SAMPLE_BYTES_MAX: usize = RECORD_BYTES_MAX;
+
+/// Files of one table of which a sample of more than [`SAMPLE_BYTES`] is in
+/// memory at the same time.
+const LONG_SAMPLES_AT_ONCE: usize = 1;
 
 /// Parts of one file that are sampled: the first, one in the middle, the last.
 const SAMPLED_PARTS_MAX: usize = 3;
@@ -54,7 +59,8 @@ pub(super) async fn open(
     store: &Arc<PinStore>,
     unit_bytes: u64,
 ) -> Result<OpenTable> {
-    let open = |(file, pin): (usize, Pin)| async move { open_file(file, pin, reader, store, unit_bytes).await };
+    let growing = &Semaphore::new(LONG_SAMPLES_AT_ONCE);
+    let open = |(file, pin): (usize, Pin)| async move { open_file(file, pin, reader, store, unit_bytes, growing).await };
     let opened: Vec<Opened> = stream::iter(table.pins.clone().into_iter().enumerate())
         .map(open)
         .buffered(FILES_AT_ONCE)
@@ -93,7 +99,14 @@ pub(super) async fn open(
     Ok(OpenTable { schema: Arc::new(schema), statistics, layout, pins: table.pins.clone(), units })
 }
 
-async fn open_file(file: usize, pin: Pin, reader: Reader, store: &Arc<PinStore>, unit_bytes: u64) -> Result<Opened> {
+async fn open_file(
+    file: usize,
+    pin: Pin,
+    reader: Reader,
+    store: &Arc<PinStore>,
+    unit_bytes: u64,
+    growing: &Semaphore,
+) -> Result<Opened> {
     let (compression, inner) = Compression::of_name(&pin.name);
     let delimiter = Format::delimiter_of_name(inner);
     let units = units(file, &pin, reader, compression, unit_bytes).await?;
@@ -109,7 +122,8 @@ async fn open_file(file: usize, pin: Pin, reader: Reader, store: &Arc<PinStore>,
     };
     let parts = if file < SAMPLED_FILES_MAX { SAMPLED_PARTS_MAX } else { 1 };
     for part in sampled(&opened.units, parts) {
-        let sample = sample(store, &pin, part.clone(), reader, &opened).await?;
+        let sample = sample(store, &pin, part.clone(), reader, &opened, growing).await?;
+        // From here to its end nothing is awaited, so that no other is in memory.
         let sample = &sample[..];
         opened.sampled_bytes += sample.len();
         match reader {
@@ -124,16 +138,17 @@ async fn open_file(file: usize, pin: Pin, reader: Reader, store: &Arc<PinStore>,
 }
 
 /// The first records of a part, which may be all; at least one, unless that is
-/// longer than any sample.
+/// longer than any sample, which is an error at the beginning of a file.
 async fn sample(
     store: &Arc<PinStore>,
     pin: &Arc<Pin>,
     part: Range<u64>,
     reader: Reader,
     opened: &Opened,
+    growing: &Semaphore,
 ) -> Result<Vec<u8>> {
     let quoted_by = (reader == Reader::Csv).then_some(opened.delimiter);
-    let mut wanted = SAMPLE_BYTES;
+    let (mut wanted, mut permit) = (SAMPLE_BYTES, None);
     loop {
         let mut sample = read_prefix(store, pin, part.clone(), opened.compression, wanted).await?;
         if sample.len() < wanted {
@@ -141,9 +156,16 @@ async fn sample(
         }
         sample.truncate(complete_records(&sample, quoted_by));
         // Of lines and words nothing but their number depends on it.
-        let is_enough = !sample.is_empty() || matches!(reader, Reader::Lines { .. } | Reader::Words);
-        if is_enough || wanted >= SAMPLE_BYTES_MAX {
+        if !sample.is_empty() || matches!(reader, Reader::Lines { .. } | Reader::Words) {
             return Ok(sample);
+        }
+        if wanted >= SAMPLE_BYTES_MAX {
+            // Of a later part the scan says so, should it come there.
+            return if part.start > 0 { Ok(sample) } else { Err(long_first_record(pin)) };
+        }
+        drop(sample);
+        if permit.is_none() {
+            permit = Some(growing.acquire().await.map_err(|_| Error::bug("a semaphore was closed"))?);
         }
         wanted = (wanted * 4).min(SAMPLE_BYTES_MAX);
     }
@@ -193,10 +215,22 @@ fn sampled(units: &[Unit], parts: usize) -> Vec<Range<u64>> {
 /// rule of whoever cuts and reads it.
 fn complete_records(sample: &[u8], delimiter: Option<u8>) -> usize {
     let end = match delimiter {
-        Some(delimiter) => Quotes::new(delimiter).advance(sample),
+        Some(delimiter) => Quotes::new(delimiter).advance(sample).or_else(|| last_return(sample, delimiter)),
         None => memchr::memrchr(b'\n', sample).map(|newline| newline + 1),
     };
     end.unwrap_or(0)
+}
+
+/// Behind the last carriage return outside quotes, which ends a record of a CSV
+/// that has no newlines.
+fn last_return(sample: &[u8], delimiter: u8) -> Option<usize> {
+    let (mut quotes, mut from, mut end) = (Quotes::new(delimiter), 0, None);
+    for at in memchr::memchr_iter(b'\r', sample) {
+        quotes.advance(&sample[from..=at]);
+        from = at + 1;
+        end = if quotes.is_open() { end } else { Some(from) };
+    }
+    end
 }
 
 fn sample_csv(opened: &mut Opened, pin: &Pin, sample: &[u8], first: bool) -> Result<()> {
@@ -295,6 +329,11 @@ fn estimate(schema: &Schema, opened: &[Opened]) -> Statistics {
     statistics
 }
 
+fn long_first_record(pin: &Pin) -> Error {
+    let what = format!("its first record is longer than {} MiB", SAMPLE_BYTES_MAX >> 20);
+    bad(pin, what, "records end at newlines; a quote may never close, or it is of another format")
+}
+
 fn bad(pin: &Pin, what: String, hint: &str) -> Error {
     Error::BadData { object: pin.name.clone(), what, hint: hint.into() }
 }
@@ -314,5 +353,9 @@ mod tests {
         assert_eq!(complete_records(b"a\"\nb\tc", Some(b'\t')), 3);
         assert_eq!(complete_records(b"\"a\nb", None), 3);
         assert_eq!(complete_records(b"a", None), 0);
+        assert_eq!(complete_records(b"a\r1\r2", Some(b',')), 4);
+        assert_eq!(complete_records(b"a\r\"1\r\n2", Some(b',')), 2);
+        assert_eq!(complete_records(b"\"a\r\nb\"\r\"1\"\r2", Some(b',')), 11);
+        assert_eq!(complete_records(b"a\n1\r2", Some(b',')), 2);
     }
 }

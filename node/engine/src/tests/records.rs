@@ -2,7 +2,9 @@
 
 use shoal_types::Error;
 
+use super::compressed::packed;
 use super::mesh::Mesh;
+use crate::scan::RECORD_BYTES_MAX;
 use crate::{CutLimits, EngineConfig};
 
 /// Chunks that are longer than a sample.
@@ -43,7 +45,7 @@ async fn a_csv_record_longer_than_a_chunk_is_told() {
             "{name} {failed:?}"
         );
     }
-    mesh.put("b/long.csv.gz", super::compressed::packed("gz", long.as_bytes()).await);
+    mesh.put("b/long.csv.gz", packed("gz", long.as_bytes()).await);
     assert_eq!(mesh.sql("SELECT a FROM 'b/long.csv.gz'").await.unwrap().rows(), 3);
 }
 
@@ -57,4 +59,33 @@ async fn a_first_record_longer_than_a_sample_still_has_columns() {
     let answer = mesh.sql("SELECT sum(b), count(a) FROM 'b/x.jsonl'").await.unwrap();
     assert!(answer.text().contains("| 3 "), "{}", answer.text());
     assert_eq!(mesh.sql("SELECT a FROM 'b/x.csv'").await.unwrap().rows(), 1);
+}
+
+// Its sample was cut down to nothing, for want of a newline, and beside a file
+// that gave the table its columns its rows were missing without a word.
+#[tokio::test]
+async fn a_csv_that_has_carriage_returns_alone_is_read_beside_others() {
+    let mesh = Mesh::new(1);
+    mesh.put_cut("b/a.csv", "id\r".to_owned() + &"1\r".repeat(400_000), LONG);
+    mesh.put("b/b.csv", "id\n5\n");
+    let answer = mesh.sql("SELECT count(*), sum(id) FROM 'b/*.csv'").await.unwrap();
+    assert!(answer.text().contains("| 400001   | 400005 "), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_file_whose_first_record_is_longer_than_any_sample_is_refused_beside_others_too() {
+    let mesh = Mesh::new(1);
+    let long = "x".repeat(RECORD_BYTES_MAX + 1);
+    mesh.put("b/a.csv", "id\n5\n");
+    mesh.put("b/b.csv.gz", packed("gz", format!("{long}\n1\n").as_bytes()).await);
+    mesh.put("b/c.csv.gz", packed("gz", format!("\"{long}\n1\n").as_bytes()).await);
+    mesh.put("b/a.jsonl", "{\"id\": 5}\n");
+    mesh.put("b/b.jsonl.gz", packed("gz", format!("{{\"id\": \"{long}\"}}\n").as_bytes()).await);
+    for table in ["'b/*.csv*'", "'b/c.csv*'", "'b/*.jsonl*'"] {
+        let failed = mesh.sql(&format!("SELECT id FROM {table}")).await.map(|answer| answer.text());
+        assert!(
+            matches!(&failed, Err(Error::BadData { what, .. }) if what == "its first record is longer than 8 MiB"),
+            "{table} {failed:?}"
+        );
+    }
 }
