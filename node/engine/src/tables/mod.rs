@@ -103,10 +103,6 @@ pub(crate) async fn open_table(
     footers: &Arc<FileMetadataCache>,
     unit_bytes: u64,
 ) -> Result<OpenTable> {
-    let first = match table.pins.first() {
-        Some(first) => first,
-        None => return Err(Error::bug("a table of no files")),
-    };
     let reader = match table.reference.kind {
         TableKind::Parquet => return parquet::open(table, store, footers).await,
         TableKind::Csv => Reader::Csv,
@@ -114,20 +110,20 @@ pub(crate) async fn open_table(
         TableKind::Text => Reader::Lines { with_file: false },
         TableKind::Lines => Reader::Lines { with_file: true },
         TableKind::Words => Reader::Words,
-        TableKind::ByName => match common_format(table, first)? {
-            Format::Parquet => return parquet::open(table, store, footers).await,
-            Format::Csv => Reader::Csv,
-            Format::Json => Reader::Json,
-            Format::Text => Reader::Lines { with_file: false },
-            format @ (Format::Avro | Format::Arrow) => {
+        TableKind::ByName => match common_format(table)? {
+            (_, Format::Parquet) => return parquet::open(table, store, footers).await,
+            (_, Format::Csv) => Reader::Csv,
+            (_, Format::Json) => Reader::Json,
+            (_, Format::Text) => Reader::Lines { with_file: false },
+            (pin, format @ (Format::Avro | Format::Arrow)) => {
                 return Err(Error::invalid(
-                    format!("{} is {}, which cannot be queried yet", first.name, format.as_str()),
+                    format!("{} is {}, which cannot be queried yet", pin.name, format.as_str()),
                     "store it as Parquet, CSV or JSON lines too",
                 ));
             }
-            Format::Bytes | Format::Gzip | Format::Zstd | Format::Bzip2 => {
+            (pin, Format::Bytes | Format::Gzip | Format::Zstd | Format::Bzip2) => {
                 return Err(Error::invalid(
-                    format!("{} has no format that can be queried", first.name),
+                    format!("{} has no format that can be queried", pin.name),
                     "say how to read it: read_parquet('…'), read_csv('…'), read_json('…') or read_text('…')",
                 ));
             }
@@ -136,13 +132,16 @@ pub(crate) async fn open_table(
     records::open(table, reader, store, unit_bytes).await
 }
 
-/// The format of all files of a table.
-fn common_format(table: &PinnedTable, first: &Pin) -> Result<Format> {
-    let format = format_of(first);
-    match table.pins.iter().map(|pin| (pin, format_of(pin))).find(|(_, other)| *other != format) {
-        None => Ok(format),
-        Some((pin, other)) => Err(Error::invalid(
-            format!("{} is {}, and {} is {}: no table of both", first.name, format.as_str(), pin.name, other.as_str()),
+/// The format of a table, and the first file that has it: files of no known
+/// format, as `a.log.1` or parts without an ending, are read like the others.
+fn common_format(table: &PinnedTable) -> Result<(&Pin, Format)> {
+    let first = table.pins.first().ok_or_else(|| Error::bug("a table of no files"))?;
+    let mut known = table.pins.iter().map(|pin| (pin, format_of(pin))).filter(|(_, format)| *format != Format::Bytes);
+    let Some((pin, format)) = known.next() else { return Ok((first, Format::Bytes)) };
+    match known.find(|(_, other)| *other != format) {
+        None => Ok((pin, format)),
+        Some((other, its)) => Err(Error::invalid(
+            format!("{} is {}, and {} is {}: no table of both", pin.name, format.as_str(), other.name, its.as_str()),
             "name those of one format, as in 'b/*.csv', or say how to read them all: read_csv('…'), lines('…')",
         )),
     }

@@ -39,3 +39,23 @@ async fn files_of_different_formats_are_no_table() {
     assert_eq!(mesh.sql("SELECT * FROM 'b/*.csv*'").await.unwrap().rows(), 2);
     assert_eq!(mesh.sql("SELECT * FROM lines('b/*')").await.unwrap().rows(), 6);
 }
+
+// They were refused beside those of a known format.
+#[tokio::test]
+async fn files_of_no_known_format_are_read_like_those_beside_them() {
+    let mesh = Mesh::new(1);
+    mesh.put("b/a.log", "one\ntwo\n");
+    mesh.put("b/a.log.1", "three\n");
+    mesh.put("c/0", "x\n1\n");
+    mesh.put("c/1.csv", "x\n2\n");
+    assert_eq!(mesh.sql("SELECT line FROM 'b/a.log*'").await.unwrap().rows(), 3);
+    let answer = mesh.sql("SELECT sum(x) FROM 'c/*'").await.unwrap();
+    assert!(answer.text().contains("| 3 "), "{}", answer.text());
+    mesh.put("c/2.jsonl", "{\"x\": 1}\n");
+    let failed = mesh.sql("SELECT * FROM 'c/*'").await.map(|answer| answer.text());
+    assert!(
+        matches!(&failed, Err(Error::Invalid { what, .. }) if what.contains("c/1.csv") && what.contains("c/2.jsonl")),
+        "{failed:?}"
+    );
+    assert!(matches!(mesh.sql("SELECT * FROM 'c/0'").await, Err(Error::Invalid { .. })));
+}
