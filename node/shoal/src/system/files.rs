@@ -88,9 +88,12 @@ fn walk(root: &Path, depth_max: usize, wanted: &dyn Fn(&Path) -> bool) -> Result
             let path = dir.join(name);
             let meta = match fs::metadata(&path) {
                 Ok(meta) => meta,
-                // A link that leads nowhere, or a file that has just gone.
-                Err(error) if error.kind() == ErrorKind::NotFound && !(path.is_symlink() && wanted(&path)) => continue,
-                Err(error) => return Err(unreadable(&path, &error)),
+                // A file that has just gone.
+                Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => continue,
+                Err(error) if wanted(&path) || depth < depth_max && may_be_directory(&error) => {
+                    return Err(unreadable(&path, &error));
+                }
+                Err(_) => continue,
             };
             if meta.is_dir() && depth < depth_max {
                 waiting.push((path, depth + 1));
@@ -108,6 +111,12 @@ fn walk(root: &Path, depth_max: usize, wanted: &dyn Fn(&Path) -> bool) -> Result
         }
     }
     Ok(found)
+}
+
+/// Whether what could not be looked at for this error may be a directory: one
+/// that is forbidden, or behind more links than are followed.
+fn may_be_directory(error: &std::io::Error) -> bool {
+    !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
@@ -157,6 +166,24 @@ mod tests {
         }
         assert_eq!(names(dir.path(), "t/a*"), ["t/a.csv"]);
         assert_eq!(names(dir.path(), "*/a.csv"), ["t/a.csv"]);
+    }
+
+    // A link to itself that no pattern matches made a table of all that is beside it fail.
+    #[test]
+    fn what_cannot_be_looked_into_is_passed_over_where_it_would_be_no_part_of_a_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("a.csv"), "x").unwrap();
+        for (link, to) in [("x", "x"), ("y", "a.csv/y"), ("z", "/no/such")] {
+            std::os::unix::fs::symlink(to, at(link)).unwrap();
+        }
+        assert_eq!(names(dir.path(), "*.csv"), ["a.csv"]);
+        for table in ["", "x*", "y*", "z*"] {
+            let failed = SystemFiles.resolve(at(table).to_str().unwrap());
+            assert!(matches!(&failed, Err(Error::Invalid { .. })), "{table} {failed:?}");
+        }
+        fs::remove_file(at("x")).unwrap();
+        assert_eq!(names(dir.path(), "**/*.csv"), ["a.csv"]);
     }
 
     // It was followed until the system refused to, and each file in it was there 40 times.
