@@ -14,21 +14,25 @@ use crate::session::BATCH_ROWS;
 /// Columns go by name: a file may have them in another order than the table,
 /// and lack some, which are then null.
 pub(crate) struct CsvDecode {
-    /// `None` for a file without columns, which has no rows.
+    /// `None` for a file without columns, which has blank lines alone.
     decoder: Option<Decoder>,
     schema: SchemaRef,
     /// For each wanted column, where the decoder gives it.
     sources: Vec<Option<usize>>,
-    quotes: Quotes,
+    /// `None` where it does not matter how the bytes end.
+    quotes: Option<Quotes>,
     unfinished_bytes: usize,
 }
 
 impl CsvDecode {
+    /// Quotes are followed, which costs a pass over the bytes, where
+    /// `may_be_cut`: where a record might not end with them, or not at all.
     pub(crate) fn new(
         table: &Schema,
         projection: &[usize],
         file: &ScanFile,
         has_header: bool,
+        may_be_cut: bool,
     ) -> Result<Self, ArrowError> {
         let columns = &file.columns;
         let mut fields = Vec::with_capacity(columns.len());
@@ -55,7 +59,8 @@ impl CsvDecode {
                 .build_decoder()
         });
         let schema = Arc::new(table.project(projection)?);
-        Ok(Self { decoder, schema, sources, quotes: Quotes::new(file.delimiter), unfinished_bytes: 0 })
+        let quotes = may_be_cut.then(|| Quotes::new(file.delimiter));
+        Ok(Self { decoder, schema, sources, quotes, unfinished_bytes: 0 })
     }
 
     fn flush(&mut self, out: &mut Vec<RecordBatch>) -> Result<bool, ArrowError> {
@@ -78,11 +83,11 @@ impl CsvDecode {
 
 impl Decode for CsvDecode {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
-        let end = self.quotes.advance(bytes);
+        let end = self.quotes.as_mut().map(|quotes| quotes.advance(bytes));
         let mut rest = bytes;
         let mut has_ended = false;
         while !rest.is_empty() {
-            let Some(decoder) = &mut self.decoder else { return Ok(()) };
+            let Some(decoder) = &mut self.decoder else { return blank(rest) };
             let room = decoder.capacity();
             let taken = decoder.decode(rest)?;
             has_ended |= decoder.capacity() < room;
@@ -95,10 +100,11 @@ impl Decode for CsvDecode {
             }
         }
         self.unfinished_bytes = match end {
-            Some(end) => bytes.len() - end,
+            None => 0,
+            Some(Some(end)) => bytes.len() - end,
             // By a carriage return alone.
-            None if has_ended => 0,
-            None => self.unfinished_bytes.saturating_add(bytes.len()),
+            Some(None) if has_ended => 0,
+            Some(None) => self.unfinished_bytes.saturating_add(bytes.len()),
         };
         Ok(())
     }
@@ -108,7 +114,7 @@ impl Decode for CsvDecode {
     }
 
     fn is_open(&self) -> bool {
-        self.quotes.is_open()
+        self.quotes.as_ref().is_some_and(Quotes::is_open)
     }
 
     fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
@@ -119,4 +125,12 @@ impl Decode for CsvDecode {
         while self.flush(out)? {}
         Ok(())
     }
+}
+
+/// Rows of a file that has no columns would be missing without a word.
+fn blank(bytes: &[u8]) -> Result<(), ArrowError> {
+    if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+        return Ok(());
+    }
+    Err(ArrowError::CsvError("it begins with too many blank lines to tell its columns".into()))
 }

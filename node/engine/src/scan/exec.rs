@@ -20,7 +20,7 @@ use super::csv::CsvDecode;
 use super::json::JsonDecode;
 use super::locate::located;
 use super::text::TextDecode;
-use super::{Decode, RECORD_BYTES_MAX, Reader, RecordScan, ScanFile, Slice};
+use super::{Compression, Decode, RECORD_BYTES_MAX, Reader, RecordScan, ScanFile, Slice};
 use crate::error::external;
 use crate::exchange::BatchStream;
 use crate::pins::{Pin, PinStore};
@@ -189,7 +189,12 @@ fn read_slice(slice: Slice, scan: Arc<RecordScan>, store: Arc<PinStore>, table: 
 
 fn decoder(scan: &RecordScan, table: &Schema, slice: Slice, file: &ScanFile, pin: &Pin) -> DfResult<Box<dyn Decode>> {
     Ok(match scan.reader {
-        Reader::Csv => Box::new(CsvDecode::new(table, &scan.projection, file, slice.start == 0)?),
+        Reader::Csv => {
+            // Nothing shorter than the longest record has a longer one.
+            let is_short = file.compression == Compression::None && slice.end - slice.start <= RECORD_BYTES_MAX as u64;
+            let may_be_cut = slice.end < pin.bytes || !is_short;
+            Box::new(CsvDecode::new(table, &scan.projection, file, slice.start == 0, may_be_cut)?)
+        }
         Reader::Json => Box::new(JsonDecode::new(table, &scan.projection)?),
         Reader::Lines { with_file } => {
             let file = with_file.then(|| pin.name.clone());

@@ -60,7 +60,8 @@ pub(super) async fn open(
     unit_bytes: u64,
 ) -> Result<OpenTable> {
     let growing = &Semaphore::new(LONG_SAMPLES_AT_ONCE);
-    let open = |(file, pin): (usize, Pin)| async move { open_file(file, pin, reader, store, unit_bytes, growing).await };
+    let open =
+        |(file, pin): (usize, Pin)| async move { open_file(file, pin, reader, store, unit_bytes, growing).await };
     let opened: Vec<Opened> = stream::iter(table.pins.clone().into_iter().enumerate())
         .map(open)
         .buffered(FILES_AT_ONCE)

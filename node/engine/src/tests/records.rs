@@ -89,3 +89,15 @@ async fn a_file_whose_first_record_is_longer_than_any_sample_is_refused_beside_o
         );
     }
 }
+
+// Nothing of its first bytes is a column, but something of those behind them is.
+#[tokio::test]
+async fn a_csv_with_more_blank_lines_than_a_sample_is_told() {
+    let mesh = Mesh::new(1);
+    mesh.put_cut("b/a.csv", "\n".repeat(600 << 10) + "id\n1\n", LONG);
+    mesh.put("b/b.csv", "id\n5\n");
+    mesh.put("b/blank.csv", "\n\r\n");
+    let failed = mesh.sql("SELECT id FROM 'b/?.csv'").await.map(|answer| answer.text());
+    assert!(matches!(&failed, Err(Error::BadData { what, .. }) if what.contains("blank lines")), "{failed:?}");
+    assert_eq!(mesh.sql("SELECT id FROM 'b/b*.csv'").await.unwrap().rows(), 1);
+}
