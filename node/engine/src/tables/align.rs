@@ -14,14 +14,18 @@ const BLOCK_BYTES: usize = 1 << 20;
 
 /// Ranges of about `target` bytes that begin and end at the ends of records.
 ///
-/// A record ends at a newline; in `csv` at one outside quotes, for which the
-/// whole file is read once (a GB/s or more when it is in memory).
-pub(crate) fn aligned(path: &str, bytes: u64, target: u64, csv: bool) -> io::Result<Vec<(u64, u64)>> {
+/// A record ends at a newline; in a CSV, separated as one of the name `csv`,
+/// at one outside quotes, for which the whole file is read once (a GB/s or
+/// more when it is in memory).
+pub(crate) fn aligned(path: &str, bytes: u64, target: u64, csv: Option<&str>) -> io::Result<Vec<(u64, u64)>> {
     if bytes <= target {
         return Ok(vec![(0, bytes)]);
     }
     let file = File::open(path)?;
-    let ends = if csv { csv_ends(&file, path, bytes, target)? } else { plain_ends(&file, bytes, target)? };
+    let ends = match csv {
+        Some(name) => csv_ends(&file, name, bytes, target)?,
+        None => plain_ends(&file, bytes, target)?,
+    };
     let mut ranges = Vec::with_capacity(ends.len() + 1);
     let mut start = 0;
     for end in ends.into_iter().chain([bytes]) {
@@ -97,7 +101,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let path = file.path().to_str().unwrap();
-        let ranges = aligned(path, text.len() as u64, target, quoted).unwrap();
+        let ranges = aligned(path, text.len() as u64, target, quoted.then_some("x.csv")).unwrap();
         let parts: Vec<String> =
             ranges.iter().map(|(start, end)| text[*start as usize..*end as usize].into()).collect();
         assert_eq!(parts.concat(), text);

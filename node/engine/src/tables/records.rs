@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::align::aligned;
 use super::types::{merge, table_schema};
-use super::{Layout, OpenTable, PinnedTable, Unit};
+use super::{Layout, OpenTable, PinnedTable, Unit, format_of};
 use crate::cut::Quotes;
 use crate::pins::{Pin, PinSource, PinStore};
 use crate::scan::{Compression, RECORD_BYTES_MAX, Reader, ScanFile, read_prefix};
@@ -60,8 +60,12 @@ pub(super) async fn open(
     unit_bytes: u64,
 ) -> Result<OpenTable> {
     let growing = &Semaphore::new(LONG_SAMPLES_AT_ONCE);
-    let open =
-        |(file, pin): (usize, Pin)| async move { open_file(file, pin, reader, store, unit_bytes, growing).await };
+    let csv = table.pins.iter().find(|pin| format_of(pin) == Format::Csv);
+    let open = |(file, pin): (usize, Pin)| async move {
+        // What has no known format has the separator of what has.
+        let like = csv.filter(|_| format_of(&pin) == Format::Bytes).unwrap_or(&pin).name.clone();
+        open_file(file, pin, &like, reader, store, unit_bytes, growing).await
+    };
     let opened: Vec<Opened> = stream::iter(table.pins.clone().into_iter().enumerate())
         .map(open)
         .buffered(FILES_AT_ONCE)
@@ -103,14 +107,16 @@ pub(super) async fn open(
 async fn open_file(
     file: usize,
     pin: Pin,
+    like: &str,
     reader: Reader,
     store: &Arc<PinStore>,
     unit_bytes: u64,
     growing: &Semaphore,
 ) -> Result<Opened> {
-    let (compression, inner) = Compression::of_name(&pin.name);
-    let delimiter = Format::delimiter_of_name(inner);
-    let units = units(file, &pin, reader, compression, unit_bytes).await?;
+    let (compression, _) = Compression::of_name(&pin.name);
+    let (_, like) = Compression::of_name(like);
+    let delimiter = Format::delimiter_of_name(like);
+    let units = units(file, &pin, like, reader, compression, unit_bytes).await?;
     let pin = Arc::new(pin);
     let mut opened = Opened {
         units,
@@ -173,7 +179,14 @@ async fn sample(
 }
 
 /// The parts of a file that can be scanned apart.
-async fn units(file: usize, pin: &Pin, reader: Reader, compression: Compression, unit_bytes: u64) -> Result<Vec<Unit>> {
+async fn units(
+    file: usize,
+    pin: &Pin,
+    like: &str,
+    reader: Reader,
+    compression: Compression,
+    unit_bytes: u64,
+) -> Result<Vec<Unit>> {
     let whole = || vec![Unit { file, start: 0, end: pin.bytes }];
     if pin.bytes == 0 || compression != Compression::None {
         return Ok(whole());
@@ -191,8 +204,8 @@ async fn units(file: usize, pin: &Pin, reader: Reader, compression: Compression,
             manifest.offsets().map(|(at, chunk)| (at, at + u64::from(chunk.bytes))).collect()
         }
         PinSource::Local { path, .. } => {
-            let (path, bytes, quoted) = (path.clone(), pin.bytes, reader == Reader::Csv);
-            tokio::task::spawn_blocking(move || aligned(&path, bytes, unit_bytes, quoted))
+            let (path, bytes, csv) = (path.clone(), pin.bytes, (reader == Reader::Csv).then(|| like.to_owned()));
+            tokio::task::spawn_blocking(move || aligned(&path, bytes, unit_bytes, csv.as_deref()))
                 .await
                 .map_err(|error| Error::bug(format!("cutting a file was interrupted: {error}")))?
                 .map_err(|error| bad(pin, format!("cannot be read: {error}"), ""))?

@@ -57,5 +57,11 @@ async fn files_of_no_known_format_are_read_like_those_beside_them() {
         matches!(&failed, Err(Error::Invalid { what, .. }) if what.contains("c/1.csv") && what.contains("c/2.jsonl")),
         "{failed:?}"
     );
+    mesh.put("d/0", "x\ty\n1\ta,b\n");
+    mesh.put("d/1.tsv", "x\ty\n2\t\n");
+    for table in ["'d/*'", "read_csv('d/*')"] {
+        let answer = mesh.sql(&format!("SELECT sum(x), max(y) FROM {table}")).await.unwrap();
+        assert!(answer.text().contains("| 3 ") && answer.text().contains("| a,b "), "{table}\n{}", answer.text());
+    }
     assert!(matches!(mesh.sql("SELECT * FROM 'c/0'").await, Err(Error::Invalid { .. })));
 }
