@@ -120,14 +120,15 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn until_known<T>(
     mut send: impl AsyncFnMut() -> std::result::Result<T, ClientError>,
 ) -> std::result::Result<T, ClientError> {
+    let may_be_told = |error: &ClientError| error.is_in_doubt() && !error.is_lost_sight_of();
     let mut doubt = match send().await {
-        Err(error) if error.is_in_doubt() => error,
+        Err(error) if may_be_told(&error) => error,
         known => return known,
     };
     for tries in 1..TRIES {
         tokio::time::sleep(PAUSE * tries).await;
         match send().await {
-            Err(error) if error.is_in_doubt() => doubt = error,
+            Err(error) if may_be_told(&error) => doubt = error,
             // That it cannot be made now says nothing of the time before.
             Err(error) if error.may_pass() => {}
             known => return known,

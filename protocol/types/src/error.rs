@@ -122,14 +122,24 @@ impl Error {
     /// others, or with the write itself.
     pub const IN_DOUBT: &str = "whether the change was made is unknown";
 
+    /// How one begins of which nobody can know it any more: so many others came
+    /// since that its id would be forgotten. It begins with [`Error::IN_DOUBT`].
+    pub const LOST_SIGHT_OF: &str = "whether the change was made is unknown and cannot be told any more";
+
     /// Whether what failed so may be in effect, or come to be. A write that has
-    /// an id may be asked for again.
+    /// an id may be asked for again, unless it [was lost sight of](Self::is_lost_sight_of).
     pub fn is_in_doubt(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::Unreachable { .. } => true,
             Self::Conflict { found, .. } => found.starts_with(Self::IN_DOUBT),
             _ => false,
         }
+    }
+
+    /// Whether it is in doubt for good: asked for again, also under the same
+    /// id, it may be made twice.
+    pub fn is_lost_sight_of(&self) -> bool {
+        matches!(self, Self::Conflict { found, .. } if found.starts_with(Self::LOST_SIGHT_OF))
     }
 
     pub fn class(&self) -> ErrorClass {
@@ -161,6 +171,9 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::Invalid { hint, .. } | Self::NotFound { hint, .. } | Self::BadData { hint, .. } => hint.clone(),
+            Self::Conflict { .. } if self.is_lost_sight_of() => {
+                "look at the object: asked for again, it may be made twice".into()
+            }
             Self::Conflict { .. } => "read the current version and decide again".into(),
             Self::OutOfMemory { .. } => "give tasks more with --task-memory, or make the query smaller".into(),
             Self::Unreachable { .. } => "see who is there with: shoal status".into(),
@@ -180,5 +193,20 @@ impl Error {
             ),
             Self::Bug { .. } => "RUST_LOG=debug tells more; include its output in the report".into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lost_sight_of_is_in_doubt_and_not_every_doubt_is_that() {
+        let conflict = |found: &str| Error::Conflict { name: "b/k".into(), found: format!("{found}: others") };
+        let of = |error: Error| (error.is_in_doubt(), error.is_lost_sight_of());
+        assert_eq!(of(conflict(Error::LOST_SIGHT_OF)), (true, true));
+        assert_eq!(of(conflict(Error::IN_DOUBT)), (true, false));
+        assert_eq!(of(conflict("it has ETag 7")), (false, false));
+        assert_eq!(of(Error::Timeout { what: "an append".into(), ms: 1 }), (true, false));
     }
 }

@@ -28,6 +28,11 @@ impl ClientError {
         }
     }
 
+    /// Whether it is in doubt for good: asked for again it may be made twice.
+    pub fn is_lost_sight_of(&self) -> bool {
+        matches!(self, Self::Shoal(error) if error.is_lost_sight_of())
+    }
+
     /// Whether the same may go well when it is asked for again.
     pub fn may_pass(&self) -> bool {
         match self {

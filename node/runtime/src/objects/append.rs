@@ -87,7 +87,7 @@ pub(crate) async fn append(
                 return Ok(made);
             }
             if tried.as_ref().is_some_and(|before| !found.appends.would_tell_since(before)) {
-                let found = format!("{}: many others have changed it since", Error::IN_DOUBT);
+                let found = format!("{}: many others have changed it since", Error::LOST_SIGHT_OF);
                 return Err(Error::Conflict { name: name.to_string(), found });
             }
             expect(&name, &found, version.as_ref())?;
@@ -121,10 +121,15 @@ pub(crate) async fn append(
             found: format!("others changed it at the same time, {TRIES} times"),
         })
     };
-    match (appended.await, in_doubt) {
+    appended.await.map_err(|error| outcome(error, in_doubt))
+}
+
+/// What an append ends with that was `in_doubt` before and has come to `error`.
+fn outcome(error: Error, in_doubt: Option<Error>) -> Error {
+    match in_doubt {
         // What is wrong now says nothing of the time before; that it was removed since says that it was made.
-        (Err(error), Some(in_doubt)) if !matches!(error, Error::NotFound { .. }) => Err(in_doubt),
-        (appended, _) => appended,
+        Some(in_doubt) if !matches!(error, Error::NotFound { .. }) && !error.is_lost_sight_of() => in_doubt,
+        Some(_) | None => error,
     }
 }
 
@@ -162,5 +167,25 @@ fn format_after(name: &ObjectName, found: &Standing, wanted: Option<Format>, of_
             "put another object beside it: a query reads all that match a pattern; or append with --format bytes, \
              and it is no table any more",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The doubt from before was told in its place, which is asked for again:
+    /// so it was made twice just where the peer knew that it could not tell.
+    #[test]
+    fn an_append_that_was_lost_sight_of_is_not_told_as_one_that_may_be_asked_for_again() {
+        let conflict = |found: &str| Error::Conflict { name: "b/k".into(), found: found.into() };
+        let (doubt, lost) = (conflict(Error::IN_DOUBT), conflict(Error::LOST_SIGHT_OF));
+        let removed = names::removed_since(&"b/k".parse().unwrap());
+        for last in [lost.clone(), removed] {
+            assert_eq!(outcome(last.clone(), Some(doubt.clone())), last);
+        }
+        let refused = conflict("it has ETag 7");
+        assert_eq!(outcome(refused.clone(), Some(doubt.clone())), doubt);
+        assert_eq!(outcome(refused.clone(), None), refused);
     }
 }

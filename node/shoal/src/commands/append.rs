@@ -124,6 +124,10 @@ impl Append {
             self.send().await
         };
         send_until_known(tries, send).await.map_err(|error| match error.is_in_doubt() {
+            true if error.is_lost_sight_of() => {
+                let hint = format!("look whether '{}' has it; run again, it may be appended twice", self.name);
+                Failure::mesh(&error, hint)
+            }
             true => {
                 let hint = format!("whether it was appended is unknown; run it again with --id {}", self.id);
                 Failure::mesh(&error, hint)
@@ -144,7 +148,8 @@ impl Append {
 }
 
 /// Sends an append so often while the mesh is in trouble, or nobody knows
-/// whether it was made. Its last error is in doubt if the outcome is.
+/// whether it was made; not where nobody can know it any more. Its last error
+/// is in doubt if the outcome is.
 async fn send_until_known<T>(
     tries_max: u32,
     mut send: impl AsyncFnMut() -> Result<T, ClientError>,
@@ -158,7 +163,8 @@ async fn send_until_known<T>(
             Err(error @ ClientError::Shoal(Error::NotFound { .. })) => return Err(error),
             Err(error) => error,
         };
-        let is_last = tries >= tries_max || !(error.may_pass() || error.is_in_doubt());
+        let is_worth_it = error.may_pass() || error.is_in_doubt();
+        let is_last = tries >= tries_max || !is_worth_it || error.is_lost_sight_of();
         if error.is_in_doubt() {
             doubt = Some(error.clone());
         }
@@ -190,7 +196,7 @@ mod tests {
     }
 
     fn in_doubt() -> Error {
-        Error::Conflict { name: "b/k".into(), found: format!("{}: many others", Error::IN_DOUBT) }
+        Error::Conflict { name: "b/k".into(), found: format!("{}: others", Error::IN_DOUBT) }
     }
 
     /// It was taken for a refusal: not sent again, and told without its id, so
@@ -200,6 +206,14 @@ mod tests {
         assert_eq!(check(&[Err(in_doubt()), Ok(7)]).await, (Ok(7), 2));
         let (came, heard) = check(&[Err(in_doubt()), Err(in_doubt()), Err(in_doubt())]).await;
         assert!(came.unwrap_err().is_in_doubt() && heard == 3);
+    }
+
+    /// It was sent again under its id, which was forgotten: it was made twice.
+    #[tokio::test]
+    async fn an_append_that_a_peer_has_lost_sight_of_is_not_sent_again() {
+        let lost = Error::Conflict { name: "b/k".into(), found: format!("{}: many others", Error::LOST_SIGHT_OF) };
+        assert_eq!(check(&[Err(lost.clone())]).await, (Err(lost.clone().into()), 1));
+        assert_eq!(check(&[Err(in_doubt()), Err(lost.clone())]).await, (Err(lost.into()), 2));
     }
 
     /// A refusal now was taken for one of the time before.
