@@ -182,7 +182,7 @@ pub(crate) async fn write(
     // Of two that write the same at the same time only one may be told that its
     // condition held: each is told from the other by its id.
     if terms.condition != PutCondition::Always {
-        terms.request.get_or_insert_with(|| context.new_request_id());
+        terms.request.get_or_insert_with(|| AppendId::drawn(context.random()));
     }
     let (late, clock) = (is_late.clone(), context.clone());
     let lists_chunks = !written.chunks.is_empty();

@@ -11,6 +11,8 @@ use crate::AppendId;
 /// bytes are two, and one whose outcome was not heard and which is asked for
 /// again is one. The latest are remembered, [`Appends::RECENT_MAX`] of them: an
 /// append that is asked for again after as many others is taken for a new one.
+/// Of ids that peers [drew](AppendId::drawn) the latest only, so that they take
+/// one place from those that somebody may come back with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Appends {
     count: u64,
@@ -31,7 +33,7 @@ impl Appends {
     /// request with this id, and what was done before. That counts as no append.
     #[must_use]
     pub fn put_by(&self, request: Option<AppendId>) -> Self {
-        let recent = request.map_or_else(|| self.recent.clone(), |id| self.and(id).recent);
+        let recent = request.map_or_else(|| self.recent.clone(), |id| self.recent_and(id));
         Self { count: 0, recent }
     }
 
@@ -48,18 +50,26 @@ impl Appends {
     /// These, and one more.
     #[must_use]
     pub fn and(&self, id: AppendId) -> Self {
-        let kept = self.recent.len().min(Self::RECENT_MAX - 1);
-        let recent = self.recent[self.recent.len() - kept..].iter().copied().chain([id]).collect();
-        Self { count: self.count.saturating_add(1), recent }
+        Self { count: self.count.saturating_add(1), recent: self.recent_and(id) }
+    }
+
+    fn recent_and(&self, id: AppendId) -> Vec<AppendId> {
+        let is_replaced = |earlier: &AppendId| id.is_drawn() && earlier.is_drawn();
+        let mut recent: Vec<_> = self.recent.iter().copied().filter(|earlier| !is_replaced(earlier)).collect();
+        recent.drain(..recent.len().saturating_sub(Self::RECENT_MAX - 1));
+        recent.push(id);
+        recent
     }
 
     /// Whether an append that was tried on an object with the appends `before`
     /// would still be remembered here, were it in effect: it came after the
-    /// last of those, and whatever came before is forgotten first.
+    /// last of those, and whatever came before is forgotten first. A drawn id
+    /// tells nothing: the next one takes its place.
     pub fn would_tell_since(&self, before: &Self) -> bool {
-        match before.recent.last() {
+        match before.recent.iter().rfind(|id| !id.is_drawn()) {
             Some(last) => self.contains(*last),
-            None => self.recent.len() < Self::RECENT_MAX,
+            // As many as are remembered stay as many, once they are.
+            None => self.recent.len() < Self::RECENT_MAX && (before.recent.is_empty() || !self.recent.is_empty()),
         }
     }
 }
@@ -107,6 +117,42 @@ mod tests {
             let pushed_out = (0..max).fold(made.clone(), |appends, n| appends.put_by(Some(id(2_000 + n))));
             assert!(!pushed_out.contains(id(1_000)) && !pushed_out.would_tell_since(&before));
             assert!(made.put_by(Some(id(2_000))).would_tell_since(&before));
+        }
+    }
+
+    /// Each took a place for good: 64 conditional puts without an id, and a
+    /// client that came back with its own was not known any more.
+    #[test]
+    fn of_ids_that_were_drawn_the_latest_is_remembered_and_takes_one_place() {
+        let max = Appends::RECENT_MAX as u64;
+        let drawn = |n| AppendId::drawn(n);
+        assert!(drawn(1).is_drawn() && drawn(1) != drawn(2) && !id(1).is_drawn());
+        let made = after(&Appends::default(), 0..max);
+        let puts = (0..2 * max).fold(made.clone(), |appends, n| appends.put_by(Some(drawn(n))));
+        assert_eq!((puts.count(), puts.recent.len()), (0, Appends::RECENT_MAX));
+        assert!(puts.contains(drawn(2 * max - 1)) && !puts.contains(drawn(2 * max - 2)));
+        assert!((1..max).all(|n| puts.contains(id(n))) && !puts.contains(id(0)));
+        // Also where they come by turns.
+        let by_turns = (0..max - 1).fold(made, |appends, n| appends.put_by(Some(drawn(n))).and(id(1_000 + n)));
+        assert!((0..max - 1).all(|n| by_turns.contains(id(1_000 + n))));
+        assert_eq!(by_turns.recent.len(), Appends::RECENT_MAX);
+    }
+
+    #[test]
+    fn a_drawn_id_that_another_took_the_place_of_hides_no_append() {
+        let max = Appends::RECENT_MAX as u64;
+        let drawn = |appends: &Appends, n| appends.put_by(Some(AppendId::drawn(n)));
+        let none = Appends::default();
+        for before in [drawn(&none, 1), drawn(&after(&none, 0..1), 1), drawn(&after(&none, 0..100), 1)] {
+            let since = drawn(&before, 2);
+            assert!(since.would_tell_since(&before) && drawn(&since, 3).would_tell_since(&before));
+            // One that was made and is forgotten again is not told not to have been made.
+            for n in 0..2 * max {
+                let later = after(&drawn(&before.and(id(5_000)), 2), 1_000..1_000 + n);
+                let later = drawn(&later, 3);
+                assert!(later.contains(id(5_000)) || !later.would_tell_since(&before), "{n} later");
+            }
+            assert!(!none.would_tell_since(&before), "it was removed since, and the removal is forgotten");
         }
     }
 

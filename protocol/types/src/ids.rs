@@ -135,6 +135,26 @@ id!(
     AppendId, 16, "append id", "hex", to_hex, from_hex
 );
 
+impl AppendId {
+    /// How those begin that a peer draws.
+    const DRAWN: [u8; 8] = *b"drawn id";
+
+    /// One for a write whose caller has none, and cannot ask for it again: it
+    /// tells that write from others at the same time.
+    pub fn drawn(random: u64) -> Self {
+        let mut bytes = [0; 16];
+        let (mark, rest) = bytes.split_at_mut(Self::DRAWN.len());
+        mark.copy_from_slice(&Self::DRAWN);
+        rest.copy_from_slice(&random.to_le_bytes());
+        Self(bytes)
+    }
+
+    /// Whether it is such a one.
+    pub fn is_drawn(&self) -> bool {
+        self.0.starts_with(&Self::DRAWN)
+    }
+}
+
 impl ChunkId {
     /// The name of `bytes`: their BLAKE3 hash. About 1 ms per 4 MiB and core.
     pub fn of(bytes: &[u8]) -> Self {
