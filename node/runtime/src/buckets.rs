@@ -21,9 +21,11 @@ use crate::registers::Begin;
 /// For so long settings that were read are believed: a put then need not ask.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Who changes settings waits so long until all follow them: clocks do not
-/// run alike.
-const FOLLOWED: Duration = Duration::from_secs(6);
+/// Clocks do not run alike.
+const SKEW_MAX: Duration = Duration::from_secs(1);
+
+/// Who changes settings waits so long until nobody believes the former ones.
+const FOLLOWED: Duration = FRESH.saturating_add(SKEW_MAX);
 
 /// Buckets whose settings are remembered.
 const REMEMBERED_MAX: usize = 4_096;
@@ -33,18 +35,13 @@ const PAGE: u32 = 500;
 
 /// Settings that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Believed {
-    pub(crate) settings: BucketSettings,
+struct Believed {
+    settings: BucketSettings,
     /// When the reading began.
     since: Moment,
 }
 
 impl Believed {
-    /// Whether they are too old to go by.
-    pub(crate) fn is_over(&self, context: &Context) -> bool {
-        self.is_over_at(Moment::now(context))
-    }
-
     fn is_over_at(&self, now: Moment) -> bool {
         self.since.until(now) >= FRESH
     }
@@ -78,19 +75,14 @@ fn decoded(value: Option<&Bytes>) -> Result<BucketSettings> {
 /// How objects of a bucket are kept; not older than [`FRESH`]. Costs a read of
 /// a register now and then.
 pub(crate) async fn settings(context: &Arc<Context>, bucket: &BucketName) -> Result<BucketSettings> {
-    believed(context, bucket).await.map(|believed| believed.settings)
-}
-
-/// The same for whoever goes by them later: not when they are over by then.
-pub(crate) async fn believed(context: &Arc<Context>, bucket: &BucketName) -> Result<Believed> {
     let since = Moment::now(context);
     if let Some(known) = context.buckets.find(bucket, since) {
-        return Ok(known);
+        return Ok(known.settings);
     }
     let value = names::settle(context, &RegisterKey::Bucket(bucket.clone())).await?;
-    let believed = Believed { settings: decoded(value.as_ref())?, since };
-    context.buckets.remember(bucket, believed);
-    Ok(believed)
+    let settings = decoded(value.as_ref())?;
+    context.buckets.remember(bucket, Believed { settings, since });
+    Ok(settings)
 }
 
 /// How safe the chunks of an object are to be.
@@ -100,7 +92,9 @@ pub(crate) async fn durability(context: &Arc<Context>, name: &ObjectName) -> Res
 
 /// Changes how objects of a bucket are kept, and gives what holds then. Every
 /// put that begins after it has returned is kept so, at whichever peer: that
-/// takes it some seconds.
+/// takes it some seconds. Where a bucket comes to have a history, it takes as
+/// much longer as an operation on a name may: what was begun before, and
+/// replaces without keeping, is over by then.
 ///
 /// # Errors
 /// [`Error::Invalid`] for what cannot be kept; then nothing is changed.
@@ -109,12 +103,19 @@ pub(crate) async fn change(
     bucket: &BucketName,
     change: BucketChange,
 ) -> Result<BucketSettings> {
-    let mut refused = None;
+    let (mut refused, mut begins_history) = (None, false);
     let key = RegisterKey::Bucket(bucket.clone());
     let outcome = names::propose(context, &key, Begin::Preparing, |found| {
-        let changed = decoded(found).and_then(|settings| change.applied_to(settings).checked());
+        let former = decoded(found);
+        let changed = former.clone().and_then(|settings| change.applied_to(settings).checked());
+        let has_history = |settings: &Result<BucketSettings>| settings.as_ref().is_ok_and(|kept| kept.history_s > 0);
+        begins_history |= has_history(&changed) && !has_history(&former);
         match changed.and_then(|settings| wire::encode(&settings)) {
-            Ok(value) if found == Some(&value) => Decision::Leave,
+            Ok(value) if found == Some(&value) => {
+                // It may have begun a moment ago, when this was asked for before.
+                begins_history |= change.history_s.is_some_and(|wanted| wanted > 0);
+                Decision::Leave
+            }
             Ok(value) => Decision::Write(Some(value)),
             Err(error) => {
                 refused = Some(error);
@@ -126,7 +127,8 @@ pub(crate) async fn change(
     if outcome.ending == Ending::Refused {
         return Err(refused.unwrap_or_else(|| Error::bug("settings refused for nothing")));
     }
-    context.ports.clock.sleep(FOLLOWED).await;
+    let under_way = if begins_history { context.config.timing.name } else { Duration::ZERO };
+    context.ports.clock.sleep(FOLLOWED + under_way).await;
     decoded(outcome.value.as_ref())
 }
 

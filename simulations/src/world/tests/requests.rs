@@ -81,23 +81,27 @@ fn of_two_that_put_the_same_where_nothing_is_only_one_is_told_that_it_did() {
 /// had put meanwhile, in a bucket with a history by then, was gone.
 #[test]
 fn a_put_that_took_long_replaces_nothing_that_a_history_is_to_have() {
-    for ms in 0..12 {
+    let made = std::rc::Rc::new(std::cell::Cell::new(0));
+    for (ms, seconds) in (0..12).flat_map(|ms| [(ms, 8), (ms, 13)]) {
+        let made = made.clone();
         mesh(23, |mesh| async move {
             mesh.put_small(1, SOURCE, 1).await;
             let slow = mesh.begin(1, 2, PutCondition::Always);
             mesh.pass(Duration::from_millis(ms)).await;
-            mesh.world.pause(HostId(1), 8 * SECOND);
+            mesh.world.pause(HostId(1), seconds * SECOND);
             let (peer, bucket) = (mesh.peer(0), name(SOURCE).bucket_name());
             let change = BucketChange { history_s: Some(1_000_000), ..BucketChange::default() };
             mesh.ask(async move { peer.change_bucket(bucket, change).await }).await.unwrap();
             mesh.put_small(0, SOURCE, 3).await;
             mesh.pass(10 * SECOND).await;
             let slow = futures::FutureExt::now_or_never(slow).unwrap().unwrap();
+            made.set(made.get() + u32::from(slow.is_ok()));
             let peer = mesh.peer(2);
             let found = mesh.ask(async move { peer.stat_version(name(SOURCE), etag(3)).await }).await;
-            assert!(found.is_ok(), "paused after {ms} ms: {found:?}, {slow:?}");
+            assert!(found.is_ok(), "paused after {ms} ms for {seconds} s: {found:?}, {slow:?}");
         });
     }
+    assert!(made.get() > 0, "a slow one is made all the same");
 }
 
 /// A machine that sleeps may have a clock that sleeps, too: it went on with
