@@ -151,6 +151,7 @@ impl Surplus {
         chunks
     }
 
+    /// They are deleted, or stay after all.
     pub(crate) fn gone(&self, chunks: &[ChunkId]) {
         let mut state = lock(&self.0);
         for chunk in chunks {
@@ -255,18 +256,43 @@ async fn pass(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
         let surplus = surplus.collect();
         let surplus = kept_by_all(context, layout, surplus).await?;
         context.surplus.doubt(surplus.iter().map(|(chunk, _)| *chunk));
-        let surplus = kept_by_all(context, layout, surplus).await?;
-        let surplus = surplus.into_iter().map(|(chunk, _)| chunk).collect();
+        let surplus = BTreeMap::from_iter(kept_by_all(context, layout, surplus).await?);
         if at_rest::layout(context).is_none_or(|now| now.id() != layout.id()) {
             return Ok(count);
         }
-        let going = context.surplus.let_go(surplus);
+        let going = context.surplus.let_go(surplus.keys().copied().collect());
         if going.is_empty() {
             continue;
         }
+        let going = as_many_as_asked(context, going, surplus).await?;
         count += going.len();
         delete(context, going).await?;
     }
+}
+
+/// Those of the `going` of which there are to be as many copies as when their
+/// owners were asked. A put may have wanted more between that and the doubt,
+/// and counts on the copy here.
+async fn as_many_as_asked(
+    context: &Arc<Context>,
+    going: Vec<ChunkId>,
+    asked: BTreeMap<ChunkId, Copies>,
+) -> Result<Vec<ChunkId>> {
+    let (store, ending) = (context.ports.store.clone(), context.clone());
+    let look = move || {
+        let (mut going, mut stay) = (going, Vec::new());
+        going.retain(|chunk| {
+            let wanted = store.chunk_copies(*chunk).map(Option::unwrap_or_default);
+            let is_as_asked = wanted.is_ok_and(|copies| asked.get(chunk) == Some(&copies));
+            if !is_as_asked {
+                stay.push(*chunk);
+            }
+            is_as_asked
+        });
+        ending.surplus.gone(&stay);
+        Ok(going)
+    };
+    context.blocking(look).await
 }
 
 /// Chunks that are here, in the order of their ids, and how many copies there
