@@ -7,10 +7,10 @@ use shoal_placement::PlacementKey;
 use shoal_runtime::{CopyVersion, PutCondition};
 use shoal_types::ChunkId;
 
-use super::asking::{CHUNKS, GRACE, SECOND, content, mesh_of, name, piece};
+use super::asking::{CHUNKS, GRACE, SECOND, content, mesh_of, mesh_with, name, piece};
 use super::*;
 use crate::host::Death;
-use crate::network::{Asked, HostSet, LinkQuality, Rule};
+use crate::network::{HostSet, LinkQuality, Rule};
 
 #[test]
 fn a_chunk_has_as_many_copies_as_its_bucket_says_also_after_deaths() {
@@ -100,32 +100,43 @@ fn an_owner_that_was_away_when_more_copies_were_wanted_hears_of_it() {
 // copy on which the put counted meanwhile.
 #[test]
 fn a_copy_that_a_put_counts_on_stays_though_its_owner_was_just_asked_for_fewer() {
-    mesh_of(5, 25, |mesh| async move {
-        mesh.keep("scratch", 1, 0).await;
-        let bytes = piece(7, 0);
-        let chunk = ChunkId::of(&bytes);
-        let layout = mesh.peer(0).layout().unwrap();
-        let ranked = shoal_placement::rank(PlacementKey::of_chunk(chunk), &layout.members);
-        let hosts: Vec<HostId> = ranked.iter().map(|member| mesh.world.state().by_id[&member.id]).collect();
-        let holders = || mesh.world.state().ledger.copies.holders(chunk).collect::<Vec<_>>();
-        // The next one stands in for its owner.
-        mesh.world.crash(hosts[0], Death::Kill);
-        mesh.pass(10 * SECOND).await;
-        mesh.put_bytes(hosts[4].0, "scratch/x", bytes.clone(), PutCondition::Always).await.unwrap();
-        mesh.world.start(hosts[0]);
-        mesh.pass(15 * SECOND).await;
-        assert_eq!(BTreeSet::from_iter(holders()), BTreeSet::from([hosts[0], hosts[1]]));
-        let slow = LinkQuality { latency: SECOND, ..LinkQuality::default() };
-        let (one, other) = (HostSet::of([hosts[0]]), HostSet::of([hosts[1]]));
-        mesh.world.impose(Rule::Worse { between: one, and: other, by: slow });
-        mesh.world.state().network.calls.asked = Some(Asked::default());
-        while mesh.world.state().network.calls.asked.as_ref().unwrap().ids == 0 {
-            mesh.pass(SECOND / 100).await;
-        }
-        mesh.put_bytes(hosts[4].0, "plain/x", bytes, PutCondition::Always).await.unwrap();
-        for _ in 0..100 {
-            mesh.pass(SECOND / 10).await;
-            assert_eq!(BTreeSet::from_iter(holders()), BTreeSet::from_iter(hosts[..3].iter().copied()));
-        }
-    });
+    for phase in 0..12 {
+        raise_while_owners_are_asked(phase);
+    }
+}
+
+fn raise_while_owners_are_asked(phase: u32) {
+    mesh_with(
+        5,
+        |config| config.timing.repair_interval = 10 * SECOND,
+        25,
+        |mesh| async move {
+            mesh.keep("scratch", 1, 0).await;
+            let bytes = piece(7, 0);
+            let chunk = ChunkId::of(&bytes);
+            let layout = mesh.peer(0).layout().unwrap();
+            let ranked = shoal_placement::rank(PlacementKey::of_chunk(chunk), &layout.members);
+            let hosts: Vec<HostId> = ranked.iter().map(|member| mesh.world.state().by_id[&member.id]).collect();
+            let holders = || mesh.world.state().ledger.copies.holders(chunk).collect::<Vec<_>>();
+            // The next one stands in for its owner.
+            mesh.world.crash(hosts[0], Death::Kill);
+            mesh.pass(10 * SECOND).await;
+            mesh.put_bytes(hosts[4].0, "scratch/x", bytes.clone(), PutCondition::Always).await.unwrap();
+            mesh.world.start(hosts[0]);
+            while holders().len() < 2 {
+                mesh.pass(SECOND / 100).await;
+            }
+            // For as long as that takes it asks.
+            let slow = LinkQuality { latency: SECOND, ..LinkQuality::default() };
+            let (one, other) = (HostSet::of([hosts[0]]), HostSet::of([hosts[1]]));
+            mesh.world.impose(Rule::Worse { between: one, and: other, by: slow });
+            mesh.pass(phase * 13 * SECOND / 10).await;
+            mesh.put_bytes(hosts[4].0, "plain/x", bytes, PutCondition::Always).await.unwrap();
+            for _ in 0..100 {
+                mesh.pass(SECOND / 10).await;
+                let owners = BTreeSet::from_iter(hosts[..3].iter().copied());
+                assert_eq!(BTreeSet::from_iter(holders()), owners, "phase {phase}");
+            }
+        },
+    );
 }
