@@ -35,13 +35,19 @@ const PAGE: u32 = 500;
 
 /// Settings that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Believed {
-    settings: BucketSettings,
+pub(crate) struct Believed {
+    pub(crate) settings: BucketSettings,
     /// When the reading began.
     since: Moment,
 }
 
 impl Believed {
+    /// Whether a change that was begun by them is over for whoever has changed
+    /// them since.
+    pub(crate) fn is_outlived(&self, context: &Context) -> bool {
+        self.since.age(context) >= FRESH + context.config.timing.name
+    }
+
     fn is_over_at(&self, now: Moment) -> bool {
         self.since.until(now) >= FRESH
     }
@@ -75,14 +81,19 @@ fn decoded(value: Option<&Bytes>) -> Result<BucketSettings> {
 /// How objects of a bucket are kept; not older than [`FRESH`]. Costs a read of
 /// a register now and then.
 pub(crate) async fn settings(context: &Arc<Context>, bucket: &BucketName) -> Result<BucketSettings> {
+    believed(context, bucket).await.map(|believed| believed.settings)
+}
+
+/// The same for whoever goes by them for a while.
+pub(crate) async fn believed(context: &Arc<Context>, bucket: &BucketName) -> Result<Believed> {
     let since = Moment::now(context);
     if let Some(known) = context.buckets.find(bucket, since) {
-        return Ok(known.settings);
+        return Ok(known);
     }
     let value = names::settle(context, &RegisterKey::Bucket(bucket.clone())).await?;
-    let settings = decoded(value.as_ref())?;
-    context.buckets.remember(bucket, Believed { settings, since });
-    Ok(settings)
+    let believed = Believed { settings: decoded(value.as_ref())?, since };
+    context.buckets.remember(bucket, believed);
+    Ok(believed)
 }
 
 /// How safe the chunks of an object are to be.

@@ -21,7 +21,7 @@ use shoal_register::{Decision, Ending, Outcome};
 use shoal_types::{Error, ObjectName, RegisterKey, Result};
 
 use super::{Begin, propose};
-use crate::buckets;
+use crate::buckets::{self, Believed};
 use crate::context::{Context, lock};
 
 /// Changes of one name that go together.
@@ -63,15 +63,9 @@ pub(super) async fn take(context: &Arc<Context>, name: &ObjectName, is_kept: boo
     if is_first {
         let (context, name) = (context.clone(), name.clone());
         context.clone().spawn("name's turns", async move {
-            while let Some(changes) = next(&context, &name) {
-                match buckets::settings(&context, &name.bucket_name()).await {
-                    Ok(settings) if settings.history_s > 0 => alone::each(&context, &name, changes).await,
-                    Ok(_) => together(&context, &name, changes).await,
-                    Err(error) => {
-                        for Waiting { done, .. } in changes {
-                            let _ = done.send(Err(error.clone()));
-                        }
-                    }
+            while let Some(mut changes) = next(&context, &name) {
+                while !changes.is_empty() {
+                    changes = make(&context, &name, changes).await;
                 }
             }
         });
@@ -97,15 +91,48 @@ fn next(context: &Context, name: &ObjectName) -> Option<Vec<Waiting>> {
     Some(changes)
 }
 
-async fn together(context: &Arc<Context>, name: &ObjectName, changes: Vec<Waiting>) {
-    let (mut changes, answers): (Vec<Change>, Vec<_>) =
-        changes.into_iter().map(|waiting| (waiting.change, waiting.done)).unzip();
-    let (mut tries, key) = (Tries::default(), RegisterKey::Object(name.clone()));
-    let result = propose(context, &key, Begin::Preparing, |found| tries.run(&mut changes, found)).await;
-    for (nth, done) in answers.into_iter().enumerate() {
+/// Makes changes as the bucket is kept. Gives back those that were not made,
+/// since how it is kept may be another way by now.
+async fn make(context: &Arc<Context>, name: &ObjectName, changes: Vec<Waiting>) -> Vec<Waiting> {
+    match buckets::believed(context, &name.bucket_name()).await {
+        Ok(believed) if believed.settings.history_s > 0 => alone::each(context, name, changes).await,
+        Ok(believed) => return together(context, name, &believed, changes).await,
+        Err(error) => {
+            for Waiting { done, .. } in changes {
+                let _ = done.send(Err(error.clone()));
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// Makes changes in one operation, all or none. It replaces nothing that it
+/// finds once whoever gives the bucket a history waits no longer: this machine
+/// may have slept in the middle of it.
+async fn together(
+    context: &Arc<Context>,
+    name: &ObjectName,
+    believed: &Believed,
+    mut changes: Vec<Waiting>,
+) -> Vec<Waiting> {
+    let (mut tries, key, mut is_late) = (Tries::default(), RegisterKey::Object(name.clone()), false);
+    let change = |found: Option<&Bytes>| {
+        is_late = believed.is_outlived(context);
+        match is_late {
+            true => Decision::Refuse,
+            false => tries.run(changes.iter_mut().map(|waiting| &mut waiting.change), found),
+        }
+    };
+    let result = propose(context, &key, Begin::Preparing, change).await;
+    if is_late && result.as_ref().is_ok_and(|outcome| outcome.ending == Ending::Refused) {
+        changes.retain(|waiting| !waiting.done.is_canceled());
+        return changes;
+    }
+    for (nth, Waiting { done, .. }) in changes.into_iter().enumerate() {
         // Whoever asked may have given up.
         let _ = done.send(result.clone().and_then(|outcome| tries.of(nth, name, &outcome)));
     }
+    Vec::new()
 }
 
 /// What the changes came to, each time that they were applied to something.
@@ -120,9 +147,9 @@ struct Try {
 }
 
 impl Tries {
-    fn run(&mut self, changes: &mut [Change], found: Option<&Bytes>) -> Decision {
+    fn run<'a>(&mut self, changes: impl IntoIterator<Item = &'a mut Change>, found: Option<&Bytes>) -> Decision {
         let mut now = found.cloned();
-        let mut each = Vec::with_capacity(changes.len());
+        let mut each = Vec::new();
         for change in changes {
             let ending = match change(now.as_ref()) {
                 Decision::Write(value) => {
