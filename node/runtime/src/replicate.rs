@@ -58,6 +58,8 @@ pub(crate) async fn run(context: Arc<Context>) {
     let mut kept = None;
     // In a row, under the same layout.
     let mut failures = (None, 0);
+    // One that flaps ends a pass once in an interval.
+    let mut ends_from = Duration::ZERO;
     loop {
         let seen = (context.members.version(), context.layout.version());
         let (mut next, mut is_over) = (due, true);
@@ -66,13 +68,14 @@ pub(crate) async fn run(context: Arc<Context>) {
         if let Some(layout) = context.layout().filter(|layout| concerns(layout)) {
             let present = Away::after(kept.take(), &context, &layout);
             let absent = &kept.insert(present).absent;
-            let is_first = done.as_ref().is_none_or(|done| done.layout != layout.id());
+            let is_new = |done: &Done| done.layout != layout.id() || done.absent.gone != absent.gone;
+            let (is_new, may_end) = (done.as_ref().is_none_or(is_new), clock.now() >= ends_from);
             if failures.0 != Some(layout.id()) {
                 failures = (Some(layout.id()), 0);
             }
             if let Some(scope) = scope(done.as_ref(), &layout, context.me, absent, clock.now() >= due) {
                 let skips = done.is_some() && context.has_planted(Planted::SkipsRepair);
-                match if skips { Ok(()) } else { pass(&context, &layout, absent, scope, is_first).await } {
+                match if skips { Ok(()) } else { pass(&context, &layout, absent, scope, is_new, may_end).await } {
                     Ok(()) => {
                         failures.1 = 0;
                         *lock(&context.refused) = None;
@@ -97,6 +100,9 @@ pub(crate) async fn run(context: Arc<Context>) {
                             false => failed_wait(timing.tick, failures.1),
                         };
                         failures.1 += u32::from(!is_ours);
+                        if is_ours {
+                            ends_from = clock.now() + timing.repair_interval;
+                        }
                         (next, is_over) = (clock.now() + wait.min(timing.repair_interval), false);
                     }
                 }

@@ -55,6 +55,7 @@ pub(super) struct Walk<'a> {
     /// At rest they let go of it again once its owners have it, so that each
     /// further walk would bring it to them anew.
     detours: bool,
+    may_end: bool,
     /// Whether it waits for others to bring what is theirs to bring.
     is_patient: AtomicBool,
 }
@@ -64,8 +65,10 @@ pub(super) struct Walk<'a> {
 pub(super) struct Which {
     /// Only through that which this peer is the bringer of.
     pub(super) mine: bool,
-    /// No pass has succeeded under the layout.
-    pub(super) is_first: bool,
+    /// No pass has succeeded under the layout with the same members gone.
+    pub(super) is_new: bool,
+    /// Whether it ends when somebody goes meanwhile.
+    pub(super) may_end: bool,
 }
 
 /// Chunks of a page, by whom they are to be asked for.
@@ -93,8 +96,8 @@ impl<'a> Walk<'a> {
         passed_over: &'a PassedOver,
         walk: Which,
     ) -> Self {
-        let Which { mine, is_first } = walk;
-        let detours = !mine && (is_first || layout.is_joint() || !layout.involves(context.me));
+        let Which { mine, is_new, may_end } = walk;
+        let detours = !mine && (is_new || layout.is_joint() || !layout.involves(context.me));
         let before = match scope {
             Scope::Since(before) => Some(before),
             Scope::Everything | Scope::Differing { .. } => None,
@@ -102,7 +105,7 @@ impl<'a> Walk<'a> {
         let moved = before.map(|before| Moved::of(layout, absent, before, layout.number(Copies::DEFAULT)));
         let is_alone = matches!(scope, Scope::Differing { back } if back.is_empty());
         let is_patient = AtomicBool::new(!mine && !is_alone);
-        Self { context, layout, absent, before, moved, differing, passed_over, mine, detours, is_patient }
+        Self { context, layout, absent, before, moved, differing, passed_over, mine, detours, may_end, is_patient }
     }
 
     /// Brings chunks to those who own them. What an owner does not take, or the
@@ -137,19 +140,19 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// An error once the layout is another, or somebody has gone: what it had
-    /// falls to others, and a walk may take hours.
+    /// An error once the layout is another, or somebody has gone who keeps
+    /// chunks: what it had falls to others, and a walk may take hours.
     fn require_present(&self) -> Result<()> {
         let context = self.context;
         let is_another = context.layout().is_none_or(|layout| layout.id() != self.layout.id());
         let has_gone = |table: &MemberTable| {
-            let mut others = self.layout.groups().flatten().map(|member| member.id).filter(|peer| *peer != context.me);
-            others.any(|peer| {
+            let owning = self.layout.members.iter().filter(|member| member.weight > 0).map(|member| member.id);
+            owning.filter(|peer| *peer != context.me).any(|peer| {
                 let is_gone = table.entries.get(&peer).is_none_or(MemberEntry::is_gone);
                 is_gone && !self.absent.gone.contains(&peer)
             })
         };
-        match is_another || context.members.look(has_gone) {
+        match is_another || self.may_end && context.members.look(has_gone) {
             true => Err(context.not_ready("members or layout have changed, it looks again")),
             false => Ok(()),
         }

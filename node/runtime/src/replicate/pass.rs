@@ -33,13 +33,15 @@ pub(super) enum Scope<'a> {
 }
 
 /// Brings what is looked at to its owners, but for those who are `absent`.
-/// `is_first`: no pass has succeeded under this layout.
+/// `is_new`: none has succeeded under this layout with the same members gone.
+/// `may_end`: it ends when somebody goes meanwhile.
 pub(super) async fn pass(
     context: &Arc<Context>,
     layout: &Placed,
     absent: &Absent,
     scope: Scope<'_>,
-    is_first: bool,
+    is_new: bool,
+    may_end: bool,
 ) -> Result<()> {
     let is_at_rest = absent.is_nobody() && !layout.is_joint();
     if !is_at_rest {
@@ -60,7 +62,7 @@ pub(super) async fn pass(
     // to, everything that it holds.
     let passed_over = PassedOver::default();
     for mine in [true, false] {
-        let which = Which { mine, is_first };
+        let which = Which { mine, is_new, may_end };
         Walk::new(context, layout, absent, scope, differing.as_ref(), &passed_over, which).run().await?;
     }
     if scope == Scope::Everything && is_at_rest {
