@@ -7,9 +7,10 @@ use shoal_types::{
     RegisterSpan, Result, wire,
 };
 
+use crate::disk::chunk_at;
 use crate::host::HostId;
 use crate::ledger::{Damage, Place};
-use crate::world::World;
+use crate::world::{State, World};
 
 /// The note in which a peer keeps the layout.
 const LAYOUT_NOTE: &str = "layout";
@@ -28,8 +29,18 @@ pub(crate) struct WitnessedStore {
 impl WitnessedStore {
     pub(crate) fn new(world: World, host: HostId, store: Arc<dyn Store>) -> Self {
         let (peer, disk) = {
-            let state = world.state();
-            (state.hosts[host.index()].id, state.ledger.copies.disk_of(host))
+            let mut state = world.state();
+            let State { hosts, ledger, .. } = &mut *state;
+            let files = &hosts[host.index()].disk;
+            let found = files.durable_files("chunks/").into_iter().filter_map(|file| Some((chunk_at(&file)?.0, file)));
+            let unheard = found.filter(|(chunk, _)| !ledger.copies.is_here(host, *chunk)).collect::<Vec<_>>();
+            for (chunk, file) in unheard {
+                // A put that came to an end only on the disk: others may count on it from now on.
+                if files.read_durable(&file).is_some_and(|bytes| ChunkId::of(&bytes) == chunk) {
+                    ledger.copies.synced(host, chunk);
+                }
+            }
+            (hosts[host.index()].id, ledger.copies.disk_of(host))
         };
         Self { world, host, peer, disk, store }
     }
@@ -44,7 +55,7 @@ impl WitnessedStore {
             Some(bytes) if range.is_none() => {
                 ledger.looks.chunks += 1;
                 if ChunkId::of(bytes) == chunk {
-                    // Perhaps a put that came to an end only on the disk.
+                    // Perhaps it could not be read when the store was opened.
                     if !ledger.copies.is_here(self.host, chunk) && ledger.copies.disk_of(self.host) == self.disk {
                         ledger.copies.synced(self.host, chunk);
                     }

@@ -140,3 +140,23 @@ fn raise_while_owners_are_asked(phase: u32) {
         },
     );
 }
+
+/// A process was killed before it had said that a copy is synced. It says so
+/// when it starts again, and others let go of theirs: that was told as a loss.
+#[test]
+fn a_copy_that_is_found_on_a_disk_counts_though_nobody_said_that_it_was_made() {
+    for has_rotted in [false, true] {
+        mesh_of(5, 29, |mesh| async move {
+            mesh.put(0, "plain/one", 1).await;
+            let chunk = ChunkId::of(&piece(1, 0));
+            let host = mesh.world.state().ledger.copies.holders(chunk).next().unwrap();
+            mesh.world.crash(host, Death::Kill);
+            mesh.world.state().ledger.copies.gone(host, chunk);
+            if has_rotted {
+                mesh.world.state().hosts[host.index()].disk.rot(usize::MAX);
+            }
+            mesh.world.start(host);
+            assert_eq!(mesh.world.state().ledger.copies.is_here(host, chunk), !has_rotted);
+        });
+    }
+}
