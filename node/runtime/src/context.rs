@@ -28,7 +28,7 @@ use crate::names::Turns;
 use crate::objects::AppendTurns;
 use crate::placed::Placed;
 use crate::published::Published;
-use crate::registers::{Fence, Met, RegistersMsg, Swept};
+use crate::registers::{Fence, Met, Queues, RegistersMsg, Swept};
 use crate::replicate::yielding;
 use crate::serve;
 use crate::supervisor::SupervisorMsg;
@@ -91,6 +91,8 @@ pub(crate) struct Context {
     pub(crate) fence: Mutex<Fence>,
     /// The highest ballot of registers that was met.
     pub(crate) met: Met,
+    /// Who changes a register at the same time as others.
+    pub(crate) queues: Queues,
     /// The layout under which registers that others keep are gone here.
     pub(crate) swept: Swept,
     /// What is compared with the registers of others.
@@ -143,6 +145,7 @@ impl Context {
             turns: Turns::default(),
             fence: Mutex::default(),
             met: Met::default(),
+            queues: Queues::default(),
             swept: Swept::default(),
             compared: Compared::default(),
             chunks_compared: Compared::default(),

@@ -120,6 +120,9 @@ pub struct Proposal<C> {
     attempts: Attempts,
     conflicts: u32,
     losses: u32,
+    /// Whether the last round was lost to others.
+    was_refused: bool,
+    has_turn: bool,
     asks_first: bool,
 }
 
@@ -173,6 +176,13 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// No backoff is longer.
     pub const BACKOFF_MS_MAX: u64 = 1000;
 
+    /// Nor is one of whoever others are to make way for longer than this.
+    pub const TURN_BACKOFF_MS_MAX: u64 = 64;
+
+    /// So far above what it has met it begins when others are to make way:
+    /// above what those who do not know of it have proposed since.
+    pub const TURN_STEP: u64 = 16;
+
     /// How long a read waits for the rest when a quorum has answered and does
     /// not agree: as a rule a write is just passing.
     pub const DIVIDED_MS: u64 = 10;
@@ -196,6 +206,8 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             attempts: Attempts::default(),
             conflicts: 0,
             losses: 0,
+            was_refused: false,
+            has_turn: false,
             asks_first: false,
         }
     }
@@ -335,6 +347,18 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         !self.attempts.is_empty()
     }
 
+    /// Whether the round before was lost to others, not to missing acceptors.
+    pub fn was_refused(&self) -> bool {
+        self.was_refused
+    }
+
+    /// Others make way for it from now on, as far as they know of it: those who
+    /// do not are to learn of it by being refused. So it waits for short times only.
+    pub fn begin_turn(&mut self) {
+        self.has_turn = true;
+        self.conflicts = 0;
+    }
+
     /// The highest ballot that it has met at acceptors, or was begun above.
     pub fn met(&self) -> Ballot {
         self.seen
@@ -378,7 +402,8 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     }
 
     fn prepare(&mut self) -> Vec<Action> {
-        let counter = self.seen.counter.max(self.ballot.counter).saturating_add(1);
+        let step = if self.has_turn { Self::TURN_STEP } else { 1 };
+        let counter = self.seen.counter.max(self.ballot.counter).saturating_add(step);
         self.ballot = Ballot { counter, proposer: self.me };
         self.phase = Phase::Preparing(Preparing::default());
         let sends = self.send(&RegisterOp::Prepare { ballot: self.ballot });
@@ -441,6 +466,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             return Vec::new();
         }
         let (answered, needed) = self.quorum.shortest(|peer| !absent.lost.contains(peer));
+        self.was_refused = !absent.refused.is_empty();
         let failure = if absent.refused.is_empty() {
             self.losses += 1;
             (self.losses > Self::LOSSES_MAX).then_some(Failure::NoQuorum { answered, needed })
@@ -483,8 +509,9 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
+        let most = if self.has_turn { Self::TURN_BACKOFF_MS_MAX } else { Self::BACKOFF_MS_MAX };
         let rounds = (self.conflicts + self.losses).min(16);
-        let bound = (Self::BACKOFF_MS_MIN << rounds).min(Self::BACKOFF_MS_MAX);
+        let bound = (Self::BACKOFF_MS_MIN << rounds).min(most);
         1 + mixed % bound
     }
 

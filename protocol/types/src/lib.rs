@@ -53,7 +53,7 @@ pub use register::{
     RegisterReply, RegisterSpan,
 };
 pub use role::RoleChange;
-pub use rpc::{Examined, FlowHeader, Gossip, ReferencesFrom, Request, Response};
+pub use rpc::{Examined, FlowHeader, Gossip, ReferencesFrom, RegisterTurn, Request, Response};
 pub use secret::{SecretText, Secrets};
 pub use slice::SliceProof;
 pub use sums::Sums;

@@ -244,4 +244,16 @@ pub enum FlowHeader {
     /// The receiver's frames: a `Result<SliceProof, Error>`, then the bytes of
     /// that slice, which has the range (start, end) in it.
     ChunkSlice { chunk: ChunkId, range: (u32, u32) },
+    /// Queues up to change a register. The receiver's frames: a
+    /// `Result<RegisterTurn, Error>`, and another one if the first says that
+    /// it waits. Closing the flow ends the turn.
+    RegisterTurn { key: RegisterKey },
+}
+
+/// Whether it is a peer's turn to change a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RegisterTurn {
+    /// Others come first.
+    Waits,
+    Begins,
 }

@@ -1,6 +1,7 @@
 mod asking;
 mod collecting;
 mod copies;
+mod crowd;
 mod history;
 mod leaving;
 mod links;

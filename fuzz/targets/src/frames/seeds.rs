@@ -8,8 +8,8 @@ use shoal_types::{
     AppendId, Appends, Ballot, BucketSettings, ChunkId, ChunkRef, Copies, DiskState, Error, Etag, FlowHeader, Format,
     FragmentId, Gossip, InputPin, JobEvent, JobId, JobState, JobSummary, LastScrub, Layout, Manifest, Member, MeshId,
     Moving, NameValue, OutputId, PeerCondition, PeerId, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey,
-    RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan, Request, Response, ScrubProgress, SliceProof,
-    StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
+    RegisterKind, RegisterOp, RegisterPlace, RegisterReply, RegisterSpan, RegisterTurn, Request, Response,
+    ScrubProgress, SliceProof, StageId, StageProgress, TaskId, TaskReport, TaskSpec, wire,
 };
 
 fn peer(n: u8) -> PeerId {
@@ -201,6 +201,7 @@ pub(crate) fn flow_headers() -> Vec<Vec<u8>> {
         FlowHeader::Scrub { bytes_per_second: 1 << 20 },
         FlowHeader::ChunkRepair { chunk: ChunkId::of(b"x"), bytes: 1, copies: Copies::DEFAULT },
         FlowHeader::ChunkSlice { chunk: ChunkId::of(b"x"), range: (1, 2) },
+        FlowHeader::RegisterTurn { key: RegisterKey::Object("b/k".parse().expect("a name")) },
     ])
 }
 
@@ -211,6 +212,7 @@ pub(crate) fn flow_answers() -> Vec<Vec<u8>> {
     let scrub = ScrubProgress { copies: 1, copies_held: 2, is_done: true, ..ScrubProgress::default() };
     seeds.extend(frames([Ok::<_, Error>(scrub)]));
     seeds.extend(frames([Ok::<(), Error>(()), Err(Error::Cancelled)]));
+    seeds.extend(frames([Ok::<_, Error>(RegisterTurn::Waits), Ok(RegisterTurn::Begins)]));
     seeds.extend(frames([Ok::<_, Error>(SliceProof::of(&vec![7; 5 << 16], (1 << 16, 2 << 16)))]));
     seeds
 }

@@ -12,6 +12,7 @@ use shoal_types::{Ballot, Error, LayoutId, PeerId, RegisterKey, Request, Respons
 use crate::context::{Context, lock};
 use crate::moment::Moment;
 use crate::planted::Planted;
+use crate::registers::queue::{self, Turn};
 
 /// The acceptors of a register, a majority of each group of which makes a
 /// quorum, and the layout under which they are that.
@@ -81,7 +82,7 @@ pub(crate) async fn operate(
     let (began, until) = (Moment::now(context), context.ports.clock.now() + limit);
     // The clock that the limit goes by may have slept.
     let is_over = || context.ports.clock.now() > until || began.age(context) > context.config.timing.grace / 2;
-    let work = drive(context, &key, layout, moved, &plant, &mut proposal, &is_over);
+    let work = drive(context, &key, layout, moved, begin, &plant, &mut proposal, &is_over);
     let result = context.timeout(&what, limit, work).await;
     match (&result, proposal.lacks_quorum()) {
         (Err(Error::Timeout { .. }), Some(failure)) => Err(failed(&key, failure)),
@@ -89,17 +90,32 @@ pub(crate) async fn operate(
     }
 }
 
+/// What a proposal under way is told.
+enum Heard {
+    Answer(u32, PeerId, Result<Response>),
+    Retry(Option<Turn>),
+}
+
 async fn drive(
     context: &Arc<Context>,
     key: &RegisterKey,
     mut layout: LayoutId,
     moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
+    begin: Begin,
     plant: &(dyn Fn(Vec<Vec<PeerId>>) -> Vec<Vec<PeerId>> + Send + Sync),
     proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision + Send>,
     is_over: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Outcome> {
     let (answers, mut incoming) = mpsc::unbounded();
     let (mut stale, mut is_stale) = (None, false);
+    let queues_up = moved.is_some();
+    let mut turn = match begin {
+        Begin::Preparing if queues_up && queue::is_crowded(context, key) => queue::wait(context, key).await,
+        Begin::Preparing | Begin::Asking => None,
+    };
+    if turn.is_some() {
+        proposal.begin_turn();
+    }
     let mut actions = proposal.start();
     loop {
         for action in actions {
@@ -109,17 +125,26 @@ async fn drive(
                     context.clone().spawn("register op", async move {
                         let request = Request::Register { layout, key, op };
                         let answer = context.call(to, request).await;
-                        let _ = answers.unbounded_send(Some((step, to, answer)));
+                        let _ = answers.unbounded_send(Heard::Answer(step, to, answer));
                     });
                 }
                 Action::Retry { after_ms } => {
-                    let (context, answers) = (context.clone(), answers.clone());
+                    let (context, answers, key) = (context.clone(), answers.clone(), key.clone());
+                    let queues_up = queues_up && turn.is_none() && proposal.was_refused();
                     context.clone().spawn("register retry", async move {
-                        context.ports.clock.sleep(Duration::from_millis(after_ms)).await;
-                        let _ = answers.unbounded_send(None);
+                        let turn = if queues_up { queue::wait_among_others(&context, &key).await } else { None };
+                        if turn.is_none() {
+                            context.ports.clock.sleep(Duration::from_millis(after_ms)).await;
+                        }
+                        let _ = answers.unbounded_send(Heard::Retry(turn));
                     });
                 }
-                Action::Done(outcome) => return Ok(outcome),
+                Action::Done(outcome) => {
+                    if queues_up && proposal.was_refused() {
+                        queue::note_crowded(context, key);
+                    }
+                    return Ok(outcome);
+                }
                 Action::Failed(failure) => match (stale.take(), moved) {
                     (Some(_), Some(_)) => is_stale = true,
                     (Some(stale), None) => return Err(stale),
@@ -138,21 +163,27 @@ async fn drive(
             continue;
         }
         context.met.note(layout, proposal.met());
-        let answer = incoming.next().map(Option::flatten).await;
+        let heard = incoming.next().map(|heard| heard.unwrap_or(Heard::Retry(None))).await;
         if is_over() {
             // This process or machine stood still: its time was up before it could hear of it.
             return Err(Error::Timeout { what: format!("'{key}'"), ms: 0 });
         }
-        actions = match answer {
-            Some((step, from, Ok(Response::Register(reply)))) => proposal.on_reply(step, from, reply),
-            Some((step, from, Ok(_))) => proposal.on_failure(step, from),
-            Some((step, from, Err(error))) => {
+        actions = match heard {
+            Heard::Answer(step, from, Ok(Response::Register(reply))) => proposal.on_reply(step, from, reply),
+            Heard::Answer(step, from, Ok(_)) => proposal.on_failure(step, from),
+            Heard::Answer(step, from, Err(error)) => {
                 if matches!(error, Error::StaleLayout { .. }) {
                     stale = Some(error);
                 }
                 proposal.on_failure(step, from)
             }
-            None => proposal.on_retry(),
+            Heard::Retry(given) => {
+                if given.is_some() {
+                    turn = given;
+                    proposal.begin_turn();
+                }
+                proposal.on_retry()
+            }
         };
     }
 }

@@ -366,3 +366,41 @@ fn answers_that_are_late_doubled_or_from_strangers_count_for_nothing() {
     assert_eq!(proposal.on_reply(step + 1, peer(2), promise.clone()), vec![]);
     assert_eq!(proposal.on_reply(step, peer(2), promise).len(), 3, "two of three promised");
 }
+
+/// One that others refuse, whatever it asks for: how long it waits each time,
+/// and the ballots that it prepares.
+fn refused(proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision>) -> (Vec<u64>, Vec<u64>) {
+    let (mut waits, mut ballots) = (Vec::new(), Vec::new());
+    let mut todo: std::collections::VecDeque<Action> = proposal.start().into();
+    while let Some(action) = todo.pop_front() {
+        match action {
+            Action::Send { step, to, op: RegisterOp::Prepare { ballot } } => {
+                ballots.push(ballot.counter);
+                let seen = Ballot { counter: ballot.counter + 1, proposer: peer(9) };
+                todo.extend(proposal.on_reply(step, to, RegisterReply::Prepare(PrepareReply::Conflict { seen })));
+            }
+            Action::Retry { after_ms } => {
+                assert!(proposal.was_refused());
+                waits.push(after_ms);
+                todo.extend(proposal.on_retry());
+            }
+            Action::Failed(Failure::Contended { .. }) => break,
+            action => panic!("{action:?}"),
+        }
+    }
+    ballots.dedup();
+    (waits, ballots)
+}
+
+#[test]
+fn whoever_has_a_turn_waits_less_and_asks_for_more_than_who_makes_way() {
+    let proposal = || Proposal::new(peer(1), vec![vec![peer(1), peer(2), peer(3)]], 1, write("a"));
+    let (waits, ballots) = refused(&mut proposal());
+    assert!(waits.iter().any(|ms| *ms > 300), "{waits:?}");
+    assert!(ballots.windows(2).all(|pair| pair[1] == pair[0] + 2), "{ballots:?}");
+    let mut in_turn = proposal();
+    in_turn.begin_turn();
+    let (waits, ballots) = refused(&mut in_turn);
+    assert!(waits.iter().all(|ms| *ms <= 64), "{waits:?}");
+    assert!(ballots.windows(2).all(|pair| pair[1] == pair[0] + 17), "{ballots:?}");
+}

@@ -7,8 +7,8 @@ use crate::{
     AppendId, Appends, Ballot, ChunkId, ChunkRef, Copies, DiskState, Etag, FlowHeader, Format, FragmentId, Gossip,
     InputPin, JobId, LastScrub, Layout, Manifest, Member, MeshId, Moving, NameValue, ObjectName, OutputId,
     PeerCondition, PeerId, PeerInfo, PrepareReply, ReferencesFrom, RegisterEntry, RegisterKey, RegisterKind,
-    RegisterOp, RegisterPlace, RegisterReply, RegisterSpan, Request, Response, RoleChange, ScrubProgress, SecretText,
-    Secrets, StageId, TaskId, TaskReport, TaskSpec,
+    RegisterOp, RegisterPlace, RegisterReply, RegisterSpan, RegisterTurn, Request, Response, RoleChange, ScrubProgress,
+    SecretText, Secrets, StageId, TaskId, TaskReport, TaskSpec,
 };
 
 fn peer() -> PeerId {
@@ -181,9 +181,11 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
         FlowHeader::Scrub { bytes_per_second: 1 },
         FlowHeader::ChunkRepair { chunk: ChunkId::of(b"x"), bytes: 1, copies: Copies::DEFAULT },
         FlowHeader::ChunkSlice { chunk: ChunkId::of(b"x"), range: (1, 2) },
+        FlowHeader::RegisterTurn { key: RegisterKey::Object("b/k".parse().unwrap()) },
     ] {
         check(header);
     }
+    check::<Result<RegisterTurn, Error>>(Ok(RegisterTurn::Waits));
     let scrub = ScrubProgress { copies: 1, bytes_held: u64::MAX, is_done: true, ..ScrubProgress::default() };
     check::<Result<ScrubProgress, Error>>(Ok(scrub));
     check::<Result<TaskReport, Error>>(Ok(TaskReport { rows: vec![1, 2], bytes: vec![3], ..TaskReport::default() }));
@@ -197,6 +199,7 @@ fn survives(bytes: &[u8]) {
     let _ = decode::<FlowHeader>(bytes);
     let _ = decode::<Result<TaskReport, Error>>(bytes);
     let _ = decode::<Result<ScrubProgress, Error>>(bytes);
+    let _ = decode::<Result<RegisterTurn, Error>>(bytes);
     let _ = decode::<LastScrub>(bytes);
     let _ = decode::<Layout>(bytes);
     let _ = decode::<Manifest>(bytes);
