@@ -69,10 +69,9 @@ pub(crate) async fn operate(
     change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
     let what = format!("'{key}'");
-    let plant = |groups| if context.has_planted(Planted::QuorumOfOne) { first_live(context, groups) } else { groups };
     let Acceptors { groups, layout } = acceptors;
     let above = context.met.above(layout);
-    let mut proposal = Proposal::new(context.me, plant(groups), context.random(), change).above(above);
+    let mut proposal = Proposal::new(context.me, plant(context, groups), context.random(), change).above(above);
     if begin == Begin::Asking {
         proposal = proposal.asking();
     }
@@ -82,7 +81,7 @@ pub(crate) async fn operate(
     let (began, until) = (Moment::now(context), context.ports.clock.now() + limit);
     // The clock that the limit goes by may have slept.
     let is_over = || context.ports.clock.now() > until || began.age(context) > context.config.timing.grace / 2;
-    let work = drive(context, &key, layout, moved, begin, &plant, &mut proposal, &is_over);
+    let work = drive(context, &key, layout, moved, begin, &mut proposal, &is_over);
     let result = context.timeout(&what, limit, work).await;
     match (&result, proposal.lacks_quorum()) {
         (Err(Error::Timeout { .. }), Some(failure)) => Err(failed(&key, failure)),
@@ -91,6 +90,7 @@ pub(crate) async fn operate(
 }
 
 /// What a proposal under way is told.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are answers")]
 enum Heard {
     Answer(u32, PeerId, Result<Response>),
     Retry(Option<Turn>),
@@ -102,7 +102,6 @@ async fn drive(
     mut layout: LayoutId,
     moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
     begin: Begin,
-    plant: &(dyn Fn(Vec<Vec<PeerId>>) -> Vec<Vec<PeerId>> + Send + Sync),
     proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision + Send>,
     is_over: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Outcome> {
@@ -159,7 +158,7 @@ async fn drive(
             if context.has_planted(Planted::ForgetsOwnWrite) {
                 proposal.forget();
             }
-            actions = proposal.regroup(plant(next.groups), floor(layout));
+            actions = proposal.regroup(plant(context, next.groups), floor(layout));
             continue;
         }
         context.met.note(layout, proposal.met());
@@ -194,8 +193,11 @@ pub(crate) fn floor(layout: LayoutId) -> Ballot {
     Ballot { counter: layout.version.min(u64::from(u32::MAX)) << 32, proposer: PeerId::from_bytes([0; 32]) }
 }
 
-/// A planted bug: a majority of one.
-fn first_live(context: &Context, groups: Vec<Vec<PeerId>>) -> Vec<Vec<PeerId>> {
+/// The groups, unless a bug is planted: a majority of one.
+fn plant(context: &Context, groups: Vec<Vec<PeerId>>) -> Vec<Vec<PeerId>> {
+    if !context.has_planted(Planted::QuorumOfOne) {
+        return groups;
+    }
     let first = |group: Vec<PeerId>| group.into_iter().find(|peer| context.is_live(*peer)).into_iter().collect();
     groups.into_iter().map(first).collect()
 }
