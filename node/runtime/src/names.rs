@@ -71,6 +71,11 @@ impl Standing {
         Ok(Self { manifest, appends, value })
     }
 
+    /// Whether nothing has changed the name in between.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+
     /// Whether it is what it is by this request, among others.
     pub(crate) fn is_by(&self, request: Option<AppendId>) -> bool {
         request.is_some_and(|id| self.appends.contains(id))
@@ -91,18 +96,27 @@ pub(crate) enum Swapped {
     Refused,
 }
 
-/// Makes a name stand for `written`, the work of `appends`, if it stands for
+/// An append that is about to be made.
+pub(crate) struct Appending {
+    pub(crate) id: AppendId,
+    /// All that the name is the work of then.
+    pub(crate) appends: Appends,
+    /// On its new chunks.
+    pub(crate) lease: Lease,
+    pub(crate) begin: Begin,
+}
+
+/// Makes a name stand for `written`, the work of all appends, if it stands for
 /// nothing else than `before`, and the lease on its new chunks is not over. An
-/// error leaves it in doubt: the append `id` may be in effect.
+/// error leaves it in doubt: the append may be in effect.
 pub(crate) async fn swap(
     context: &Arc<Context>,
     name: &ObjectName,
     before: &Standing,
     written: &Manifest,
-    lease: Lease,
-    appends: Appends,
-    id: AppendId,
+    appending: Appending,
 ) -> Result<Swapped> {
+    let Appending { id, appends, lease, begin } = appending;
     let value = wire::encode(&NameValue::Appended { manifest: written.clone(), appends })?;
     let (before, clock) = (before.value.clone(), context.clone());
     let change = move |found: Option<&Bytes>| {
@@ -115,7 +129,7 @@ pub(crate) async fn swap(
             Ok(_) | Err(_) => Decision::Refuse,
         }
     };
-    let outcome = turns::take(context, name, true, Box::new(change)).await?;
+    let outcome = turns::take(context, name, true, begin, Box::new(change)).await?;
     match outcome.ending {
         Ending::Written => Ok(Swapped::Written),
         Ending::Left => match Standing::of(outcome.value)?.manifest {
@@ -185,7 +199,7 @@ pub(crate) async fn write(
         terms.request.get_or_insert_with(|| AppendId::drawn(context.random()));
     }
     let (late, clock) = (is_late.clone(), context.clone());
-    let lists_chunks = !written.chunks.is_empty();
+    let (lists_chunks, begin) = (!written.chunks.is_empty(), begin_under(&terms.condition));
     let change = move |found: Option<&Bytes>| {
         // What does not read has nothing that is remembered.
         let there = Standing::of(found.cloned()).unwrap_or_default();
@@ -200,7 +214,7 @@ pub(crate) async fn write(
         put_by(&value, there.appends.put_by(terms.request))
             .map_or(Decision::Refuse, |value| Decision::Write(Some(value)))
     };
-    let outcome = turns::take(context, name, true, Box::new(change)).await?;
+    let outcome = turns::take(context, name, true, begin, Box::new(change)).await?;
     if outcome.ending == Ending::Refused && is_late.load(Ordering::Relaxed) {
         return Ok(Listed::TooLate);
     }
@@ -228,6 +242,15 @@ pub(crate) fn conflict(name: &ObjectName, found: Option<&Manifest>) -> Error {
     Error::Conflict { name: name.to_string(), found }
 }
 
+/// Whoever has a condition has read before: the longer it waits for a turn the
+/// less that is so still.
+fn begin_under(condition: &PutCondition) -> Begin {
+    match condition {
+        PutCondition::Always => Begin::Preparing,
+        PutCondition::IfAbsent | PutCondition::IfMatch(_) => Begin::Racing,
+    }
+}
+
 fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
     match condition {
         PutCondition::Always => true,
@@ -250,6 +273,7 @@ pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, terms: &Te
         return Err(Error::invalid("what is absent cannot be removed", "name the version that is to go, or none"));
     }
     let (nonce, Terms { condition, request }) = (context.random(), terms.clone());
+    let begin = begin_under(&condition);
     let change = move |found: Option<&Bytes>| {
         let appends = match Standing::of(found.cloned()) {
             Ok(there) if there.manifest.is_none() || there.is_by(request) => return Decision::Leave,
@@ -262,7 +286,7 @@ pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, terms: &Te
             false => Decision::Refuse,
         }
     };
-    let outcome = turns::take(context, name, !for_good, Box::new(change)).await?;
+    let outcome = turns::take(context, name, !for_good, begin, Box::new(change)).await?;
     match outcome.ending {
         Ending::Written => Ok(true),
         Ending::Left => Ok(Standing::of(outcome.value)?.is_by(request)),

@@ -30,7 +30,7 @@ pub(crate) use drive::{Acceptors, Begin, Met, floor, operate};
 pub(crate) use fence::Fence;
 pub(crate) use forgetting::{Swept, run as forget};
 pub(crate) use former::{drop_former, is_taken_in};
-pub(crate) use queue::{Queues, serve as serve_turn};
+pub(crate) use queue::{Queues, if_crowded, note_crowded, serve as serve_turn};
 
 /// Operations that are made durable in one sync.
 const BATCH_MAX: usize = 512;

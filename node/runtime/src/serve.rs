@@ -192,7 +192,7 @@ pub(crate) async fn flow(context: Arc<Context>, from: PeerId, header: Bytes, flo
             Ok(writer) => scrub::serve(&context, bytes_per_second, writer).await,
             Err(error) => Err(error),
         },
-        Ok(FlowHeader::RegisterTurn { key }) => registers::serve_turn(&context, key, flow).await,
+        Ok(FlowHeader::RegisterTurn { key }) => registers::serve_turn(&context, from, key, flow).await,
         Err(error) => {
             let Flow { writer, reader } = flow;
             let told = refuse(writer, error).await;

@@ -120,10 +120,13 @@ pub struct Proposal<C> {
     attempts: Attempts,
     conflicts: u32,
     losses: u32,
+    /// No ballot is as high as this.
+    ceiling: u64,
     /// Whether the last round was lost to others.
     was_refused: bool,
     has_turn: bool,
     asks_first: bool,
+    asks_again: bool,
 }
 
 enum Phase {
@@ -176,11 +179,12 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// No backoff is longer.
     pub const BACKOFF_MS_MAX: u64 = 1000;
 
-    /// Nor is one of whoever others are to make way for longer than this.
-    pub const TURN_BACKOFF_MS_MAX: u64 = 64;
+    /// Nor is one longer than this of whoever others are to make way for, or
+    /// asks again, which is in nobody's way.
+    pub const SHORT_BACKOFF_MS_MAX: u64 = 64;
 
-    /// So far above what it has met it begins when others are to make way:
-    /// above what those who do not know of it have proposed since.
+    /// So far above what it has met it begins again when others who are to make
+    /// way have refused it: above what they have proposed since.
     pub const TURN_STEP: u64 = 16;
 
     /// How long a read waits for the rest when a quorum has answered and does
@@ -206,9 +210,11 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             attempts: Attempts::default(),
             conflicts: 0,
             losses: 0,
+            ceiling: u64::MAX,
             was_refused: false,
             has_turn: false,
             asks_first: false,
+            asks_again: false,
         }
     }
 
@@ -217,6 +223,14 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// holds, `change` gets that; unless it wants to write, it is over then.
     pub fn asking(mut self) -> Self {
         self.asks_first = true;
+        self
+    }
+
+    /// Asks before each try but the first: whoever was refused by others finds
+    /// as a rule that they have changed what its condition was about, and is in
+    /// nobody's way then.
+    pub fn asking_again(mut self) -> Self {
+        self.asks_again = true;
         self
     }
 
@@ -231,6 +245,13 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     pub fn above(mut self, seen: Ballot) -> Self {
         self.seen = self.seen.max(seen);
         self
+    }
+
+    /// Has it end rather than use a ballot whose counter is `ceiling` or more:
+    /// those belong to the acceptors after these. The end is
+    /// [`Failure::Contended`], or unknown.
+    pub fn end_below(&mut self, ceiling: u64) {
+        self.ceiling = ceiling;
     }
 
     /// The first messages. Call it once, before anything else.
@@ -315,6 +336,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// The time of an [`Action::Retry`] has passed.
     pub fn on_retry(&mut self) -> Vec<Action> {
         match self.phase {
+            Phase::Waiting if self.asks_again && self.attempts.is_empty() => self.ask(),
             Phase::Waiting | Phase::Asking(_) => self.prepare(),
             Phase::Preparing(_) | Phase::Accepting(_) | Phase::Over => Vec::new(),
         }
@@ -347,7 +369,8 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         !self.attempts.is_empty()
     }
 
-    /// Whether the round before was lost to others, not to missing acceptors.
+    /// Whether it made way for others the last time that it had to wait: neither
+    /// were acceptors missing, nor was its first ballot only too low.
     pub fn was_refused(&self) -> bool {
         self.was_refused
     }
@@ -359,9 +382,15 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         self.conflicts = 0;
     }
 
-    /// The highest ballot that it has met at acceptors, or was begun above.
+    /// It makes way like any other from now on.
+    pub fn end_turn(&mut self) {
+        self.has_turn = false;
+    }
+
+    /// The highest ballot that it has met at acceptors, was begun above, or has
+    /// used itself.
     pub fn met(&self) -> Ballot {
-        self.seen
+        self.seen.max(self.ballot)
     }
 
     /// How it ends for a caller who gives up waiting, if too few acceptors have
@@ -402,8 +431,13 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     }
 
     fn prepare(&mut self) -> Vec<Action> {
-        let step = if self.has_turn { Self::TURN_STEP } else { 1 };
+        let step = if self.has_turn && self.conflicts > 0 { Self::TURN_STEP } else { 1 };
         let counter = self.seen.counter.max(self.ballot.counter).saturating_add(step);
+        if counter >= self.ceiling {
+            let failure = Failure::Contended { rounds: self.conflicts };
+            let failure = if self.in_doubt() { Failure::Unknown } else { failure };
+            return self.over(Action::Failed(failure));
+        }
         self.ballot = Ballot { counter, proposer: self.me };
         self.phase = Phase::Preparing(Preparing::default());
         let sends = self.send(&RegisterOp::Prepare { ballot: self.ballot });
@@ -466,7 +500,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             return Vec::new();
         }
         let (answered, needed) = self.quorum.shortest(|peer| !absent.lost.contains(peer));
-        self.was_refused = !absent.refused.is_empty();
+        let is_refused = !absent.refused.is_empty();
         let failure = if absent.refused.is_empty() {
             self.losses += 1;
             (self.losses > Self::LOSSES_MAX).then_some(Failure::NoQuorum { answered, needed })
@@ -480,6 +514,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             // The first ballot is a guess; a refusal of it says what is above it, not that somebody is in the way.
             None if preparing && self.conflicts == 1 && self.losses == 0 => self.prepare(),
             None => {
+                self.was_refused = is_refused;
                 self.phase = Phase::Waiting;
                 vec![Action::Retry { after_ms: self.backoff_ms() }]
             }
@@ -509,7 +544,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        let most = if self.has_turn { Self::TURN_BACKOFF_MS_MAX } else { Self::BACKOFF_MS_MAX };
+        let most = if self.has_turn || self.asks_again { Self::SHORT_BACKOFF_MS_MAX } else { Self::BACKOFF_MS_MAX };
         let rounds = (self.conflicts + self.losses).min(16);
         let bound = (Self::BACKOFF_MS_MIN << rounds).min(most);
         1 + mixed % bound

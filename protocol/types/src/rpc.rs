@@ -245,8 +245,9 @@ pub enum FlowHeader {
     /// that slice, which has the range (start, end) in it.
     ChunkSlice { chunk: ChunkId, range: (u32, u32) },
     /// Queues up to change a register. The receiver's frames: a
-    /// `Result<RegisterTurn, Error>`, and another one if the first says that
-    /// it waits. Closing the flow ends the turn.
+    /// `Result<RegisterTurn, Error>` each half second while it waits, and one
+    /// when its turn begins, which is over after a second. Closing the flow
+    /// ends either.
     RegisterTurn { key: RegisterKey },
 }
 

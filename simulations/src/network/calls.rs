@@ -36,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) bytes: usize,
     /// Flows by which a missing copy is brought.
     pub(crate) brought: usize,
+    /// Turns at registers.
+    pub(crate) turns: usize,
 }
 
 #[cfg(test)]
@@ -53,6 +55,7 @@ impl Asked {
 
     pub(super) fn note_flow(&mut self, header: &FlowHeader) {
         self.brought += usize::from(matches!(header, FlowHeader::ChunkRepair { .. }));
+        self.turns += usize::from(matches!(header, FlowHeader::RegisterTurn { .. }));
     }
 }
 

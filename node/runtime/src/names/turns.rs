@@ -40,13 +40,20 @@ struct Waiting {
     change: Change,
     /// Whether what it replaces goes into the history, where there is one.
     is_kept: bool,
+    begin: Begin,
     done: oneshot::Sender<Result<Outcome>>,
 }
 
 /// Changes a name when it is its turn. Costs nothing when nobody else does.
-pub(super) async fn take(context: &Arc<Context>, name: &ObjectName, is_kept: bool, change: Change) -> Result<Outcome> {
+pub(super) async fn take(
+    context: &Arc<Context>,
+    name: &ObjectName,
+    is_kept: bool,
+    begin: Begin,
+    change: Change,
+) -> Result<Outcome> {
     let (done, outcome) = oneshot::channel();
-    let waiting = Waiting { change, is_kept, done };
+    let waiting = Waiting { change, is_kept, begin, done };
     let is_first = match lock(&context.turns.0).entry(name.clone()) {
         Entry::Vacant(free) => {
             free.insert(VecDeque::from([waiting]));
@@ -115,6 +122,7 @@ async fn together(
     believed: &Believed,
     mut changes: Vec<Waiting>,
 ) -> Vec<Waiting> {
+    let begin = changes.iter().map(|waiting| waiting.begin).max();
     let (mut tries, key, mut is_late) = (Tries::default(), RegisterKey::Object(name.clone()), false);
     let change = |found: Option<&Bytes>| {
         is_late = believed.is_outlived(context);
@@ -123,7 +131,8 @@ async fn together(
             false => tries.run(changes.iter_mut().map(|waiting| &mut waiting.change), found),
         }
     };
-    let result = propose(context, &key, Begin::Preparing, change).await;
+    let begin = begin.unwrap_or(Begin::Preparing);
+    let result = propose(context, &key, begin, change).await;
     if is_late && result.as_ref().is_ok_and(|outcome| outcome.ending == Ending::Refused) {
         changes.retain(|waiting| !waiting.done.is_canceled());
         return changes;

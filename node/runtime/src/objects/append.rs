@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use shoal_types::{AppendId, Appends, Error, Etag, Format, Manifest, ObjectName, Result};
+use shoal_types::{AppendId, Appends, Error, Etag, Format, Manifest, ObjectName, RegisterKey, Result};
 
 use super::addition::Addition;
 use super::joining::join;
@@ -22,8 +22,9 @@ use super::recognise::recognise;
 use crate::buckets;
 use crate::collect::{self, Lease};
 use crate::context::Context;
-use crate::names::{self, Standing, Swapped};
+use crate::names::{self, Appending, Standing, Swapped};
 use crate::planted::Planted;
+use crate::registers::{self, Begin};
 
 /// How often an append is made again because others were faster. Appends
 /// through one peer take turns, so that these are others' peers: of as many
@@ -33,6 +34,9 @@ const TRIES: u64 = 100;
 /// The pause before the second try, and what it grows by, and to; half of it at random.
 const PAUSE_MS: u64 = 10;
 const PAUSE_MS_MAX: u64 = 500;
+
+/// What was read before all of the body had come is read again after this.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Appends `body` to an object, which comes into being where there is none.
 /// Returns once every new chunk is synced on its owners and the name is
@@ -59,6 +63,7 @@ pub(crate) async fn append(
     version: Option<Etag>,
     body: BoxStream<'static, Result<Bytes>>,
 ) -> Result<Manifest> {
+    let (key, read) = (RegisterKey::Object(name.clone()), context.ports.clock.now());
     let mut found = names::standing(context, &name).await?;
     if let Some(made) = made(&name, &found, id)? {
         // Whoever sends is heard out.
@@ -77,10 +82,15 @@ pub(crate) async fn append(
     let mut in_doubt = None;
     let appended = async {
         for round in 0..TRIES {
-            if round > 0 {
+            // Whoever changes it at the same time waits until this one is done.
+            let turn = registers::if_crowded(context, &key).await;
+            if round > 0 && turn.is_none() {
                 let pause = (PAUSE_MS * round).min(PAUSE_MS_MAX);
                 let pause = pause / 2 + context.random() % pause.div_ceil(2);
                 context.ports.clock.sleep(Duration::from_millis(pause)).await;
+            }
+            // What is to be appended may have come for hours; others may have had their turn.
+            if round > 0 || turn.is_some() || context.ports.clock.now() > read + FRESH {
                 found = names::standing(context, &name).await?;
             }
             if let Some(made) = made(&name, &found, id)? {
@@ -101,18 +111,25 @@ pub(crate) async fn append(
                 let rest: Vec<_> = addition.rest.iter().map(|chunk| chunk.id).collect();
                 lease = collect::claim(context, &rest, buckets::durability(context, &name).await?).await?;
             }
-            let manifest = join(context, &name, found.manifest.as_ref(), &addition, format, appends.count()).await?;
-            match names::swap(context, &name, &found, &manifest, lease, appends, id).await {
+            let joined = join(context, &name, found.manifest.as_ref(), &addition, format, appends.count()).await;
+            let manifest = match joined {
+                Ok(manifest) => manifest,
+                // Once others have put something else there, nobody keeps what was there.
+                Err(Error::ChunkLost { .. }) if !names::standing(context, &name).await?.is_as(&found) => continue,
+                Err(error) => return Err(error),
+            };
+            let begin = if turn.is_some() { Begin::InTurn } else { Begin::Racing };
+            match names::swap(context, &name, &found, &manifest, Appending { id, appends, lease, begin }).await {
                 Ok(Swapped::Written) => return Ok(manifest),
                 Ok(Swapped::WasMade(there)) => return Ok(there),
-                Ok(Swapped::Refused) => {}
+                Ok(Swapped::Refused) => registers::note_crowded(context, &key),
                 // It may be in effect, or come to be; then it is found there.
                 Err(error @ Error::Conflict { .. }) if error.is_in_doubt() => {
                     tried.get_or_insert_with(|| found.appends.clone());
                     in_doubt.get_or_insert(error);
                 }
                 // Others were faster.
-                Err(Error::Conflict { .. }) => {}
+                Err(Error::Conflict { .. }) => registers::note_crowded(context, &key),
                 Err(error) => return Err(error),
             }
         }

@@ -48,13 +48,18 @@ impl Met {
     }
 }
 
-/// How an operation begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How an operation begins; of several that go together, as the last one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Begin {
     /// With a question: it mostly changes nothing.
     Asking,
-    /// With a promise: it mostly writes.
+    /// With a promise, at once: what it writes depends on what was read before,
+    /// and that changes while it waits for a turn. Refused, it asks whether it has.
+    Racing,
+    /// With a promise: it mostly writes. Where others do, it waits for its turn.
     Preparing,
+    /// With a promise: it is this peer's turn ([`Turn`]).
+    InTurn,
 }
 
 /// Runs one operation on a register among its `acceptors`. Where the layout
@@ -72,12 +77,13 @@ pub(crate) async fn operate(
     let Acceptors { groups, layout } = acceptors;
     let above = context.met.above(layout);
     let mut proposal = Proposal::new(context.me, plant(context, groups), context.random(), change).above(above);
-    if begin == Begin::Asking {
-        proposal = proposal.asking();
+    match begin {
+        Begin::Asking => proposal = proposal.asking(),
+        Begin::Racing => proposal = proposal.asking_again(),
+        Begin::Preparing | Begin::InTurn => {}
     }
-    // Shorter than a removal is at rest before it is forgotten: whatever was
-    // done about what this one has in doubt can be told until it is over.
-    let limit = context.config.timing.name.min(context.config.timing.grace / 2);
+    proposal.end_below(ceiling(layout));
+    let limit = limit(context);
     let (began, until) = (Moment::now(context), context.ports.clock.now() + limit);
     // The clock that the limit goes by may have slept.
     let is_over = || context.ports.clock.now() > until || began.age(context) > context.config.timing.grace / 2;
@@ -93,8 +99,29 @@ pub(crate) async fn operate(
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are answers")]
 enum Heard {
     Answer(u32, PeerId, Result<Response>),
-    Retry(Option<Turn>),
+    Retry {
+        turn: Option<Turn>,
+        /// It has waited for one, and nobody gave it.
+        is_vain: bool,
+    },
 }
+
+/// Others make way for this operation.
+struct InTurn {
+    until: Duration,
+    /// Unless its caller has it.
+    _own: Option<Turn>,
+}
+
+/// What an operation may take. Shorter than a removal is at rest before it is
+/// forgotten: whatever was done about what this one has in doubt can be told
+/// until it is over.
+pub(super) fn limit(context: &Context) -> Duration {
+    context.config.timing.name.min(context.config.timing.grace / 2)
+}
+
+/// How often an operation queues up.
+const QUEUES_UP_MAX: u32 = 2;
 
 async fn drive(
     context: &Arc<Context>,
@@ -107,16 +134,21 @@ async fn drive(
 ) -> Result<Outcome> {
     let (answers, mut incoming) = mpsc::unbounded();
     let (mut stale, mut is_stale) = (None, false);
-    let queues_up = moved.is_some();
+    // Nobody queues up for a layout.
+    let mut queues_up =
+        if moved.is_some() && !matches!(begin, Begin::Racing | Begin::InTurn) { QUEUES_UP_MAX } else { 0 };
+    let begun = |own| InTurn { until: context.ports.clock.now() + queue::TURN, _own: own };
     let mut turn = match begin {
-        Begin::Preparing if queues_up && queue::is_crowded(context, key) => queue::wait(context, key).await,
-        Begin::Preparing | Begin::Asking => None,
+        Begin::Preparing if queues_up > 0 => queue::if_crowded(context, key).await.map(|turn| begun(Some(turn))),
+        Begin::InTurn => Some(begun(None)),
+        Begin::Asking | Begin::Racing | Begin::Preparing => None,
     };
     if turn.is_some() {
         proposal.begin_turn();
     }
     let mut actions = proposal.start();
     loop {
+        context.met.note(layout, proposal.met());
         for action in actions {
             match action {
                 Action::Send { step, to, op } => {
@@ -129,21 +161,22 @@ async fn drive(
                 }
                 Action::Retry { after_ms } => {
                     let (context, answers, key) = (context.clone(), answers.clone(), key.clone());
-                    let queues_up = queues_up && turn.is_none() && proposal.was_refused();
+                    if turn.as_ref().is_some_and(|turn| context.ports.clock.now() >= turn.until) {
+                        proposal.end_turn();
+                        turn = None;
+                    }
+                    let queues_now = turn.is_none() && proposal.was_refused() && queues_up > 0;
+                    queues_up -= u32::from(queues_now);
                     context.clone().spawn("register retry", async move {
-                        let turn = if queues_up { queue::wait_among_others(&context, &key).await } else { None };
+                        let turn = if queues_now { queue::among_others(&context, &key).await } else { None };
+                        let is_vain = queues_now && turn.is_none();
                         if turn.is_none() {
                             context.ports.clock.sleep(Duration::from_millis(after_ms)).await;
                         }
-                        let _ = answers.unbounded_send(Heard::Retry(turn));
+                        let _ = answers.unbounded_send(Heard::Retry { turn, is_vain });
                     });
                 }
-                Action::Done(outcome) => {
-                    if queues_up && proposal.was_refused() {
-                        queue::note_crowded(context, key);
-                    }
-                    return Ok(outcome);
-                }
+                Action::Done(outcome) => return Ok(outcome),
                 Action::Failed(failure) => match (stale.take(), moved) {
                     (Some(_), Some(_)) => is_stale = true,
                     (Some(stale), None) => return Err(stale),
@@ -158,11 +191,12 @@ async fn drive(
             if context.has_planted(Planted::ForgetsOwnWrite) {
                 proposal.forget();
             }
+            proposal.end_below(ceiling(layout));
             actions = proposal.regroup(plant(context, next.groups), floor(layout));
             continue;
         }
-        context.met.note(layout, proposal.met());
-        let heard = incoming.next().map(|heard| heard.unwrap_or(Heard::Retry(None))).await;
+        let nothing = Heard::Retry { turn: None, is_vain: false };
+        let heard = incoming.next().map(|heard| heard.unwrap_or(nothing)).await;
         if is_over() {
             // This process or machine stood still: its time was up before it could hear of it.
             return Err(Error::Timeout { what: format!("'{key}'"), ms: 0 });
@@ -176,9 +210,12 @@ async fn drive(
                 }
                 proposal.on_failure(step, from)
             }
-            Heard::Retry(given) => {
+            Heard::Retry { turn: given, is_vain } => {
+                if is_vain {
+                    queues_up = 0;
+                }
                 if given.is_some() {
-                    turn = given;
+                    turn = Some(begun(given));
                     proposal.begin_turn();
                 }
                 proposal.on_retry()
@@ -191,6 +228,11 @@ async fn drive(
 /// versions before it.
 pub(crate) fn floor(layout: LayoutId) -> Ballot {
     Ballot { counter: layout.version.min(u64::from(u32::MAX)) << 32, proposer: PeerId::from_bytes([0; 32]) }
+}
+
+/// Above every counter of a ballot under a layout version.
+fn ceiling(layout: LayoutId) -> u64 {
+    floor(layout).counter.saturating_add(u64::from(u32::MAX))
 }
 
 /// The groups, unless a bug is planted: a majority of one.

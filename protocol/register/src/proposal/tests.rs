@@ -403,4 +403,52 @@ fn whoever_has_a_turn_waits_less_and_asks_for_more_than_who_makes_way() {
     let (waits, ballots) = refused(&mut in_turn);
     assert!(waits.iter().all(|ms| *ms <= 64), "{waits:?}");
     assert!(ballots.windows(2).all(|pair| pair[1] == pair[0] + 17), "{ballots:?}");
+    in_turn.end_turn();
+    assert!(!in_turn.has_turn);
+}
+
+#[test]
+fn whoever_asks_again_is_told_that_its_condition_does_not_hold_and_is_in_nobodys_way() {
+    let mut acceptors = Acceptors::default();
+    acceptors.check(&[&[1, 2, 3]], write("theirs")).unwrap();
+    let change = |found: Option<&Bytes>| match found {
+        None => Decision::Write(text("mine")),
+        Some(_) => Decision::Refuse,
+    };
+    let mut proposal = Proposal::new(peer(2), vec![vec![peer(1), peer(2), peer(3)]], 1, change).asking_again();
+    // All refuse it twice.
+    let mut actions = proposal.start();
+    for _ in 0..2 {
+        let asked = actions.into_iter().map(|action| match action {
+            Action::Send { step, to, op: RegisterOp::Prepare { .. } } => (step, to),
+            action => panic!("{action:?}"),
+        });
+        let seen = Ballot { counter: 9, proposer: peer(9) };
+        let refusal = || RegisterReply::Prepare(PrepareReply::Conflict { seen });
+        let asked: Vec<_> = asked.collect();
+        actions = asked.into_iter().flat_map(|(step, to)| proposal.on_reply(step, to, refusal())).collect();
+    }
+    assert!(matches!(actions[..], [Action::Retry { after_ms: ..=64 }]), "{actions:?}");
+    let (syncs, asks) = (acceptors.syncs, proposal.on_retry());
+    assert_eq!(go_on(&mut acceptors, &mut proposal, asks).unwrap().ending, Ending::Refused);
+    assert_eq!(acceptors.syncs, syncs);
+}
+
+/// Whoever writes alone goes on from its own ballot; the next set of acceptors
+/// begins where it may not come to.
+#[test]
+fn the_first_ballot_that_is_too_low_is_no_refusal_and_none_reaches_the_ceiling() {
+    let mut acceptors = Acceptors::default();
+    let mut first = Proposal::new(peer(1), vec![vec![peer(1), peer(2), peer(3)]], 1, write("a"));
+    acceptors.run(&mut first).unwrap();
+    let mut second = Proposal::new(peer(1), vec![vec![peer(1), peer(2), peer(3)]], 1, write("b")).above(first.met());
+    let syncs = acceptors.syncs;
+    acceptors.run(&mut second).unwrap();
+    assert!(acceptors.syncs == syncs + 6 && !second.was_refused());
+    let mut third = Proposal::new(peer(1), vec![vec![peer(1), peer(2), peer(3)]], 1, write("c"));
+    acceptors.run(&mut third).unwrap();
+    assert!(!third.was_refused(), "only its guess was too low");
+    let mut last = Proposal::new(peer(1), vec![vec![peer(1), peer(2), peer(3)]], 1, write("d")).above(third.met());
+    last.end_below(third.met().counter + 1);
+    assert_eq!(acceptors.run(&mut last), Err(Failure::Contended { rounds: 0 }));
 }

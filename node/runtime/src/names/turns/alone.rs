@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::history;
 use crate::names::{found, propose};
 use crate::planted::Planted;
-use crate::registers::Begin;
+use crate::registers::{self, Begin};
 
 /// How often a change meets something else than what it has put into the
 /// history, before it gives up.
@@ -18,7 +18,7 @@ const TRIES: u32 = 32;
 /// Makes changes one after another, each of which puts what it replaces into
 /// the history first.
 pub(super) async fn each(context: &Arc<Context>, name: &ObjectName, changes: Vec<Waiting>) {
-    for Waiting { change, is_kept, done } in changes {
+    for Waiting { change, is_kept, done, .. } in changes {
         // Nobody waits any more for the answer of one that has not begun: it does not happen.
         if !done.is_canceled() {
             let _ = done.send(one(context, name, is_kept, change).await);
@@ -30,6 +30,8 @@ pub(super) async fn each(context: &Arc<Context>, name: &ObjectName, changes: Vec
 async fn one(context: &Arc<Context>, name: &ObjectName, is_kept: bool, mut change: Change) -> Result<Outcome> {
     let key = RegisterKey::Object(name.clone());
     for _ in 0..TRIES {
+        let turn = registers::if_crowded(context, &key).await;
+        let begin = if turn.is_some() { Begin::InTurn } else { Begin::Racing };
         let before = found(context, name).await?;
         let ending = match change(before.as_ref()) {
             Decision::Write(_) => Ending::Written,
@@ -49,13 +51,14 @@ async fn one(context: &Arc<Context>, name: &ObjectName, is_kept: bool, mut chang
             has_moved = now != before.as_ref();
             if has_moved { Decision::Refuse } else { change(now) }
         };
-        let outcome = propose(context, &key, Begin::Preparing, swap).await?;
+        let outcome = propose(context, &key, begin, swap).await?;
         if outcome.ending != Ending::Refused || !has_moved {
             if let (Some(replaced), true) = (replaced, is_late) {
                 history::keep(context, name, replaced).await?;
             }
             return Ok(outcome);
         }
+        registers::note_crowded(context, &key);
     }
     Err(Error::Conflict { name: name.to_string(), found: format!("others changed it at the same time, {TRIES} times") })
 }
