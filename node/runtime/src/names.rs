@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use shoal_register::{Decision, Ending, Outcome};
-use shoal_types::{AppendId, Appends, Error, Manifest, NameValue, ObjectName, RegisterKey, Result, wire};
+use shoal_types::{AppendId, Appends, Error, Manifest, NameValue, ObjectName, RegisterKey, RegisterOp, Result, wire};
 
 use crate::collect::Lease;
 use crate::context::Context;
@@ -26,19 +26,39 @@ pub(crate) async fn settle(context: &Arc<Context>, key: &RegisterKey) -> Result<
 }
 
 /// One operation on a register, no layout's, under whatever layout is in force.
+///
+/// # Errors
+/// [`Error::Invalid`] for a value that is longer than a register's can be:
+/// nobody is told it, not this peer's own acceptor either.
 pub(crate) async fn propose(
     context: &Arc<Context>,
     key: &RegisterKey,
     begin: Begin,
-    change: impl FnMut(Option<&Bytes>) -> Decision + Send,
+    mut change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
+    let mut too_long = None;
+    let bounded = |found: Option<&Bytes>| {
+        let decision = change(found);
+        too_long = match &decision {
+            Decision::Write(Some(value)) if value.len() > RegisterOp::VALUE_BYTES_MAX => Some(value.len()),
+            Decision::Write(_) | Decision::Leave | Decision::Refuse => None,
+        };
+        if too_long.is_some() { Decision::Refuse } else { decision }
+    };
     let placed_by = key.placed_by().ok_or_else(|| Error::bug("a layout is decided by its members"))?;
     let present = || {
         let layout = context.require_layout()?;
         let groups = layout.acceptors(placed_by).groups();
         Ok(Acceptors { groups, layout: layout.id() })
     };
-    registers::operate(context, key.clone(), present()?, Some(&present), begin, change).await
+    let outcome = registers::operate(context, key.clone(), present()?, Some(&present), begin, bounded).await?;
+    match too_long {
+        Some(bytes) if outcome.ending == Ending::Refused => Err(Error::invalid(
+            format!("'{key}' would be {bytes} bytes long, and {} is the most", RegisterOp::VALUE_BYTES_MAX),
+            "",
+        )),
+        Some(_) | None => Ok(outcome),
+    }
 }
 
 async fn found(context: &Arc<Context>, name: &ObjectName) -> Result<Option<Bytes>> {
@@ -108,7 +128,8 @@ pub(crate) struct Appending {
 
 /// Makes a name stand for `written`, the work of all appends, if it stands for
 /// nothing else than `before`, and the lease on its new chunks is not over. An
-/// error leaves it in doubt: the append may be in effect.
+/// error leaves it in doubt: the append may be in effect, unless it has more
+/// chunks than an object can have ([`Error::Invalid`]).
 pub(crate) async fn swap(
     context: &Arc<Context>,
     name: &ObjectName,
@@ -117,6 +138,7 @@ pub(crate) async fn swap(
     appending: Appending,
 ) -> Result<Swapped> {
     let Appending { id, appends, lease, begin } = appending;
+    Manifest::check_chunks(written.chunks.len())?;
     let value = wire::encode(&NameValue::Appended { manifest: written.clone(), appends })?;
     let (before, clock) = (before.value.clone(), context.clone());
     let change = move |found: Option<&Bytes>| {
@@ -192,6 +214,7 @@ pub(crate) async fn write(
     terms: &Terms,
     lease: Lease,
 ) -> Result<Listed> {
+    Manifest::check_chunks(written.chunks.len())?;
     let (mut terms, value, is_late) = (terms.clone(), written.clone(), Arc::new(AtomicBool::new(false)));
     // Of two that write the same at the same time only one may be told that its
     // condition held: each is told from the other by its id.
@@ -300,4 +323,55 @@ fn gone(nonce: u64, appends: Appends) -> Result<Bytes> {
         true => NameValue::Removed { nonce },
         false => NameValue::Gone { nonce, appends },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_types::{ChunkId, ChunkRef, Etag, Format};
+
+    use super::*;
+
+    fn manifest(chunks: usize) -> Manifest {
+        Manifest {
+            bytes: chunks as u64,
+            etag: Etag("e".into()),
+            md5: None,
+            format: Format::Bytes,
+            modified_ms: 0,
+            chunks: vec![ChunkRef { id: ChunkId::of(b"x"), bytes: 1 }; chunks],
+            inline: None,
+        }
+    }
+
+    /// The proposer's own acceptor took what was too long for anybody else: it
+    /// was alone with a value that nobody could be told, for good.
+    #[tokio::test]
+    async fn a_value_that_fits_no_frame_is_told_to_nobody_not_even_to_this_peers_acceptor() {
+        let (peer, ..) = crate::tests::peer().await;
+        let (context, name) = (peer.context(), "a/b".parse::<ObjectName>().unwrap());
+        let key = RegisterKey::Object(name.clone());
+        let accepted = || context.ports.store.register_get(&key).unwrap().unwrap().accepted;
+        let before = accepted();
+        for (bytes, is_taken) in [(RegisterOp::VALUE_BYTES_MAX + 1, false), (RegisterOp::VALUE_BYTES_MAX, true)] {
+            let write = |_: Option<&Bytes>| Decision::Write(Some(vec![0; bytes].into()));
+            let outcome = propose(context, &key, Begin::Preparing, write).await.map(|outcome| outcome.ending);
+            assert_eq!(matches!(outcome, Err(Error::Invalid { .. })), !is_taken, "{outcome:?}");
+            assert_eq!(accepted() > before, is_taken);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_of_more_chunks_than_one_can_have_is_not_listed() {
+        let (peer, ..) = crate::tests::peer().await;
+        let (context, name) = (peer.context(), "a/b".parse::<ObjectName>().unwrap());
+        let before = standing(context, &name).await.unwrap();
+        let (long, id) = (manifest(Manifest::CHUNKS_MAX + 1), AppendId::drawn(1));
+        let terms = Terms { condition: PutCondition::Always, request: None };
+        let put = write(context, &name, &long, &terms, Lease::new(context)).await;
+        let appended = swap(context, &name, &before, &long, Lease::new(context), before.appends.and(id), id).await;
+        for refused in [put.map(drop), appended.map(drop)] {
+            assert!(refused.unwrap_err().hint().contains("several objects"));
+        }
+        assert_eq!(standing(context, &name).await.unwrap().value, before.value);
+    }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Appends, BucketName, ChunkId, Error};
+use crate::{Appends, BucketName, ChunkId, Error, RegisterOp};
 
 /// What the register of a name holds, once something was put there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,6 +267,11 @@ pub struct ChunkRef {
     pub bytes: u32,
 }
 
+impl ChunkRef {
+    /// In a frame: the id and its length, and the bytes as a varint.
+    const ENCODED_BYTES_MAX: usize = 32 + 1 + 5;
+}
+
 /// An object: an ordered list of chunks whose concatenation is its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -288,6 +293,29 @@ pub struct Manifest {
 impl Manifest {
     /// Objects up to this size live in their manifest.
     pub const INLINE_BYTES_MAX: usize = 3 * 1024;
+
+    /// The most chunks that an object has: so many fit into the register of
+    /// its name, with all else that is kept there. Of the usual length they are
+    /// some 427 GiB.
+    pub const CHUNKS_MAX: usize = (RegisterOp::VALUE_BYTES_MAX - Self::REST_BYTES_MAX) / ChunkRef::ENCODED_BYTES_MAX;
+
+    /// More than all of a name's value but its chunks takes: the remembered
+    /// requests most of all.
+    const REST_BYTES_MAX: usize = 4 << 10;
+
+    /// Refuses an object of so many chunks if that is more than one can have.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], with what to do instead.
+    pub fn check_chunks(chunks: usize) -> Result<(), Error> {
+        if chunks <= Self::CHUNKS_MAX {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            format!("an object has at most {} chunks, and this one has more", Self::CHUNKS_MAX),
+            "put it as several objects, under one prefix",
+        ))
+    }
 
     /// Each chunk with the offset at which it begins.
     pub fn offsets(&self) -> impl Iterator<Item = (u64, &ChunkRef)> {
@@ -322,7 +350,10 @@ pub struct ObjectEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire;
+    use crate::{
+        AppendId, Ballot, LayoutId, MeshId, PeerId, PrepareReply, RegisterEntry, RegisterKey, RegisterReply, Request,
+        Response, wire,
+    };
 
     #[test]
     fn names_that_could_escape_or_confuse_are_refused() {
@@ -351,6 +382,52 @@ mod tests {
         let bytes = [&with, &without].map(|manifest| wire::encode(manifest).unwrap());
         assert_eq!(bytes[0].len(), bytes[1].len() + 2);
         assert_eq!(bytes.map(|bytes| wire::decode::<Manifest>(&bytes).unwrap()), [with, without]);
+    }
+
+    /// There was no bound: the acceptor of whoever put an object of 500 GiB
+    /// kept a value that fits no frame. The name was unreadable from then on,
+    /// and no change of the layout came to an end.
+    #[test]
+    fn a_manifest_of_as_many_chunks_as_there_may_be_fits_a_frame_with_all_that_goes_with_it() {
+        let appends = (0..200).fold(Appends::default(), |appends, n| appends.and(AppendId::from_bytes([n; 16])));
+        let manifest = Manifest {
+            bytes: u64::MAX,
+            etag: Etag::of_append(&Etag("a".repeat(64)), &[1; 32], u64::MAX),
+            md5: Some("a".repeat(32)),
+            format: Format::Bzip2,
+            modified_ms: u64::MAX,
+            chunks: vec![ChunkRef { id: ChunkId::from_bytes([255; 32]), bytes: u32::MAX }; Manifest::CHUNKS_MAX],
+            inline: None,
+        };
+        let name = ObjectName::new(format!("{}/{}", "b".repeat(63), "k".repeat(ObjectName::KEY_BYTES_MAX))).unwrap();
+        let ballot = Ballot { counter: u64::MAX, proposer: PeerId::from_bytes([255; 32]) };
+        let layout = LayoutId { mesh: MeshId::from_bytes([255; 16]), version: u64::MAX };
+        for value in [
+            NameValue::Appended { manifest: manifest.clone(), appends },
+            NameValue::Former { manifest, replaced_ms: u64::MAX },
+        ] {
+            let value = wire::encode(&value).unwrap();
+            assert!(value.len() <= RegisterOp::VALUE_BYTES_MAX, "{}", value.len());
+        }
+        let value = Some(Bytes::from(vec![0; RegisterOp::VALUE_BYTES_MAX]));
+        let key = RegisterKey::Version(name, u64::MAX);
+        let op = RegisterOp::Accept { ballot, value: value.clone() };
+        let promised = PrepareReply::Promised { accepted: ballot, value: value.clone() };
+        let entry = RegisterEntry { key: key.clone(), promised: ballot, accepted: ballot, value: value.clone() };
+        for frame in [
+            wire::encode(&Request::Register { layout, key, op }).unwrap(),
+            answer(Response::Register(RegisterReply::Prepare(promised))),
+            answer(Response::Register(RegisterReply::Read { accepted: ballot, value })),
+            answer(Response::Entries { entries: vec![entry], more: true }),
+        ] {
+            assert!(frame.len() <= wire::FRAME_BYTES_MAX, "{}", frame.len());
+        }
+        assert!(Manifest::check_chunks(Manifest::CHUNKS_MAX).is_ok());
+        assert!(Manifest::check_chunks(Manifest::CHUNKS_MAX + 1).unwrap_err().hint().contains("several objects"));
+    }
+
+    fn answer(response: Response) -> Bytes {
+        wire::encode(&Ok::<_, Error>(response)).unwrap()
     }
 
     #[test]

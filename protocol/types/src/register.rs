@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketName, MeshId, ObjectName, PeerId};
+use crate::{BucketName, MeshId, ObjectName, PeerId, wire};
 
 /// What a register holds the value of. Ordered, so that a prefix can be
 /// listed in byte order.
@@ -156,6 +156,13 @@ pub enum RegisterOp {
     Forget {
         ballot: Ballot,
     },
+}
+
+impl RegisterOp {
+    /// The longest value of a register, in bytes: what leaves room in a frame
+    /// for all that goes with it. A longer one could be told to nobody, and the
+    /// proposer's own acceptor would be alone with it.
+    pub const VALUE_BYTES_MAX: usize = wire::FRAME_BYTES_MAX - (4 << 10);
 }
 
 /// An acceptor's answer to [`RegisterOp::Prepare`].

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
-use shoal_types::{ChunkRef, Error, Result};
+use shoal_types::{ChunkRef, Error, Manifest, Result};
 
 use crate::chunks::{self, Durability, Kept};
 use crate::collect::{Claims, Lease};
@@ -32,7 +32,13 @@ impl Sending {
         }
     }
 
+    /// Sends one more, behind those before it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is one more than an object can have: it is
+    /// told before that many more are sent for nothing.
     pub(super) async fn push(&mut self, cut: Bytes) -> Result<()> {
+        Manifest::check_chunks(self.chunks.len() + self.on_their_way.len() + 1)?;
         let length = u32::try_from(cut.len()).map_err(|_| Error::bug("a chunk of more than 4 GiB"))?;
         while self.on_their_way.len() >= self.context.config.bounds.put_chunks {
             self.take_one().await?;
@@ -74,5 +80,22 @@ impl Sending {
             None => Lease::new(&self.context),
         };
         Ok((self.chunks, self.there_bytes, lease))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_types::ChunkId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_put_of_more_chunks_than_an_object_can_have_fails_at_the_first_one_beyond() {
+        let (peer, ..) = crate::tests::peer().await;
+        let mut sending = Sending::new(peer.context(), Durability::default());
+        sending.chunks = vec![ChunkRef { id: ChunkId::of(b"x"), bytes: 1 }; Manifest::CHUNKS_MAX - 1];
+        sending.push(Bytes::from("last")).await.unwrap();
+        let beyond = sending.push(Bytes::from("beyond")).await;
+        assert!(matches!(beyond, Err(Error::Invalid { .. })), "{beyond:?}");
     }
 }
