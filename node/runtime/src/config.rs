@@ -113,6 +113,11 @@ pub struct Bounds {
     /// Chunks that are put being received from others at once; missing copies,
     /// of which two are, come beside them. 2–64.
     pub inbound_chunks: usize,
+    /// Chunks that are put in a bucket with `--synced`, in bytes, of which
+    /// copies are still on their way to somebody: each stays in memory until it
+    /// has all of them, and puts wait where there are more. At least one chunk,
+    /// whatever its length. 16 MiB–4 GiB.
+    pub lagging_bytes: usize,
     /// Verified chunks of other peers kept in memory, in bytes.
     pub chunk_cache_bytes: u64,
     /// Tasks waiting for a slot; more are refused as busy.
@@ -137,6 +142,7 @@ impl Default for Bounds {
             put_chunks: 4,
             put_batch_bytes: 1 << 20,
             inbound_chunks: 16,
+            lagging_bytes: 256 << 20,
             chunk_cache_bytes: 256 << 20,
             waiting_tasks: 4096,
             finished_jobs: 200,

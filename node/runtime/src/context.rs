@@ -72,6 +72,8 @@ pub(crate) struct Context {
     pub(crate) foreground: Foreground,
     pub(crate) repair_turns: yielding::Turns,
     pub(crate) inbound_chunks: Semaphore,
+    /// A permit for each byte.
+    pub(crate) lagging_bytes: Arc<Semaphore>,
     pub(crate) levels: Levels,
     /// Whom this peer could not bring anything to while it brought all else
     /// to the owners of that layout.
@@ -135,6 +137,7 @@ impl Context {
             foreground: Foreground::default(),
             repair_turns: yielding::Turns::default(),
             inbound_chunks: Semaphore::new(bounds.inbound_chunks),
+            lagging_bytes: Arc::new(Semaphore::new(bounds.lagging_bytes)),
             levels: Levels::default(),
             synced: Mutex::new(None),
             refused: Mutex::new(None),

@@ -45,6 +45,11 @@ pub(crate) fn gauges(context: &Context) -> Vec<Gauge> {
             bounds.inbound_chunks.saturating_sub(context.inbound_chunks.available_permits()),
             bounds.inbound_chunks,
         ),
+        (
+            "bytes of copies that follow",
+            bounds.lagging_bytes.saturating_sub(context.lagging_bytes.available_permits()),
+            bounds.lagging_bytes,
+        ),
         ("cached chunk bytes", context.cache.bytes(), usize::try_from(bounds.chunk_cache_bytes).unwrap_or(usize::MAX)),
         ("layout proposals", now(&levels.proposals), 1),
         ("refusals", now(&levels.refusals), crate::members::REFUSALS_MAX),

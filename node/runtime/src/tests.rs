@@ -12,9 +12,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use shoal_ports::Ports;
-use shoal_types::{Format, ObjectName, PeerId, PeerInfo, Query};
+use shoal_types::{Format, Health, Layout, Member, MeshId, ObjectName, PeerId, PeerInfo, Query};
 use tokio::sync::mpsc;
 
+use crate::context::Context;
+use crate::members::MemberEntry;
 use crate::{Peer, PeerConfig, PutCondition, Stopped};
 use ports::{Compute, Network, Numbers, Store, Tasks, Time, WAIT};
 
@@ -54,6 +56,41 @@ pub(crate) fn ports(transport: Arc<Network>) -> Ports {
         rng: Arc::new(Numbers::default()),
         spawner: Arc::new(Tasks::default()),
         files: None,
+    }
+}
+
+/// Has a peer be one of a mesh, the others of which it has links to.
+pub(crate) fn mesh(context: Arc<Context>, others: &[u8]) -> Arc<Context> {
+    let infos = others.iter().map(|n| info(*n)).chain([config().info]);
+    let mut members: Vec<Member> = infos
+        .map(|info| Member {
+            id: info.id,
+            name: info.name,
+            zone: info.zone,
+            weight: info.weight,
+            revision: 0,
+            since: 1,
+        })
+        .collect();
+    members.sort_by_key(|member| member.id);
+    let mesh = MeshId::from_bytes([1; 16]);
+    context.publish_layout(Some(Arc::new(Layout { mesh, version: 1, members, previous: None, replicas: 2 })));
+    link(&context, others);
+    context
+}
+
+/// Has it have links to them.
+pub(crate) fn link(context: &Context, others: &[u8]) {
+    for info in others.iter().map(|n| info(*n)) {
+        let entry = MemberEntry {
+            addresses: [].into(),
+            incarnation: 1,
+            info: Some(Arc::new(info.clone())),
+            health: Health::Alive,
+            linked: true,
+            since: Duration::ZERO,
+        };
+        context.members.change(|table| table.set(info.id, Some(entry)));
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 use futures::{StreamExt, stream};
 use shoal_types::{BucketSettings, ChunkId, Copies, Error, HashedChunk, Result};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::bring;
 use crate::context::Context;
@@ -39,7 +40,9 @@ pub(crate) struct Kept {
 /// Keeps a chunk on its owners; who has it already is not sent it. Returns
 /// when every live one has it synced: R of them, or all there are; W of them
 /// where its bucket says so. An owner that is away is stood in for by the next
-/// in rank, so that there are R copies whoever is missing.
+/// in rank, so that there are R copies whoever is missing. Where copies follow
+/// that are not waited for, so many bytes of them do at the most
+/// ([`Bounds::lagging_bytes`](crate::config::Bounds)).
 ///
 /// Fails with the first cause when a peer that is there does not take its copy
 /// (a full disk) and nobody can stand in for it; and when fewer than two
@@ -49,9 +52,11 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes, durability: Durabi
     let Some(synced) = durability.synced else {
         return make(context, hashed, durability.copies, |_, _| {}).await;
     };
+    let room = room_to_follow(context, hashed.bytes().len()).await?;
     let (enough, heard) = oneshot::channel();
     let making = context.clone();
     context.spawn("copies of a chunk", async move {
+        let _room = room;
         let (id, mut enough) = (hashed.id(), Some(enough));
         let made = make(&making, hashed, durability.copies, |have, was_there| {
             if have >= usize::from(synced)
@@ -69,6 +74,16 @@ pub(crate) async fn put(context: &Arc<Context>, bytes: Bytes, durability: Durabi
         }
     });
     heard.await.map_err(|_| context.not_ready("it is stopping"))?
+}
+
+/// Waits until there is room in memory for a chunk of so many bytes that stays
+/// there longer than its put waits for it: behind an owner that is slow or does
+/// not answer they come faster than they go.
+async fn room_to_follow(context: &Context, bytes: usize) -> Result<OwnedSemaphorePermit> {
+    // One that is longer than all of the room goes by itself.
+    let bytes = u32::try_from(bytes.min(context.config.bounds.lagging_bytes)).unwrap_or(u32::MAX);
+    let room = context.lagging_bytes.clone().acquire_many_owned(bytes).await;
+    room.map_err(|_| context.not_ready("it is stopping"))
 }
 
 /// Makes all copies; tells each time how many there are, and whether all of
@@ -135,5 +150,41 @@ async fn make(
             answered: have.len() as u32,
             needed: needed as u32,
         }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the test runs in real time")]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::tests::ports::Network;
+    use crate::tests::{config, mesh, ports};
+
+    /// Each was a task of its own with its chunk in memory, as many as came in
+    /// the minutes for which an owner that does not answer is tried: gigabytes.
+    #[tokio::test]
+    async fn copies_that_follow_are_bounded_and_a_put_waits_for_room() {
+        let (events, _inbound) = mpsc::channel(1);
+        let mut config = config();
+        config.bounds.lagging_bytes = 8;
+        let network = Arc::new(Network::new(config.info.id, events));
+        let context = mesh(Context::new(config, ports(network.clone())), &[9]);
+        network.opens_when_told();
+        let durability = Durability { copies: Copies::DEFAULT, synced: Some(1) };
+        for chunk in ["one.", "two."] {
+            assert!(
+                put(&context, Bytes::from(chunk), durability).await.is_ok(),
+                "it does not wait for the other owner"
+            );
+        }
+        let mut third = Box::pin(put(&context, Bytes::from("longer than all of the room"), durability));
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut third).await.is_err(), "there is no room");
+        assert_eq!(network.opened(), 2);
+        network.opens_nothing();
+        assert!(third.await.is_ok(), "there is room again, for one that is longer by itself");
     }
 }
