@@ -54,6 +54,8 @@ pub(crate) fn status_of(error: &Error) -> StatusCode {
     match error {
         Error::Invalid { .. } => StatusCode::BAD_REQUEST,
         Error::NotFound { .. } => StatusCode::NOT_FOUND,
+        // A condition that did not hold would say that nothing was changed.
+        Error::Conflict { .. } if error.is_in_doubt() => StatusCode::GATEWAY_TIMEOUT,
         Error::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
         Error::BadData { .. } | Error::OutOfMemory { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Cancelled => StatusCode::CONFLICT,
@@ -86,4 +88,24 @@ pub(crate) async fn no_route(uri: Uri) -> Failure {
 pub(crate) async fn no_method(method: Method, uri: Uri) -> Failure {
     let error = Error::invalid(format!("{} does not take {method}", uri.path()), "");
     Failure::with_status(StatusCode::METHOD_NOT_ALLOWED, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client takes 412 for a change that was not made.
+    #[test]
+    fn a_change_that_may_have_been_made_is_not_told_as_a_condition_that_did_not_hold() {
+        let conflict = |found: &str| Error::Conflict { name: "b/k".into(), found: found.into() };
+        for (found, status) in [
+            ("it has ETag 7", StatusCode::PRECONDITION_FAILED),
+            (Error::IN_DOUBT, StatusCode::GATEWAY_TIMEOUT),
+            (Error::LOST_SIGHT_OF, StatusCode::GATEWAY_TIMEOUT),
+        ] {
+            let error = conflict(found);
+            assert_eq!(status_of(&error), status);
+            assert_eq!(status_of(&Error::exhausted("0.0", 2, error)), status);
+        }
+    }
 }

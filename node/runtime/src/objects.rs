@@ -48,7 +48,8 @@ const LISTING_TRIES: u32 = 8;
 /// Stores `body` under `name`, in the format that its name and its first bytes
 /// tell unless one is said. Returns once every chunk is synced on every
 /// live owner and the name is decided. On an error the name stands for what it
-/// did before.
+/// did before, unless that [is in doubt](Error::is_in_doubt): then it may stand
+/// for this, or come to.
 pub(crate) async fn put(
     context: &Arc<Context>,
     name: ObjectName,

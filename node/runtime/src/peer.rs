@@ -170,7 +170,9 @@ impl Peer {
 
     /// Stores `body` under `name`; returns when every live owner has each
     /// chunk synced and the name is decided. Chunks that owners have already
-    /// are not sent again. On an error the name stands for what it did before.
+    /// are not sent again. On an error the name stands for what it did before,
+    /// unless that [is in doubt](Error::is_in_doubt): then it may stand for
+    /// this, or come to.
     pub async fn put(
         &self,
         name: ObjectName,
