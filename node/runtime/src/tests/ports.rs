@@ -27,6 +27,7 @@ pub(crate) struct Network {
     /// Calls that nobody answers, before all others are.
     unanswered: AtomicU32,
     answered: AtomicU32,
+    answer: Mutex<Response>,
     /// What comes of opening a flow, and how many were opened.
     opening: watch::Sender<Opening>,
     opened: AtomicU32,
@@ -36,8 +37,10 @@ pub(crate) struct Network {
 enum Opening {
     Fails,
     Waits,
-    /// Everybody gives this plan fragment.
+    /// Everybody gives this plan fragment, or this chunk.
     Fragment(Bytes),
+    /// Everybody says this instead.
+    Refuses(Error),
 }
 
 impl Network {
@@ -47,6 +50,7 @@ impl Network {
             events: Mutex::new(Some(events)),
             unanswered: AtomicU32::new(u32::MAX),
             answered: AtomicU32::new(0),
+            answer: Mutex::new(Response::Done),
             opening: watch::Sender::new(Opening::Fails),
             opened: AtomicU32::new(0),
         }
@@ -68,6 +72,16 @@ impl Network {
     /// Has flows wait that are opened, until something else is said.
     pub(crate) fn opens_when_told(&self) {
         self.opening.send_replace(Opening::Waits);
+    }
+
+    /// Has everybody refuse what a flow is for.
+    pub(crate) fn refuses(&self, error: &Error) {
+        self.opening.send_replace(Opening::Refuses(error.clone()));
+    }
+
+    /// What is answered to calls.
+    pub(crate) fn answers(&self, answer: Response) {
+        *lock(&self.answer) = answer;
     }
 
     pub(crate) fn opens_nothing(&self) {
@@ -115,7 +129,7 @@ impl Transport for Network {
             }
             None => {
                 self.answered.fetch_add(1, Ordering::Relaxed);
-                wire::encode(&Ok::<Response, Error>(Response::Done))
+                wire::encode(&Ok::<Response, Error>(lock(&self.answer).clone()))
             }
         };
         std::future::ready(answer).boxed()
@@ -131,6 +145,7 @@ impl Transport for Network {
                     let length = wire::encode(&Ok::<u32, Error>(fragment.len() as u32))?;
                     Ok(Frames::flow([length, fragment.clone()]))
                 }
+                Ok(Opening::Refuses(error)) => Ok(Frames::flow([wire::encode(&Err::<u32, Error>(error.clone()))?])),
                 Ok(Opening::Fails | Opening::Waits) | Err(_) => Err(nobody(to)),
             }
         }
