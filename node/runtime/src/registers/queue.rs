@@ -301,7 +301,10 @@ mod tests {
         let network = Arc::new(Network::new(config.info.id, tokio::sync::mpsc::channel(1).0));
         let context = Context::new(config, ports(network));
         let (key, other) = (RegisterKey::Object("b/k".parse().unwrap()), PeerId::from_bytes([1; 32]));
-        let kept = || (lock(&context.queues.0).kept.len(), lock(&context.queues.0).places.len());
+        let kept = || {
+            let state = lock(&context.queues.0);
+            (state.kept.len(), state.places.len())
+        };
         let first = Place::new(&context, &key, context.me).unwrap();
         let turn = first.turn.clone().try_lock_owned().unwrap();
         let second = Place::new(&context, &key, other).unwrap();
