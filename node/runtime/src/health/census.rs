@@ -21,7 +21,7 @@ const STAND_INS_ROUNDS: usize = 3;
 const ASKED_AT_ONCE: usize = 16;
 
 /// Chunks that are remembered so as to be counted once however many names list
-/// them: about 32 MB, and 16 TiB of chunks of 16 MiB.
+/// them: about 36 MB, and 16 TiB of chunks of 16 MiB.
 const SEEN_MAX: usize = 1 << 20;
 
 /// Chunks without a copy that are remembered, to name the objects that need them.
@@ -47,7 +47,23 @@ pub(super) struct Census {
     pub(super) lost: BTreeSet<ChunkId>,
     pub(super) objects_lost: u64,
     pub(super) lost_names: Vec<ObjectName>,
-    seen: BTreeSet<ChunkId>,
+    seen: BTreeMap<ChunkId, Counted>,
+}
+
+/// What a chunk was counted as.
+#[derive(Clone, Copy)]
+struct Counted {
+    copies: Copies,
+    there: u8,
+    missing: u8,
+}
+
+/// A chunk of which there are to be so many copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    chunk: ChunkId,
+    bytes: u32,
+    copies: Copies,
 }
 
 impl Census {
@@ -56,32 +72,49 @@ impl Census {
         self.seen.len() < SEEN_MAX
     }
 
-    /// Those of the page's chunks that were not counted yet, with their bytes,
-    /// and a bucket that lists them: of a chunk of several, there may have to
-    /// be more copies than that one says.
-    fn new_chunks(&mut self, page: &[ObjectEntry]) -> BTreeMap<ChunkId, (u32, BucketName)> {
-        let listed = page.iter().flat_map(|entry| entry.manifest.chunks.iter().map(move |chunk| (chunk, &entry.name)));
-        let new: BTreeMap<ChunkId, (u32, BucketName)> = listed
-            .filter(|(chunk, _)| !self.seen.contains(&chunk.id))
-            .map(|(chunk, name)| (chunk.id, (chunk.bytes, name.bucket_name())))
-            .collect();
-        let room = SEEN_MAX.saturating_sub(self.seen.len());
-        self.seen.extend(new.keys().take(room).copied());
-        new
+    /// Those of the page's chunks that were not counted yet, or for fewer
+    /// copies than a bucket that lists them here wants. Of a chunk that several
+    /// buckets list, there are to be the most that any of them wants.
+    fn to_count(&self, page: &[ObjectEntry], wants: &BTreeMap<BucketName, Copies>, default: u32) -> Vec<Wanted> {
+        let mut listed: BTreeMap<ChunkId, Wanted> = BTreeMap::new();
+        for entry in page {
+            let copies = wants.get(&entry.name.bucket_name()).copied().unwrap_or_default();
+            for chunk in &entry.manifest.chunks {
+                let wanted = Wanted { chunk: chunk.id, bytes: chunk.bytes, copies };
+                let listed = listed.entry(chunk.id).or_insert(wanted);
+                listed.copies = listed.copies.or(copies, default);
+            }
+        }
+        let is_new = |wanted: &Wanted| {
+            let before = self.seen.get(&wanted.chunk);
+            before.is_none_or(|before| before.copies.or(wanted.copies, default) != before.copies)
+        };
+        listed.into_values().filter(is_new).collect()
     }
 
     /// Of a chunk there is to be a copy with each of its `owners`, and these
-    /// have one: stand-ins count, and a copy too many does not.
-    fn count(&mut self, chunk: ChunkId, bytes: u32, owners: &[PeerId], holders: &BTreeSet<PeerId>) {
-        self.chunks += 1;
+    /// have one: stand-ins count, and a copy too many does not. Of one that was
+    /// counted before, for fewer copies, the difference is added.
+    fn count(&mut self, wanted: Wanted, owners: &[PeerId], holders: &BTreeSet<PeerId>) {
+        let Wanted { chunk, bytes, copies } = wanted;
+        let before = self.seen.get(&chunk).copied();
         let there = holders.len().min(owners.len());
+        let missing = owners.len() - there;
+        self.chunks += u64::from(before.is_none());
         self.copies += there as u64;
-        for owner in owners.iter().filter(|owner| !holders.contains(owner)).take(owners.len() - there) {
+        self.copies -= before.map_or(0, |before| u64::from(before.there));
+        let told = before.map_or(0, |before| usize::from(before.missing));
+        for owner in owners.iter().filter(|owner| !holders.contains(owner)).take(missing).skip(told) {
             let missing = self.missing_at.entry(*owner).or_default();
             *missing = (missing.0 + 1, missing.1 + u64::from(bytes));
         }
         if holders.is_empty() && self.lost.len() < LOST_MAX {
             self.lost.insert(chunk);
+        }
+        if before.is_some() || self.seen.len() < SEEN_MAX {
+            // There are a few copies of a chunk, whatever is wanted.
+            let few = |copies| u8::try_from(copies).unwrap_or(u8::MAX);
+            self.seen.insert(chunk, Counted { copies, there: few(there), missing: few(missing.max(told)) });
         }
     }
 
@@ -116,22 +149,24 @@ pub(super) async fn page(
     are_former: bool,
 ) -> shoal_types::Result<()> {
     let layout = context.require_layout()?;
-    let mut new = Vec::new();
-    for (chunk, (bytes, bucket)) in census.new_chunks(&page) {
-        new.push((chunk, bytes, buckets::settings(context, &bucket).await?.copies()));
+    let mut wants = BTreeMap::new();
+    for bucket in page.iter().map(|entry| entry.name.bucket_name()).collect::<BTreeSet<_>>() {
+        let copies = buckets::settings(context, &bucket).await?.copies();
+        wants.insert(bucket, copies);
     }
-    for some in new.chunks(CHUNKS_AT_ONCE) {
+    let to_count = census.to_count(&page, &wants, layout.replicas);
+    for some in to_count.chunks(CHUNKS_AT_ONCE) {
         chunks(context, &layout, census, some).await;
     }
     census.objects(page, are_former);
     Ok(())
 }
 
-async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, chunks: &[(ChunkId, u32, Copies)]) {
+async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, chunks: &[Wanted]) {
     let live: BTreeSet<PeerId> =
         context.members.look(|table| table.live().map(|(peer, _)| peer).chain([context.me]).collect());
     let mut asked: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
-    for (chunk, _, copies) in chunks {
+    for Wanted { chunk, copies, .. } in chunks {
         let owners = layout.owners_of(*chunk, *copies).all();
         // Who stands in for owners that are away has it in their place.
         let stand_ins = layout.owners_where(*chunk, layout.number(*copies), |peer| live.contains(&peer));
@@ -146,7 +181,7 @@ async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, ch
     // may have one in its place.
     for _ in 0..STAND_INS_ROUNDS {
         let mut asked: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
-        for (chunk, _, copies) in chunks {
+        for Wanted { chunk, copies, .. } in chunks {
             let there = holders.of(*chunk).len();
             if there == 0 || there >= layout.owners_of(*chunk, *copies).current.len() {
                 continue;
@@ -164,14 +199,14 @@ async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, ch
     }
     // What none of those has somebody else may hold, from an older layout.
     let nowhere: Vec<ChunkId> =
-        chunks.iter().map(|(chunk, ..)| *chunk).filter(|chunk| holders.of(*chunk).is_empty()).collect();
+        chunks.iter().map(|wanted| wanted.chunk).filter(|chunk| holders.of(*chunk).is_empty()).collect();
     if !nowhere.is_empty() {
         let asked = live.into_iter().map(|peer| (peer, nowhere.clone())).collect();
         holders.ask(context, asked).await;
     }
-    for (chunk, bytes, copies) in chunks {
-        let owners = layout.owners_of(*chunk, *copies).current;
-        census.count(*chunk, *bytes, &owners, holders.of(*chunk));
+    for wanted in chunks {
+        let owners = layout.owners_of(wanted.chunk, wanted.copies).current;
+        census.count(*wanted, &owners, holders.of(wanted.chunk));
     }
 }
 
@@ -242,9 +277,12 @@ mod tests {
     /// Counts a page of which chunk `n` is held by those that `holds` gives.
     fn count(census: &mut Census, page: Vec<ObjectEntry>, holds: impl Fn(ChunkId) -> Vec<u8>) {
         let owners = [peer(1), peer(2), peer(3)];
-        for (chunk, (bytes, _)) in census.new_chunks(&page) {
-            let holders = holds(chunk).into_iter().map(peer).collect();
-            census.count(chunk, bytes, &owners, &holders);
+        // The others have three.
+        let wants =
+            BTreeMap::from([("one".parse().unwrap(), Copies::from(1)), ("two".parse().unwrap(), Copies::from(2))]);
+        for wanted in census.to_count(&page, &wants, 3) {
+            let holders = holds(wanted.chunk).into_iter().map(peer).collect();
+            census.count(wanted, &owners[..wanted.copies.of(3) as usize], &holders);
         }
         census.objects(page, false);
     }
@@ -272,5 +310,51 @@ mod tests {
         count(&mut census, vec![object("b/z", &[3])], |_| vec![1, 9]);
         assert_eq!((census.copies, census.missing_at.get(&peer(2))), (8, Some(&(1, 10))));
         assert!(census.lost.is_empty());
+    }
+
+    /// The number of copies was that of one bucket, and health full with two
+    /// copies missing.
+    #[test]
+    fn a_chunk_of_several_buckets_is_counted_for_the_most_copies_that_one_wants() {
+        let listed = |names: &[&str]| names.iter().map(|name| object(&format!("{name}/x"), &[1])).collect::<Vec<_>>();
+        let orders: [&[&str]; 6] = [
+            &["one", "all"],
+            &["all", "one"],
+            &["one", "two", "all"],
+            &["all", "two", "one"],
+            &["two", "all", "one"],
+            &["two", "one", "all"],
+        ];
+        for order in orders {
+            let check = |pages: &[&[&str]], holders: &[u8], missing: &[(u8, Sum)]| {
+                let mut census = Census::default();
+                for page in pages {
+                    count(&mut census, listed(page), |_| holders.to_vec());
+                }
+                assert_eq!((census.chunks, census.copies), (1, holders.len() as u64), "{pages:?}");
+                let expected = missing.iter().map(|(n, sum)| (peer(*n), *sum)).collect();
+                assert_eq!(census.missing_at, expected, "{pages:?}, held by {holders:?}");
+                assert_eq!(census.objects_lost, if holders.is_empty() { order.len() as u64 } else { 0 });
+            };
+            let each: Vec<&[&str]> = order.chunks(1).collect();
+            for pages in [&[order][..], &each] {
+                check(pages, &[1], &[(2, (1, 10)), (3, (1, 10))]);
+                check(pages, &[1, 2, 3], &[]);
+                check(pages, &[], &[(1, (1, 10)), (2, (1, 10)), (3, (1, 10))]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_copy_that_came_or_went_between_two_pages_is_not_counted_twice() {
+        let count_two = |first: Vec<u8>, then: Vec<u8>| {
+            let mut census = Census::default();
+            count(&mut census, vec![object("one/x", &[1])], |_| first.clone());
+            count(&mut census, vec![object("all/x", &[1])], |_| then.clone());
+            let missing: u64 = census.missing_at.values().map(|(copies, _)| copies).sum();
+            (census.copies, missing)
+        };
+        assert_eq!(count_two(vec![1], vec![]), (0, 3));
+        assert_eq!(count_two(vec![], vec![1, 2]), (2, 1));
     }
 }
