@@ -5,6 +5,9 @@
 //!                                 │ ChunkHas, in batches, at the owners
 //!                                 ▼
 //!                              Census: copies, those missing, those lost
+//!                                 │ ChunkKept, of what is missing, to those who have it
+//!                                 ▼
+//!                              repair, by what the buckets want now
 //!   Condition, at every member ─▶ disks, bad copies, scrubs, what moves
 //! ```
 //!

@@ -20,6 +20,10 @@ const STAND_INS_ROUNDS: usize = 3;
 /// Members asked at once which chunks they have.
 const ASKED_AT_ONCE: usize = 16;
 
+/// Chunks of which a holder is told at once how many copies there are to be.
+/// It syncs a directory for each that it did not know of, all within a call.
+const TOLD_AT_ONCE: usize = 64;
+
 /// Chunks that are remembered so as to be counted once however many names list
 /// them: about 36 MB, and 16 TiB of chunks of 16 MiB.
 const SEEN_MAX: usize = 1 << 20;
@@ -208,6 +212,31 @@ async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, ch
         let owners = layout.owners_of(wanted.chunk, wanted.copies).current;
         census.count(*wanted, &owners, holders.of(wanted.chunk));
     }
+    tell(context, layout, &holders, chunks).await;
+}
+
+/// Tells those who hold what is not everywhere how many copies there are to
+/// be: its bucket may want more than when it was put, which nobody has told
+/// them. They bring about what is missing.
+async fn tell(context: &Arc<Context>, layout: &Placed, holders: &Holders, chunks: &[Wanted]) {
+    let mut told: BTreeMap<PeerId, Vec<(ChunkId, Copies)>> = BTreeMap::new();
+    for Wanted { chunk, copies, .. } in chunks {
+        let there = holders.of(*chunk);
+        if there.len() < layout.owners_of(*chunk, *copies).current.len() {
+            for holder in there {
+                told.entry(*holder).or_default().push((*chunk, *copies));
+            }
+        }
+    }
+    let calls = stream::iter(told).map(|(peer, chunks)| async move {
+        for some in chunks.chunks(TOLD_AT_ONCE) {
+            if let Err(error) = context.call(peer, Request::ChunkKept { chunks: some.to_vec() }).await {
+                tracing::info!(%error, peer = %peer.short(), "it is not told how many copies there are to be");
+                break;
+            }
+        }
+    });
+    calls.buffer_unordered(ASKED_AT_ONCE).collect::<()>().await;
 }
 
 /// Who has which chunk, and who does not, or does not say.

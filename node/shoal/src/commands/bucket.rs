@@ -18,7 +18,8 @@ use crate::{stdout, units, when};
   shoal bucket ls --json
 
 A bucket is the first part of a name, and is there as soon as an object is. Settings are for what is
-put from then on, whichever peer takes it.")]
+put from then on, whichever peer takes it. More copies are made of what is there as well, once
+'shoal health' has found them missing; fewer are not.")]
 pub(crate) struct BucketArgs {
     #[command(subcommand)]
     command: BucketCommand,

@@ -15,7 +15,8 @@ use crate::{stdout, transfer, units};
 /// It reads no data, and costs one small call for some thousands of chunks at
 /// each member; --quick adds up what the peers count themselves, in a moment,
 /// and cannot see what is lost. Whether the bytes of the copies are still
-/// right, 'shoal scrub' tells.
+/// right, 'shoal scrub' tells. Where a bucket wants more copies than when its
+/// objects were put, a whole look has them made, which takes a few minutes.
 #[derive(Debug, Args)]
 #[command(after_help = "Exits with 0 when everything is at full replication: all copies are there, on members that are
 there and whose disks work. Exits with 4 when not, with 3 when that cannot be told.

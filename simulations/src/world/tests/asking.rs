@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use shoal_runtime::{Peer, PutCondition};
+use shoal_runtime::{Checkup, CheckupUpdate, Peer, PutCondition};
 use shoal_types::{BucketChange, Format, ObjectName, Result, RoleChange};
 
 use super::*;
@@ -162,6 +162,21 @@ impl Mesh {
 
     pub(super) async fn length(&self, host: u32, object: &str) -> Result<usize> {
         self.get(host, object).await.map(|bytes| bytes.len())
+    }
+
+    /// What a look at the whole mesh from a host comes to.
+    pub(super) async fn checkup(&self, host: u32, is_quick: bool) -> Checkup {
+        let peer = self.peer(host);
+        self.ask(async move {
+            let mut updates = peer.checkup(is_quick);
+            while let Some(update) = updates.next().await {
+                if let CheckupUpdate::Report(report) = update.unwrap() {
+                    return *report;
+                }
+            }
+            panic!("it ends without a report")
+        })
+        .await
     }
 
     /// Copies of chunks on all disks.

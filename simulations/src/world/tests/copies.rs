@@ -96,6 +96,30 @@ fn an_owner_that_was_away_when_more_copies_were_wanted_hears_of_it() {
     });
 }
 
+/// Health told for ever that copies are missing, and nobody made them: holders
+/// went by the number with which it was put.
+#[test]
+fn more_copies_of_what_is_there_are_made_once_health_has_looked() {
+    mesh_of(5, 30, |mesh| async move {
+        mesh.keep("scratch", 1, 0).await;
+        mesh.put(0, "scratch/one", 1).await;
+        mesh.keep("scratch", 3, 0).await;
+        let first = mesh.checkup(2, false).await;
+        assert_eq!((first.copies, first.copies_missing, first.chunks_lost), (CHUNKS as u64, 2 * CHUNKS as u64, 0));
+        assert!(!first.is_full());
+        mesh.pass(150 * SECOND).await;
+        let holders = |n| mesh.world.state().ledger.copies.holders(ChunkId::of(&piece(1, n))).count();
+        assert_eq!((0..CHUNKS).map(holders).collect::<Vec<_>>(), [3; CHUNKS]);
+        let then = mesh.checkup(3, false).await;
+        assert!(then.is_full(), "{then:?}");
+        // Fewer are for what is put from then on, and nothing is taken for too much.
+        mesh.keep("scratch", 1, 0).await;
+        assert!(mesh.checkup(4, false).await.is_full());
+        mesh.pass(8 * GRACE).await;
+        assert_eq!(mesh.copies(), 3 * CHUNKS);
+    });
+}
+
 // It had asked the owners that the chunk has with one copy, and let go of the
 // copy on which the put counted meanwhile.
 #[test]
