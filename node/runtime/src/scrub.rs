@@ -3,10 +3,12 @@
 //! A copy that has rotted is found only by being read, and what nobody reads
 //! would rot until its last copy has. So each peer reads all of its copies, one
 //! after the other, evenly over the scrub interval; one that is not what its
-//! name says is set aside, and put back from another holder. Who does not want
-//! to wait asks for it ([`asked`]); the slow one goes on beside it.
+//! name says is set aside, and put back from another holder. After a start it
+//! goes on where it was ([`place`]). Who does not want to wait asks for it
+//! ([`asked`]); the slow one goes on beside it.
 
 mod asked;
+mod place;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +21,20 @@ pub(crate) use asked::{scrub, serve};
 
 use crate::chunks;
 use crate::context::Context;
+use place::{Keeper, Place};
 
 /// Copies follow each other no faster than this, however many there are.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// So long after a start the next copy is read at the latest, however few
+/// there are: a peer may never run as long as these are apart.
+const FIRST_WITHIN: Duration = Duration::from_secs(300);
+
+/// How often a peer that waits for the next copy looks how many there are by now.
+const COUNTED_EVERY: Duration = Duration::from_secs(600);
+
+/// So long after something went wrong it is tried again at the latest.
+const AGAIN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The note in which a peer keeps what its last whole scrub came to.
 const NOTE: &str = "scrub";
@@ -40,24 +53,43 @@ enum Checked {
 
 /// Scrubs for as long as the peer lives.
 pub(crate) async fn run(context: Arc<Context>) {
-    let (mut after, mut pass) = (None, LastScrub::default());
+    let (mut keeper, Place { mut after, mut pass }) = Keeper::find(&context).await;
+    let mut within = FIRST_WITHIN;
     loop {
-        let pause = match pause(&context).await {
-            Ok(pause) => pause,
-            Err(error) => {
-                tracing::debug!(%error, "cannot tell how much there is to scrub");
-                context.config.timing.scrub
-            }
-        };
-        context.ports.clock.sleep(pause).await;
+        next_due(&context, within).await;
+        within = Duration::MAX;
         match next(&context, after, &mut pass).await {
             Ok(None) => {
                 note(&context, pass).await;
                 (after, pass) = (None, LastScrub::default());
             }
             Ok(found) => after = found,
-            Err(error) => tracing::info!(%error, "the copies could not be checked"),
+            Err(error) => {
+                tracing::info!(%error, "the copies could not be checked");
+                within = AGAIN_WITHIN;
+            }
         }
+        keeper.keep(&context, Place { after, pass }).await;
+    }
+}
+
+/// Waits until the next copy is due, in so long at the latest. How many there
+/// are may be another number meanwhile.
+async fn next_due(context: &Arc<Context>, within: Duration) {
+    let clock = &context.ports.clock;
+    let since = clock.now();
+    loop {
+        let wait = match pause(context).await {
+            Ok(pause) => pause.min(within).saturating_sub(clock.now().saturating_sub(since)).min(COUNTED_EVERY),
+            Err(error) => {
+                tracing::debug!(%error, "cannot tell how much there is to scrub");
+                AGAIN_WITHIN
+            }
+        };
+        if wait.is_zero() {
+            return;
+        }
+        clock.sleep(wait).await;
     }
 }
 
@@ -80,11 +112,11 @@ async fn note(context: &Arc<Context>, pass: LastScrub) {
     }
 }
 
-/// Until the next copy is due.
+/// From one copy to the next one, and from the last one to the end.
 async fn pause(context: &Arc<Context>) -> Result<Duration> {
     let store = context.ports.store.clone();
     let chunks = context.blocking(move || store.usage()).await?.chunks;
-    let chunks = u32::try_from(chunks).unwrap_or(u32::MAX).max(1);
+    let chunks = u32::try_from(chunks).unwrap_or(u32::MAX).saturating_add(1);
     Ok((context.config.timing.scrub / chunks).max(PAUSE_MIN))
 }
 

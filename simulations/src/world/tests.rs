@@ -11,6 +11,7 @@ mod registers;
 mod repair;
 mod replicas;
 mod requests;
+mod scrubbing;
 mod weightless;
 
 use std::time::Duration;
