@@ -89,7 +89,7 @@ pub struct MemberCheck {
     pub id: PeerId,
     pub name: String,
     pub health: Health,
-    /// `None` while it is away or did not answer.
+    /// `None` while it is away or did not answer, be it what it has.
     pub condition: Option<PeerCondition>,
     /// Copies that belong there, are not there, and are nowhere else in its place.
     pub copies_missing: u64,

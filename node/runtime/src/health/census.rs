@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use shoal_types::{BucketName, ChunkId, Copies, ObjectEntry, ObjectName, PeerId, Request, Response};
+use shoal_types::{BucketName, ChunkId, Copies, Error, ObjectEntry, ObjectName, PeerId, Request, Response, Result};
 
 use crate::buckets;
 use crate::context::Context;
@@ -51,6 +51,9 @@ pub(super) struct Census {
     pub(super) lost: BTreeSet<ChunkId>,
     pub(super) objects_lost: u64,
     pub(super) lost_names: Vec<ObjectName>,
+    /// Members that count as away, as they did not say what they have: none of
+    /// them is asked again.
+    pub(super) silent: BTreeSet<PeerId>,
     seen: BTreeMap<ChunkId, Counted>,
 }
 
@@ -151,7 +154,7 @@ pub(super) async fn page(
     census: &mut Census,
     page: Vec<ObjectEntry>,
     are_former: bool,
-) -> shoal_types::Result<()> {
+) -> Result<()> {
     let layout = context.require_layout()?;
     let mut wants = BTreeMap::new();
     for bucket in page.iter().map(|entry| entry.name.bucket_name()).collect::<BTreeSet<_>>() {
@@ -167,8 +170,9 @@ pub(super) async fn page(
 }
 
 async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, chunks: &[Wanted]) {
-    let live: BTreeSet<PeerId> =
+    let mut live: BTreeSet<PeerId> =
         context.members.look(|table| table.live().map(|(peer, _)| peer).chain([context.me]).collect());
+    live.retain(|peer| !census.silent.contains(peer));
     let mut asked: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
     for Wanted { chunk, copies, .. } in chunks {
         let owners = layout.owners_of(*chunk, *copies).all();
@@ -181,6 +185,7 @@ async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, ch
     }
     let mut holders = Holders::default();
     holders.ask(context, asked).await;
+    live.retain(|peer| !holders.silent.contains(peer));
     // Where an owner has none, as its disk is full or failed, the next in rank
     // may have one in its place.
     for _ in 0..STAND_INS_ROUNDS {
@@ -200,6 +205,7 @@ async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, ch
             break;
         }
         holders.ask(context, asked).await;
+        live.retain(|peer| !holders.silent.contains(peer));
     }
     // What none of those has somebody else may hold, from an older layout.
     let nowhere: Vec<ChunkId> =
@@ -213,6 +219,7 @@ async fn chunks(context: &Arc<Context>, layout: &Placed, census: &mut Census, ch
         census.count(*wanted, &owners, holders.of(wanted.chunk));
     }
     tell(context, layout, &holders, chunks).await;
+    census.silent.append(&mut holders.silent);
 }
 
 /// Tells those who hold what is not everywhere how many copies there are to
@@ -244,6 +251,8 @@ async fn tell(context: &Arc<Context>, layout: &Placed, holders: &Holders, chunks
 struct Holders {
     there: BTreeMap<ChunkId, BTreeSet<PeerId>>,
     lacking: BTreeSet<(PeerId, ChunkId)>,
+    /// Who did not say it, though asked twice.
+    silent: BTreeSet<PeerId>,
 }
 
 impl Holders {
@@ -256,33 +265,67 @@ impl Holders {
         self.lacking.contains(&(peer, chunk))
     }
 
-    /// Asks each for those chunks.
+    /// Asks each for those chunks, and who does not answer once more.
     async fn ask(&mut self, context: &Arc<Context>, asked: BTreeMap<PeerId, Vec<ChunkId>>) {
+        let again = self.ask_once(context, asked).await;
+        if again.is_empty() {
+            return;
+        }
+        context.ports.clock.sleep(context.config.timing.tick).await;
+        for (peer, chunks) in self.ask_once(context, again).await {
+            self.silent.insert(peer);
+            self.lacking.extend(chunks.into_iter().map(|chunk| (peer, chunk)));
+        }
+    }
+
+    /// Asks each for those chunks; what is to be asked again.
+    async fn ask_once(
+        &mut self,
+        context: &Arc<Context>,
+        asked: BTreeMap<PeerId, Vec<ChunkId>>,
+    ) -> BTreeMap<PeerId, Vec<ChunkId>> {
         let calls = stream::iter(asked).map(|(peer, chunks)| async move {
             let answer = context.call(peer, Request::ChunkHas { chunks: chunks.clone() }).await;
             (peer, chunks, answer)
         });
         let mut calls = std::pin::pin!(calls.buffer_unordered(ASKED_AT_ONCE));
+        let mut again = BTreeMap::new();
         while let Some((peer, chunks, answer)) = calls.next().await {
-            let has = match answer {
-                Ok(Response::Has(has)) if has.len() == chunks.len() => has,
-                Ok(_) => {
-                    tracing::warn!(peer = %peer.short(), "an answer of another kind to which chunks it has");
-                    vec![false; chunks.len()]
-                }
-                Err(error) => {
-                    tracing::info!(%error, peer = %peer.short(), "it does not say which chunks it has");
-                    vec![false; chunks.len()]
-                }
-            };
-            for (chunk, has) in chunks.into_iter().zip(has) {
-                if has {
-                    self.there.entry(chunk).or_default().insert(peer);
-                } else {
-                    self.lacking.insert((peer, chunk));
-                }
+            if let Some(chunks) = self.hear(peer, chunks, answer) {
+                again.insert(peer, chunks);
             }
         }
+        again
+    }
+
+    /// Of these chunks it said which it has; or they are to be asked again, as
+    /// it did not come to say so.
+    fn hear(&mut self, peer: PeerId, chunks: Vec<ChunkId>, answer: Result<Response>) -> Option<Vec<ChunkId>> {
+        let has = match answer {
+            Ok(Response::Has(has)) if has.len() == chunks.len() => has,
+            Ok(_) => {
+                tracing::warn!(peer = %peer.short(), "an answer of another kind to which chunks it has");
+                vec![false; chunks.len()]
+            }
+            Err(error) => {
+                tracing::info!(%error, peer = %peer.short(), "it does not say which chunks it has");
+                if matches!(
+                    error,
+                    Error::Timeout { .. } | Error::Unreachable { .. } | Error::Busy { .. } | Error::NotReady { .. }
+                ) {
+                    return Some(chunks);
+                }
+                vec![false; chunks.len()]
+            }
+        };
+        for (chunk, has) in chunks.into_iter().zip(has) {
+            if has {
+                self.there.entry(chunk).or_default().insert(peer);
+            } else {
+                self.lacking.insert((peer, chunk));
+            }
+        }
+        None
     }
 }
 
@@ -372,6 +415,20 @@ mod tests {
                 check(pages, &[], &[(1, (1, 10)), (2, (1, 10)), (3, (1, 10))]);
             }
         }
+    }
+
+    /// All of its chunks counted as lost, and nobody said that it may have them.
+    #[test]
+    fn who_gives_no_answer_is_asked_again_and_whose_disk_failed_is_not() {
+        let (chunks, mut holders) = (vec![ChunkId::of(b"x"), ChunkId::of(b"y")], Holders::default());
+        let late = Err(Error::Timeout { what: "a call".into(), ms: 3_000 });
+        assert_eq!(holders.hear(peer(1), chunks.clone(), late), Some(chunks.clone()));
+        assert!(!holders.lacks(peer(1), chunks[0]));
+        assert_eq!(holders.hear(peer(1), chunks.clone(), Ok(Response::Has(vec![true, false]))), None);
+        assert!(holders.of(chunks[0]).contains(&peer(1)) && holders.lacks(peer(1), chunks[1]));
+        let failed = Err(Error::DiskFailed { peer: peer(2), why: "x".into() });
+        assert_eq!(holders.hear(peer(2), chunks.clone(), failed), None);
+        assert!(holders.lacks(peer(2), chunks[0]));
     }
 
     #[test]

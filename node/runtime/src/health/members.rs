@@ -54,7 +54,9 @@ pub(super) async fn report(context: &Arc<Context>, is_quick: bool, census: &Cens
             };
             let (copies_missing, bytes_missing) = census.missing_at.get(&id).copied().unwrap_or_default();
             let name = named.get(&id).cloned().unwrap_or_else(|| id.short());
-            MemberCheck { id, name, health, condition: conditions.remove(&id), copies_missing, bytes_missing }
+            // What it holds is not known, as of one that is away.
+            let condition = conditions.remove(&id).filter(|_| !census.silent.contains(&id));
+            MemberCheck { id, name, health, condition, copies_missing, bytes_missing }
         })
         .collect();
     members.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));

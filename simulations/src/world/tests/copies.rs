@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use futures::StreamExt;
 use shoal_placement::PlacementKey;
-use shoal_runtime::{CopyVersion, PutCondition};
+use shoal_runtime::{CheckupUpdate, CopyVersion, PutCondition};
 use shoal_types::ChunkId;
 
 use super::asking::{CHUNKS, GRACE, SECOND, content, mesh_of, mesh_with, name, piece};
@@ -117,6 +118,34 @@ fn more_copies_of_what_is_there_are_made_once_health_has_looked() {
         assert!(mesh.checkup(4, false).await.is_full());
         mesh.pass(8 * GRACE).await;
         assert_eq!(mesh.copies(), 3 * CHUNKS);
+    });
+}
+
+/// It was told that they are lost, and not that somebody may still have them.
+#[test]
+fn what_a_member_holds_that_is_late_to_say_so_may_still_be_there() {
+    mesh_of(5, 32, |mesh| async move {
+        mesh.keep("scratch", 1, 0).await;
+        mesh.put(0, "scratch/one", 1).await;
+        let held = |host: u32| mesh.world.state().ledger.copies.on(HostId(host));
+        let late = (1..5).find(|host| held(*host) > 0).unwrap();
+        let slow = LinkQuality { latency: 2 * SECOND, ..LinkQuality::default() };
+        let (one, other) = (HostSet::of([HostId(0)]), HostSet::of([HostId(late)]));
+        let rule = mesh.world.impose(Rule::Worse { between: one, and: other, by: slow });
+        let mut updates = mesh.peer(0).checkup(false);
+        let (names, updates) = mesh.ask(async move { (updates.next().await, updates) }).await;
+        assert!(matches!(names, Some(Ok(CheckupUpdate::Progress { names: 1, .. }))), "{names:?}");
+        // It says how it is, and is not asked again what it has.
+        mesh.world.lift(rule);
+        let mut rest = mesh.ask(updates.collect::<Vec<_>>()).await;
+        let Some(Ok(CheckupUpdate::Report(report))) = rest.pop() else { panic!("it ends without a report") };
+        assert_eq!(report.chunks_lost, held(late) as u64);
+        let id = mesh.peer(late).id();
+        let away: Vec<_> =
+            report.members.iter().filter(|member| member.is_away()).map(|it| (it.id, it.health)).collect();
+        assert_eq!(away, [(id, Health::Alive)]);
+        // It is as soon as it answers in time.
+        assert!(mesh.checkup(0, false).await.is_full());
     });
 }
 
