@@ -103,9 +103,10 @@ pub(crate) async fn durability(context: &Arc<Context>, name: &ObjectName) -> Res
 
 /// Changes how objects of a bucket are kept, and gives what holds then. Every
 /// put that begins after it has returned is kept so, at whichever peer: that
-/// takes it some seconds. Where a bucket comes to have a history, it takes as
-/// much longer as an operation on a name may: what was begun before, and
-/// replaces without keeping, is over by then.
+/// takes it some seconds. Where a history is asked for, it takes as much longer
+/// as an operation on a name may: what was begun before there was one, and
+/// replaces without keeping, is over by then. So it is also for who finds one
+/// there: another may have begun it a moment ago.
 ///
 /// # Errors
 /// [`Error::Invalid`] for what cannot be kept; then nothing is changed.
@@ -114,19 +115,12 @@ pub(crate) async fn change(
     bucket: &BucketName,
     change: BucketChange,
 ) -> Result<BucketSettings> {
-    let (mut refused, mut begins_history) = (None, false);
+    let mut refused = None;
     let key = RegisterKey::Bucket(bucket.clone());
     let outcome = names::propose(context, &key, Begin::Preparing, |found| {
-        let former = decoded(found);
-        let changed = former.clone().and_then(|settings| change.applied_to(settings).checked());
-        let has_history = |settings: &Result<BucketSettings>| settings.as_ref().is_ok_and(|kept| kept.history_s > 0);
-        begins_history |= has_history(&changed) && !has_history(&former);
+        let changed = decoded(found).and_then(|settings| change.applied_to(settings).checked());
         match changed.and_then(|settings| wire::encode(&settings)) {
-            Ok(value) if found == Some(&value) => {
-                // It may have begun a moment ago, when this was asked for before.
-                begins_history |= change.history_s.is_some_and(|wanted| wanted > 0);
-                Decision::Leave
-            }
+            Ok(value) if found == Some(&value) => Decision::Leave,
             Ok(value) => Decision::Write(Some(value)),
             Err(error) => {
                 refused = Some(error);
@@ -138,7 +132,8 @@ pub(crate) async fn change(
     if outcome.ending == Ending::Refused {
         return Err(refused.unwrap_or_else(|| Error::bug("settings refused for nothing")));
     }
-    let under_way = if begins_history { context.config.timing.name } else { Duration::ZERO };
+    let asks_history = change.history_s.is_some_and(|wanted| wanted > 0);
+    let under_way = if asks_history { context.config.timing.name } else { Duration::ZERO };
     context.ports.clock.sleep(FOLLOWED + under_way).await;
     decoded(outcome.value.as_ref())
 }

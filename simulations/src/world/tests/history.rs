@@ -14,9 +14,15 @@ fn etag(byte: u8) -> String {
 
 impl Mesh {
     async fn remember(&self, history: Duration) {
-        let peer = self.peer(0);
+        self.ask(self.remembering(0, history)).await;
+    }
+
+    fn remembering(&self, host: u32, history: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let peer = self.peer(host);
         let change = BucketChange { history_s: Some(history.as_secs()), ..BucketChange::default() };
-        self.ask(async move { peer.change_bucket("kept".parse().unwrap(), change).await }).await.unwrap();
+        async move {
+            peer.change_bucket("kept".parse().unwrap(), change).await.unwrap();
+        }
     }
 
     /// The length of a version.
@@ -132,4 +138,22 @@ fn of_several_versions_that_an_etag_may_mean_none_is_guessed() {
         assert_eq!(find(etag(7)[..12].to_owned()).await.unwrap().etag, Etag(etag(7)));
         assert!(matches!(find(String::new()).await, Err(Error::NotFound { .. })));
     });
+}
+
+/// Who raised a history that another was giving the bucket was answered as if
+/// there had been one for long: what was put then could be replaced without it.
+#[test]
+fn whoever_finds_a_history_that_may_just_have_begun_waits_as_long_as_who_gives_it() {
+    let history = 1_000 * GRACE;
+    for (ms, wanted) in [(50, history), (50, 2 * history), (3_000, history / 2)] {
+        mesh(15, |mesh| async move {
+            let giving = tokio::spawn(mesh.remembering(0, history));
+            mesh.pass(Duration::from_millis(ms)).await;
+            let (began, name) = (mesh.world.now(), super::config().timing.name);
+            mesh.ask(mesh.remembering(2, wanted)).await;
+            let took = mesh.world.now() - began;
+            assert!(took > name + 5 * SECOND, "{wanted:?} after {ms} ms took {took:?}");
+            giving.await.unwrap();
+        });
+    }
 }
