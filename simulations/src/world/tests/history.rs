@@ -1,15 +1,22 @@
 //! What a name stood for can be read for as long as its bucket says.
 
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, stream};
 use shoal_runtime::{CopyVersion, Peer, PutCondition};
 use shoal_types::{BucketChange, Error, Etag, Result};
 
-use super::asking::{GRACE, Mesh, SECOND, content, mesh, name};
+use super::asking::{GRACE, Mesh, SECOND, content, mesh, mesh_with, name};
 use super::*;
 
 const OBJECT: &str = "kept/object";
 
 fn etag(byte: u8) -> String {
     blake3::hash(&content(byte)).to_hex().to_string()
+}
+
+/// What fits into a manifest.
+fn small(byte: u8) -> Bytes {
+    vec![byte; 100].into()
 }
 
 impl Mesh {
@@ -38,6 +45,22 @@ impl Mesh {
     async fn told(&self, byte: u8) -> bool {
         match self.version(1, byte).await {
             Ok(length) => length == content(byte).len(),
+            Err(Error::NotFound { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Begins to put what is small, and does not wait.
+    fn begin_small(&self, host: u32, byte: u8) -> tokio::task::JoinHandle<Result<()>> {
+        let (peer, body) = (self.peer(host), stream::iter([Ok(small(byte))]).boxed());
+        tokio::spawn(async move { peer.put(name(OBJECT), None, PutCondition::Always, body).await.map(drop) })
+    }
+
+    /// Whether a peer knows of a version of what is small.
+    async fn knows_small(&self, host: u32, byte: u8) -> bool {
+        let wanted = blake3::hash(&small(byte)).to_hex().to_string();
+        match self.on(host, |peer| async move { peer.stat_version(name(OBJECT), wanted).await }).await {
+            Ok(_) => true,
             Err(Error::NotFound { .. }) => false,
             Err(error) => panic!("{error}"),
         }
@@ -156,4 +179,34 @@ fn whoever_finds_a_history_that_may_just_have_begun_waits_as_long_as_who_gives_i
             giving.await.unwrap();
         });
     }
+}
+
+/// It had put what it replaced into the history, slept, and went on: by then
+/// the time of what it replaced was over, as if it had been replaced long ago.
+#[test]
+fn what_a_machine_replaces_that_slept_is_in_the_history_from_then_on() {
+    let asleep = std::rc::Rc::new(std::cell::Cell::new(0));
+    for ms in 0..25 {
+        let asleep = asleep.clone();
+        let configure = |config: &mut WorldConfig| config.timing.grace = 10 * GRACE;
+        mesh_with(4, configure, 16, |mesh| async move {
+            let (history, sleep) = (80 * SECOND, 90 * SECOND);
+            mesh.remember(history).await;
+            mesh.put_bytes(1, OBJECT, small(1), PutCondition::Always).await.unwrap();
+            let put = mesh.begin_small(1, 2);
+            mesh.pass(Duration::from_millis(ms)).await;
+            if put.is_finished() {
+                return;
+            }
+            asleep.set(asleep.get() + 1);
+            let now = mesh.world.now();
+            for host in &mut mesh.world.state().hosts {
+                host.clock.set(now, sleep.as_millis() as i64, 0);
+            }
+            mesh.pass(history - 20 * SECOND).await;
+            let put = put.now_or_never().unwrap().unwrap();
+            assert!(mesh.knows_small(2, 1).await, "slept after {ms} ms: {put:?}");
+        });
+    }
+    assert!(asleep.get() > 3);
 }

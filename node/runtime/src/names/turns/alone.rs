@@ -7,6 +7,7 @@ use shoal_types::{Error, ObjectName, RegisterKey, Result};
 use super::{Change, Waiting};
 use crate::context::Context;
 use crate::history;
+use crate::moment::Moment;
 use crate::names::{found, propose};
 use crate::planted::Planted;
 use crate::registers::{self, Begin};
@@ -32,6 +33,7 @@ async fn one(context: &Arc<Context>, name: &ObjectName, is_kept: bool, mut chang
     for _ in 0..TRIES {
         let turn = registers::if_crowded(context, &key).await;
         let begin = if turn.is_some() { Begin::InTurn } else { Begin::Racing };
+        let began = Moment::now(context);
         let before = found(context, name).await?;
         let ending = match change(before.as_ref()) {
             Decision::Write(_) => Ending::Written,
@@ -46,15 +48,23 @@ async fn one(context: &Arc<Context>, name: &ObjectName, is_kept: bool, mut chang
         if let (Some(replaced), false) = (replaced, is_late) {
             history::keep(context, name, replaced).await?;
         }
+        // Where this machine slept, what it has kept may not be there any more.
+        let has_slept = || began.age(context) > context.config.timing.name * 2;
         let mut has_moved = false;
         let swap = |now: Option<&Bytes>| {
-            has_moved = now != before.as_ref();
+            has_moved = now != before.as_ref() || has_slept();
             if has_moved { Decision::Refuse } else { change(now) }
         };
         let outcome = propose(context, &key, begin, swap).await?;
         if outcome.ending != Ending::Refused || !has_moved {
             if let (Some(replaced), true) = (replaced, is_late) {
                 history::keep(context, name, replaced).await?;
+            }
+            // It replaced that later than it has kept it for.
+            if let (Some(replaced), Ending::Written, true) = (replaced, outcome.ending, has_slept())
+                && let Err(error) = history::keep(context, name, replaced).await
+            {
+                tracing::info!(%name, %error, "what was replaced is in the history for a shorter time");
             }
             return Ok(outcome);
         }
