@@ -8,9 +8,11 @@
 //! history that the name still stands for, which is then not shown.
 //!
 //! The number is a hash of all that the name's register held: whoever replaces
-//! the same thing writes the same register. A version goes its bucket's time
-//! after it was replaced (`expiry`); the chunks that nobody else lists go after
-//! that as all do (`collect`).
+//! the same thing writes the same register. Whoever removes a name for good
+//! leaves a removal there, so that nobody who read the name before puts it into
+//! the history afterwards ([`bar`]). A version goes its bucket's time after it
+//! was replaced (`expiry`); the chunks that nobody else lists go after that as
+//! all do (`collect`).
 
 pub(crate) mod expiry;
 
@@ -23,11 +25,15 @@ use shoal_types::{
 };
 
 use crate::context::Context;
+use crate::moment::Moment;
 use crate::names;
 use crate::registers::Begin;
 
 /// Versions in a page.
 const PAGE: u32 = 500;
+
+/// How often who keeps a version meets another removal of it, before it gives up.
+const TRIES: u32 = 8;
 
 /// What a name stood for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,25 +68,54 @@ fn former(value: Option<&Bytes>) -> Result<Option<(Manifest, u64)>> {
     })
 }
 
-/// Puts what a name stands for (`value`, all that its register holds) into its
-/// history: it is about to stand for something else.
-pub(crate) async fn keep(context: &Arc<Context>, name: &ObjectName, value: &Bytes) -> Result<()> {
+/// Puts what a name stands for (`value`, all that its register holds, as it was
+/// read at `read` or later) into its history: it is about to stand for
+/// something else. Where it has been removed from there, or that may have been
+/// forgotten since, the name is read again: it is put there if the name stands
+/// for it still, and was not removed anew meanwhile. Else it is left out.
+pub(crate) async fn keep(context: &Arc<Context>, name: &ObjectName, value: &Bytes, mut read: Moment) -> Result<()> {
     let manifest = match wire::decode(value)? {
         NameValue::Object(manifest) | NameValue::Appended { manifest, .. } => manifest,
         NameValue::Removed { .. } | NameValue::Gone { .. } | NameValue::Former { .. } => return Ok(()),
     };
     let replaced_ms = context.ports.clock.wall_ms().max(manifest.modified_ms);
     let kept = wire::encode(&NameValue::Former { manifest, replaced_ms })?;
-    let number = blake3::hash(value).as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    names::propose(context, &RegisterKey::Version(name.clone(), number), Begin::Preparing, |found| {
-        // One that was about to replace it long ago, and did not, may have written it.
-        match former(found) {
+    let (key, mut removal) = (RegisterKey::Version(name.clone(), number(value)), None);
+    for _ in 0..TRIES {
+        let is_late = || read.age(context) > context.config.timing.grace / 2;
+        let outcome = names::propose(context, &key, Begin::Preparing, |found| match former(found) {
+            // One that was about to replace it long ago, and did not, may have written it.
             Ok(Some((_, before_ms))) if before_ms >= replaced_ms => Decision::Leave,
+            Ok(None) if found != removal.as_ref() || is_late() => Decision::Refuse,
             Ok(_) | Err(_) => Decision::Write(Some(kept.clone())),
+        });
+        let outcome = outcome.await?;
+        if outcome.ending != Ending::Refused {
+            return Ok(());
         }
-    })
-    .await
-    .map(drop)
+        (removal, read) = (outcome.value, Moment::now(context));
+        if names::settle(context, &RegisterKey::Object(name.clone())).await?.as_ref() != Some(value) {
+            return Ok(());
+        }
+    }
+    Err(Error::Conflict { name: name.to_string(), found: format!("others removed its version, {TRIES} times") })
+}
+
+/// Which version of a name a value of its register becomes.
+pub(crate) fn number(value: &Bytes) -> u64 {
+    blake3::hash(value).as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Keeps a version of a name, which does not stand for it any more, out of the
+/// history: also from whoever has read the name before, and is about to
+/// [`keep`] it.
+pub(crate) async fn bar(context: &Arc<Context>, name: &ObjectName, number: u64) -> Result<()> {
+    let (key, removed) = (RegisterKey::Version(name.clone(), number), removed(context)?);
+    names::propose(context, &key, Begin::Preparing, |_| Decision::Write(Some(removed.clone()))).await.map(drop)
+}
+
+fn removed(context: &Context) -> Result<Bytes> {
+    wire::encode(&NameValue::Removed { nonce: context.random() })
 }
 
 /// Former versions of objects whose name begins with `prefix`, by name and in
@@ -198,8 +233,7 @@ async fn remove(
     version: &FormerVersion,
     is_to_go: impl Fn(u64) -> bool + Send + Sync,
 ) -> Result<bool> {
-    let removed = wire::encode(&NameValue::Removed { nonce: context.random() })?;
-    let key = version.key();
+    let (key, removed) = (version.key(), removed(context)?);
     let outcome = names::propose(context, &key, Begin::Preparing, |found| match former(found) {
         Ok(Some((_, replaced_ms))) if is_to_go(replaced_ms) => Decision::Write(Some(removed.clone())),
         Ok(_) | Err(_) => Decision::Leave,

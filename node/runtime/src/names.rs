@@ -3,15 +3,17 @@
 mod listing;
 mod turns;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use shoal_register::{Decision, Ending, Outcome};
 use shoal_types::{AppendId, Appends, Error, Manifest, NameValue, ObjectName, RegisterKey, RegisterOp, Result, wire};
 
 use crate::collect::Lease;
-use crate::context::Context;
+use crate::context::{Context, lock};
+use crate::history;
 use crate::peer::{PutCondition, Terms};
 use crate::planted::Planted;
 use crate::registers::{self, Acceptors, Begin};
@@ -287,7 +289,8 @@ fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
 
 /// Makes a name stand for nothing, if the condition holds; whether it stood for
 /// something, or this very request has removed that before. What it stood for
-/// goes into the history unless it is to be gone for good.
+/// goes into the history unless it is to be gone for good: then nobody else puts
+/// it there afterwards either.
 ///
 /// # Errors
 /// [`Error::Conflict`] when it stands for another version.
@@ -297,6 +300,9 @@ pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, terms: &Te
     }
     let (nonce, Terms { condition, request }) = (context.random(), terms.clone());
     let begin = begin_under(&condition);
+    // Whatever it was applied to: which one of them counted is not told.
+    let replaced = Arc::new(Mutex::new(BTreeSet::new()));
+    let met = replaced.clone();
     let change = move |found: Option<&Bytes>| {
         let appends = match Standing::of(found.cloned()) {
             Ok(there) if there.manifest.is_none() || there.is_by(request) => return Decision::Leave,
@@ -304,12 +310,19 @@ pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, terms: &Te
             // What does not read has nothing that is remembered.
             Err(_) => Appends::default(),
         };
+        lock(&met).extend(found.map(history::number));
         match holds(&condition, found) {
             true => gone(nonce, appends.put_by(request)).map_or(Decision::Refuse, |value| Decision::Write(Some(value))),
             false => Decision::Refuse,
         }
     };
     let outcome = turns::take(context, name, !for_good, begin, Box::new(change)).await?;
+    if for_good && outcome.ending == Ending::Written {
+        let replaced = std::mem::take(&mut *lock(&replaced));
+        for number in replaced {
+            history::bar(context, name, number).await?;
+        }
+    }
     match outcome.ending {
         Ending::Written => Ok(true),
         Ending::Left => Ok(Standing::of(outcome.value)?.is_by(request)),

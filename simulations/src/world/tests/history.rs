@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
+use shoal_ports::RegisterPut;
 use shoal_runtime::{CopyVersion, Peer, PutCondition};
-use shoal_types::{BucketChange, Error, Etag, Result};
+use shoal_types::{Ballot, BucketChange, Error, Etag, NameValue, PeerId, RegisterEntry, RegisterKey, Result, wire};
 
 use super::asking::{GRACE, Mesh, SECOND, content, mesh, mesh_with, name};
 use super::*;
@@ -63,6 +64,16 @@ impl Mesh {
             Ok(_) => true,
             Err(Error::NotFound { .. }) => false,
             Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Writes the same into a register on every disk.
+    fn plant(&self, key: &RegisterKey, value: &Bytes) {
+        let at = Ballot { counter: (1 << 32) + 1, proposer: PeerId::from_bytes([1; 32]) };
+        let entry = RegisterEntry { key: key.clone(), promised: at, accepted: at, value: Some(value.clone()) };
+        let store = |host: HostId| self.world.state().hosts[host.index()].running.as_ref().unwrap().store.clone();
+        for store in self.world.hosts().into_iter().map(store) {
+            store.register_put(&[RegisterPut::from(entry.clone())]).unwrap();
         }
     }
 
@@ -209,4 +220,47 @@ fn what_a_machine_replaces_that_slept_is_in_the_history_from_then_on() {
         });
     }
     assert!(asleep.get() > 3);
+}
+
+/// Who was about to replace what a purge had removed meanwhile put it into the
+/// history: there it was again, for as long as the history goes back.
+#[test]
+fn what_a_purge_has_removed_is_not_put_into_the_history_by_who_read_it_before() {
+    let made = std::rc::Rc::new(std::cell::Cell::new(0));
+    for ms in 0..25 {
+        let made = made.clone();
+        mesh(17, |mesh| async move {
+            mesh.remember(1_000 * GRACE).await;
+            mesh.put_bytes(1, OBJECT, small(1), PutCondition::Always).await.unwrap();
+            let put = mesh.begin_small(1, 2);
+            mesh.pass(Duration::from_millis(ms)).await;
+            mesh.world.pause(HostId(1), 6 * SECOND);
+            let began = mesh.world.now();
+            let purged = mesh.on(2, |peer| async move { peer.purge(name(OBJECT)).await }).await;
+            assert!(mesh.world.now() < began + 6 * SECOND && purged.is_ok(), "{purged:?}");
+            mesh.pass(20 * SECOND).await;
+            let put = put.now_or_never().unwrap().unwrap();
+            made.set(made.get() + u32::from(put.is_ok()));
+            assert!(!mesh.knows_small(3, 1).await, "paused after {ms} ms: {put:?}");
+        });
+    }
+    assert!(made.get() > 0, "a slow one is made all the same");
+}
+
+/// Its time may be over there, if somebody was about to replace it long ago.
+#[test]
+fn what_was_removed_from_the_history_while_its_name_stood_for_it_is_there_once_it_is_replaced() {
+    mesh(19, |mesh| async move {
+        mesh.remember(1_000 * GRACE).await;
+        mesh.put(0, OBJECT, 1).await;
+        mesh.pass(SECOND).await;
+        let store = mesh.world.state().hosts[0].running.as_ref().unwrap().store.clone();
+        let entry = store.register_get(&RegisterKey::Object(name(OBJECT))).unwrap().unwrap();
+        let hash = blake3::hash(&entry.value.unwrap());
+        let number = u64::from_be_bytes(*hash.as_bytes().first_chunk().unwrap());
+        let removed = wire::encode(&NameValue::Removed { nonce: 7 }).unwrap();
+        mesh.plant(&RegisterKey::Version(name(OBJECT), number), &removed);
+        mesh.put(2, OBJECT, 2).await;
+        assert!(mesh.told(1).await && mesh.told(2).await);
+    });
 }

@@ -46,7 +46,7 @@ async fn one(context: &Arc<Context>, name: &ObjectName, is_kept: bool, mut chang
         let replaced = before.as_ref().filter(|_| is_kept);
         let is_late = context.has_planted(Planted::KeepsHistoryLate);
         if let (Some(replaced), false) = (replaced, is_late) {
-            history::keep(context, name, replaced).await?;
+            history::keep(context, name, replaced, began).await?;
         }
         // Where this machine slept, what it has kept may not be there any more.
         let has_slept = || began.age(context) > context.config.timing.name * 2;
@@ -58,11 +58,11 @@ async fn one(context: &Arc<Context>, name: &ObjectName, is_kept: bool, mut chang
         let outcome = propose(context, &key, begin, swap).await?;
         if outcome.ending != Ending::Refused || !has_moved {
             if let (Some(replaced), true) = (replaced, is_late) {
-                history::keep(context, name, replaced).await?;
+                history::keep(context, name, replaced, began).await?;
             }
             // It replaced that later than it has kept it for.
             if let (Some(replaced), Ending::Written, true) = (replaced, outcome.ending, has_slept())
-                && let Err(error) = history::keep(context, name, replaced).await
+                && let Err(error) = history::keep(context, name, replaced, began).await
             {
                 tracing::info!(%name, %error, "what was replaced is in the history for a shorter time");
             }
