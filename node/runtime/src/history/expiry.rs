@@ -5,10 +5,11 @@
 //! years ahead would take all of the history with it. It goes by the median of
 //! some members' clocks, of whom more than a half must have answered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use shoal_types::{PeerId, RegisterKind, RegisterPlace, RegisterSpan, Request, Response, Result};
+use shoal_types::{BucketName, PeerId, RegisterKind, RegisterPlace, RegisterSpan, Request, Response, Result};
 
 use super::FormerVersion;
 use crate::context::Context;
@@ -30,33 +31,53 @@ pub(crate) async fn run(context: Arc<Context>) {
     }
 }
 
-/// One look at all versions here; how many went.
+/// One look at all versions here; how many went. One that cannot be dealt with
+/// keeps none behind it; the last error is told at the end.
 async fn round(context: &Arc<Context>, layout: &Placed) -> Result<usize> {
     let (mut after, mut count, mut now_ms) = (None::<RegisterPlace>, 0, None);
+    // Each is asked for once: it takes long until it is known that nobody tells.
+    let (mut failed, mut untold) = (None, BTreeSet::<BucketName>::new());
     loop {
         let (store, from) = (context.ports.store.clone(), after.take());
         let span = RegisterSpan::all(RegisterKind::Version);
         let page = context.blocking(move || store.register_scan(&span, from.as_ref(), PAGE)).await?;
         let Some(last) = page.last().and_then(|entry| entry.key.place()) else {
-            return Ok(count);
+            return failed.map_or(Ok(count), Err);
         };
         after = Some(last);
         let is_mine =
             |version: &FormerVersion| layout.acceptors(version.name.as_str()).current.first() == Some(&context.me);
         for entry in page {
-            let version = FormerVersion::of(entry.key, entry.value.as_ref())?;
-            let Some(version) = version.filter(is_mine) else {
+            let version = match FormerVersion::of(entry.key, entry.value.as_ref()) {
+                Ok(version) => version.filter(is_mine),
+                Err(error) => {
+                    failed = Some(error);
+                    None
+                }
+            };
+            let Some(version) = version.filter(|version| !untold.contains(&version.name.bucket_name())) else {
                 continue;
             };
             let now_ms = match now_ms {
                 Some(now_ms) => now_ms,
                 None => *now_ms.insert(clock_of_most(context, layout).await?),
             };
-            let settings = buckets::settings(context, &version.name.bucket_name()).await?;
+            let bucket = version.name.bucket_name();
+            let settings = match buckets::settings(context, &bucket).await {
+                Ok(settings) => settings,
+                Err(error) => {
+                    failed = Some(error);
+                    untold.insert(bucket);
+                    continue;
+                }
+            };
             let is_over =
                 |replaced_ms: u64| replaced_ms.saturating_add(settings.history_s.saturating_mul(1_000)) <= now_ms;
             if is_over(version.replaced_ms) {
-                count += usize::from(super::remove(context, &version, is_over).await?);
+                match super::remove(context, &version, is_over).await {
+                    Ok(went) => count += usize::from(went),
+                    Err(error) => failed = Some(error),
+                }
             }
         }
     }

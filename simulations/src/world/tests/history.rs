@@ -264,3 +264,23 @@ fn what_was_removed_from_the_history_while_its_name_stood_for_it_is_there_once_i
         assert!(mesh.told(1).await && mesh.told(2).await);
     });
 }
+
+/// A value that does not read, or settings that nobody could tell, ended each
+/// look at the same place: what came behind it stayed for ever.
+#[test]
+fn former_versions_go_whatever_comes_before_them() {
+    mesh(18, |mesh| async move {
+        mesh.remember(3 * GRACE).await;
+        mesh.put(0, OBJECT, 1).await;
+        let manifest = mesh.on(0, |peer| async move { peer.stat(name(OBJECT)).await }).await.unwrap();
+        mesh.put(0, OBJECT, 2).await;
+        let odd = Bytes::from_static(&[0xff; 9]);
+        let former = wire::encode(&NameValue::Former { manifest, replaced_ms: 1 }).unwrap();
+        mesh.plant(&RegisterKey::Version(name("early/odd"), 1), &odd);
+        mesh.plant(&RegisterKey::Bucket("early".parse().unwrap()), &odd);
+        mesh.plant(&RegisterKey::Version(name("early/object"), 1), &former);
+        assert!(mesh.told(1).await);
+        mesh.pass(4 * GRACE).await;
+        assert!(!mesh.told(1).await && mesh.told(2).await);
+    });
+}
