@@ -381,7 +381,9 @@ mod tests {
         let (long, id) = (manifest(Manifest::CHUNKS_MAX + 1), AppendId::drawn(1));
         let terms = Terms { condition: PutCondition::Always, request: None };
         let put = write(context, &name, &long, &terms, Lease::new(context)).await;
-        let appended = swap(context, &name, &before, &long, Lease::new(context), before.appends.and(id), id).await;
+        let (lease, appends) = (Lease::new(context), before.appends.and(id));
+        let appending = Appending { id, appends, lease, begin: Begin::Racing };
+        let appended = swap(context, &name, &before, &long, appending).await;
         for refused in [put.map(drop), appended.map(drop)] {
             assert!(refused.unwrap_err().hint().contains("several objects"));
         }
