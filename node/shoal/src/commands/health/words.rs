@@ -1,6 +1,7 @@
 //! How the mesh is, in plain words.
 
 use shoal_gateway::view::{DiskView, HealthView, MemberHealthView};
+use shoal_types::Health;
 
 use crate::{moving, units};
 
@@ -76,8 +77,12 @@ pub(super) fn notices(health: &HealthView) -> Vec<String> {
     let mut notices = Vec::new();
     for member in &health.members {
         let name = &member.name;
-        if member.away {
-            notices.push(format!("{name} is away ({}); others make copies in its place", member.state.as_str()));
+        match (member.away, member.state) {
+            (true, Health::Alive) => notices.push(format!("{name} is alive, and did not say in time what it has")),
+            (true, state) => {
+                notices.push(format!("{name} is away ({}); others make copies in its place", state.as_str()));
+            }
+            (false, _) => {}
         }
         let why = member.condition.disk_why.as_deref().unwrap_or("for an unknown reason");
         match member.condition.disk {
@@ -177,6 +182,8 @@ mod tests {
             ["chunks   6: 9 of 12 copies are there", "missing  3 copies (3.0 MiB) that belong to b, which is away"]
         );
         assert!(notices(&short)[0].contains("b is away (dead)"), "{:?}", notices(&short));
+        short.members[1].state = Health::Alive;
+        assert!(notices(&short)[0].contains("b is alive, and did not say"), "{:?}", notices(&short));
     }
 
     #[test]
