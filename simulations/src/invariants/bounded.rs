@@ -27,7 +27,8 @@ const TASKS: [(&str, usize, usize); 13] = [
     ("members tick", 2, 0),
     ("layout propose", 1, 0),
     ("layout fetch", 3, 0),
-    ("layout spread", 4, 0),
+    // One for each version of some seconds: so long is waited for who does not answer.
+    ("layout spread", 16, 0),
     ("swim timer", 64, 4),
     ("task refusal", 4_096, 0),
     ("call", 4_096, 8),
