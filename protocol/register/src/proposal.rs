@@ -167,7 +167,7 @@ impl Absent {
 
 impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// Rounds that may be lost to other proposers before it gives up. With
-    /// the backoff below that is some ten seconds of contention.
+    /// the backoff below that is some ten seconds of contention; less where it is short.
     pub const CONFLICTS_MAX: u32 = 16;
 
     /// Rounds that may be lost to missing acceptors before it gives up.

@@ -6,7 +6,8 @@
 //! queues up for a turn at one of the acceptors, the first one that is alive,
 //! and proposes when its turn has come; and does so from the beginning for as
 //! long as it meets others there. Who changes what nobody else does never
-//! asks.
+//! asks; nor does a change that depends on what was read before, as that is
+//! another by the time that its turn comes.
 //!
 //! Nothing is safe by this: ballots decide. A turn is a hint, bounded in time;
 //! where nobody gives one, back-off is left.
