@@ -2,6 +2,7 @@ mod words;
 
 use clap::Args;
 use shoal_gateway::view::{HealthProgressView, HealthView, MemberHealthView};
+use shoal_types::Health;
 
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
@@ -84,7 +85,11 @@ fn row(member: &MemberHealthView) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     vec![
         member.name.clone(),
-        if member.away { "away".into() } else { member.state.as_str().into() },
+        match (member.away, member.state) {
+            (true, Health::Alive) => "silent".into(),
+            (true, _) => "away".into(),
+            (false, state) => state.as_str().into(),
+        },
         or_dash(said.disk.map(|disk| disk.as_str().into())),
         or_dash(said.free_bytes.map(units::bytes)),
         or_dash(said.chunks.map(units::count)),

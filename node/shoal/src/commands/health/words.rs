@@ -56,7 +56,11 @@ pub(super) fn details(health: &HealthView) -> Vec<String> {
     let short: Vec<&MemberHealthView> = health.members.iter().filter(|member| member.copies_missing > 0).collect();
     for member in short {
         let (copies, bytes) = (units::count(member.copies_missing), units::bytes(member.bytes_missing));
-        let away = if member.away { ", which is away" } else { "" };
+        let away = match (member.away, member.state) {
+            (true, Health::Alive) => ", which did not answer",
+            (true, _) => ", which is away",
+            (false, _) => "",
+        };
         lines.push(format!("missing  {copies} copies ({bytes}) that belong to {}{away}", member.name));
     }
     if health.chunks_lost > 0 {
@@ -183,6 +187,7 @@ mod tests {
         );
         assert!(notices(&short)[0].contains("b is away (dead)"), "{:?}", notices(&short));
         short.members[1].state = Health::Alive;
+        assert!(details(&short)[2].ends_with("that belong to b, which did not answer"), "{:?}", details(&short));
         assert!(notices(&short)[0].contains("b is alive, and did not say"), "{:?}", notices(&short));
     }
 
