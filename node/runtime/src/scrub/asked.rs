@@ -74,12 +74,14 @@ pub(crate) async fn serve(context: &Arc<Context>, rate: u64, mut writer: Box<dyn
     };
     loop {
         let said = pass.step().await;
-        let is_over = is_over(&said);
-        // Nobody is there to be told: the scrub ends.
-        writer.send(wire::encode(&said)?).await?;
-        if is_over {
+        if is_over(&said) {
+            // Whoever hears that it is over may ask for the next one.
+            drop(pass);
+            writer.send(wire::encode(&said)?).await?;
             return writer.finish().await;
         }
+        // Nobody is there to be told: the scrub ends.
+        writer.send(wire::encode(&said)?).await?;
     }
 }
 
