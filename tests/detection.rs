@@ -44,7 +44,7 @@ fn peers_on_a_machine_under_full_load_are_not_held_dead() {
         over.store(true, Relaxed);
         seen
     });
-    assert!(seen.len() > 3, "they were asked {} times", seen.len());
+    assert!(seen.len() >= 3, "they were asked {} times", seen.len());
     let dead = seen.iter().flatten().filter(|state| *state == "dead").count();
     assert_eq!(dead, 0, "in {} answers", seen.len());
     mesh.settle();

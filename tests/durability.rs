@@ -91,7 +91,15 @@ impl Acknowledged {
         let mut asker = Asker::new(&peer.gateway);
         for (name, last) in self.names.lock().unwrap().iter() {
             let Some(acknowledged) = last.acknowledged else { continue };
-            let found = asker.get(name).unwrap_or_else(|error| panic!("{}: {name}: {error}", peer.name));
+            // With two disks lost all three who are left have to answer, in time.
+            let found = wait(&format!("{} to give {name}", peer.name), || match asker.get(name) {
+                Err(error) if error.may_pass() => {
+                    eprintln!("{}: {name}: {error}", peer.name);
+                    None
+                }
+                found => Some(found),
+            });
+            let found = found.unwrap_or_else(|error| panic!("{}: {name}: {error}", peer.name));
             let mut possible = last.tried.iter().chain([&acknowledged]);
             let is_one = possible.any(|number| found == content(name, *number));
             assert!(is_one, "{}: {name} is not what was put last: {} bytes", peer.name, found.len());

@@ -52,7 +52,8 @@ fn five_machines_find_each_other_are_cut_in_two_and_become_one_again() {
     let names: Vec<String> = (0..6).map(|n| format!("b/cut-off-{n}")).collect();
     let outcomes: Vec<bool> = names.iter().map(|name| put(&lan.machines[3], name).status.success()).collect();
     assert_eq!(outcomes, [false; 6], "a minority decides no name");
-    assert_eq!(layout(&lan.machines[4]), Some((before, 5, false)), "a minority decides no layout");
+    let now = wait("a status", || layout(&lan.machines[4]));
+    assert_eq!(now, (before, 5, false), "a minority decides no layout");
 
     lan.cut(&[]);
     settle(&lan.machines);

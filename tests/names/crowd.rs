@@ -25,7 +25,7 @@ const PAUSE_FAILED: Duration = Duration::from_millis(150);
 pub(crate) const PATIENT: Duration = Duration::from_secs(25);
 
 /// For one who does not wait for a peer that has stopped.
-pub(crate) const IMPATIENT: Duration = Duration::from_secs(2);
+pub(crate) const IMPATIENT: Duration = Duration::from_secs(5);
 
 pub(crate) fn name(at: usize) -> ObjectName {
     ObjectName::new(format!("b/contended-{at}")).unwrap()

@@ -113,7 +113,7 @@ pub(crate) async fn peer() -> (Peer, Arc<Tasks>, Weak<Compute>) {
 
 /// Waits until nothing is left of a peer.
 async fn is_gone(what: &Weak<Compute>) -> bool {
-    for _ in 0..200 {
+    for _ in 0..3_000 {
         if what.strong_count() == 0 {
             return true;
         }

@@ -21,7 +21,7 @@ use crate::address::to_multiaddr;
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_costs_its_sender_the_connection_and_nobody_else_anything() {
     let mut short = config();
-    short.limits.handshake = Duration::from_secs(2);
+    short.limits.handshake = Duration::from_secs(5);
     let (mut a, mut b) = (peer_of(short).await, peer().await);
     let mut random = vec![0u8; 100_000];
     let mut state = 88172645463325252u64;
@@ -130,7 +130,7 @@ fn negotiation(protocol: &str) -> Vec<u8> {
 
 async fn strict() -> Peer {
     let mut config = config();
-    config.limits.admission = Duration::from_secs(2);
+    config.limits.admission = Duration::from_secs(4);
     peer_of(config).await
 }
 

@@ -89,7 +89,7 @@ async fn the_death_of_a_peer_fails_at_once_what_waits_for_it() {
     assert!(matches!(flow.reader.next().await, Err(Error::Unreachable { .. })));
     assert!(flow.writer.send(Bytes::from_static(b"x")).await.is_err());
     assert_eq!(a.next().await, Heard::Down(id));
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
     // And what comes later finds nobody, in words.
     let refused = a.transport.call(id, Bytes::new(), PATIENCE).await.unwrap_err();
     assert!(refused.to_string().contains("cannot be reached"), "{refused}");
@@ -103,10 +103,10 @@ async fn a_forgotten_peer_is_down_and_its_calls_fail_at_once() {
     sleep(Duration::from_millis(100)).await;
     a.transport.forget(b.id);
     let start = Instant::now();
-    assert!(call.await.unwrap().is_err());
+    assert!(matches!(call.await.unwrap(), Err(Error::Unreachable { .. })));
     let mut reader = flow.reader;
     assert!(reader.next().await.is_err());
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
     assert_eq!(a.next().await, Heard::Down(b.id));
     assert_eq!(b.next().await, Heard::Down(a.id));
     let error = a.call(&b, "x").await.unwrap_err();

@@ -60,7 +60,7 @@ impl Worker {
 
     /// Waits until so many tasks run.
     async fn comes_to_run(&self, tasks: usize) {
-        for _ in 0..200 {
+        for _ in 0..3_000 {
             if self.compute.running() == tasks {
                 return;
             }

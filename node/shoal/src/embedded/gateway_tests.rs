@@ -259,7 +259,7 @@ async fn a_client_that_goes_away_cancels_its_query() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!served.client.job(&job).await.unwrap().state.is_final());
     drop(rows);
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         if served.client.job(&job).await.unwrap().state == JobStateView::Cancelled {
             return;
         }
@@ -291,7 +291,7 @@ async fn the_gateway_stops_though_a_client_holds_on() {
     drop(status);
     let started = std::time::Instant::now();
     served.serving.stop(Duration::from_millis(300)).await;
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(30));
     drop(held);
     let error = served.client.status().await.unwrap_err();
     assert!(matches!(error, ClientError::NoPeer { .. } | ClientError::Cut { .. }), "{error:?}");
