@@ -4,6 +4,7 @@ mod book;
 mod changes;
 mod incarnation;
 mod reach;
+mod refusals;
 mod table;
 mod turns;
 
@@ -23,14 +24,13 @@ use crate::placed::Placed;
 use crate::planted::Planted;
 use book::AddressBook;
 pub use incarnation::next_incarnation;
+pub(crate) use refusals::REFUSALS_MAX;
+use refusals::Refusals;
 pub(crate) use table::{MemberEntry, MemberTable};
 use turns::Turns;
 
 /// The note in which the addresses of other peers are remembered.
 const ADDRESSES_NOTE: &str = "addresses";
-
-/// Refusals kept for `shoal status`.
-pub(crate) const REFUSALS_MAX: usize = 16;
 
 /// Addresses found on the local network that are dialled.
 const FOUND_MAX: usize = 256;
@@ -115,9 +115,7 @@ pub(crate) struct State {
     /// The layout for which those were found, and its version as published.
     layout: (u64, Option<Arc<Placed>>),
     book: AddressBook,
-    /// Who was not admitted, with the tick at which and why.
-    refusals: BTreeMap<String, (u64, String)>,
-    refusals_changed: bool,
+    refusals: Refusals,
     found: Vec<String>,
     /// How often all are still to be told what this peer says of itself.
     presentations: u32,
@@ -233,8 +231,7 @@ impl State {
             absent: turns(),
             layout: (0, None),
             book: AddressBook::of(note),
-            refusals: BTreeMap::new(),
-            refusals_changed: false,
+            refusals: Refusals::default(),
             found: Vec::new(),
             presentations: 0,
             first_revision: context.info().revision,
@@ -248,7 +245,11 @@ impl State {
             self.leaving.remove(&peer);
         }
         self.context.ports.transport.learn(peer, &info.addresses);
+        self.refusals.linked(&info.addresses);
         let known = self.swim.get(peer);
+        if let Some((before, _)) = known {
+            self.refusals.linked(&before.addresses);
+        }
         let identity = match known {
             // One copy of its addresses is enough.
             Some((known, _)) if known.addresses[..] == info.addresses[..] => {
@@ -352,14 +353,7 @@ impl State {
 
     fn refused(&mut self, address: String, why: String) {
         tracing::warn!(%address, %why, "not admitted");
-        if self.refusals.len() >= REFUSALS_MAX {
-            let oldest = self.refusals.iter().min_by_key(|(_, (at, _))| *at).map(|(address, _)| address.clone());
-            if let Some(oldest) = oldest {
-                self.refusals.remove(&oldest);
-            }
-        }
-        self.refusals.insert(address, (self.ticks, why));
-        self.refusals_changed = true;
+        self.refusals.note(self.ticks, address, why);
         gauges::note(&self.context.levels.refusals, self.refusals.len());
     }
 
@@ -442,18 +436,17 @@ impl State {
         for peer in &touched {
             self.sort_in(*peer);
         }
-        let refusals_changed = std::mem::take(&mut self.refusals_changed);
-        if touched.is_empty() && !refusals_changed {
+        let refusals = self.refusals.take_changed();
+        if touched.is_empty() && refusals.is_none() {
             return;
         }
         self.context.members.change(|table| {
-            let mut changed = refusals_changed;
+            let mut changed = refusals.is_some();
             for peer in touched {
                 changed |= self.enter(table, peer);
             }
-            if refusals_changed {
-                table.refusals =
-                    self.refusals.iter().map(|(address, (_, why))| (address.clone(), why.clone())).collect();
+            if let Some(refusals) = refusals {
+                table.refusals = refusals;
             }
             changed
         });

@@ -37,6 +37,7 @@ impl State {
         self.look_at_layout();
         let mut actions = Vec::new();
         if self.ticks % RETRY_TICKS == 1 {
+            self.refusals.at(self.ticks);
             if self.links == 0 {
                 self.dial_some();
             }
