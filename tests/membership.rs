@@ -127,8 +127,9 @@ fn a_peer_that_drains_leaves_when_it_is_stopped_and_joins_again_as_it_was() {
 
 #[test]
 fn the_doctor_looks_at_the_machine_and_asks_the_others() {
-    let mesh = Mesh::of(3);
-    let dir = mesh.peers[0].dir.to_str().unwrap();
+    let mut mesh = Mesh::of(3);
+    let dir = mesh.peers[0].dir.to_str().unwrap().to_owned();
+    let dir = dir.as_str();
     // A member that is slow to answer is told as wrong, once.
     let findings: Value = wait("all members to answer in time", || {
         let looked = mesh.peers[0].shoal(&["doctor", "--json", "--dir", dir]);
@@ -142,6 +143,21 @@ fn the_doctor_looks_at_the_machine_and_asks_the_others() {
         assert!(findings.iter().any(|finding| says(&finding)), "{findings:?}");
     }
     assert!(findings.iter().all(|finding| finding["grade"] != "wrong"));
+
+    mesh.peers[1..].iter_mut().for_each(Peer::kill);
+    let words = wait("too few to be told as wrong", || {
+        let looked = mesh.peers[0].shoal(&["doctor", "--dir", dir]);
+        let words = String::from_utf8(looked.stdout).unwrap();
+        (looked.status.code() == Some(1) && words.contains("1 of 3 members are alive")).then_some(words)
+    });
+    assert!(words.contains("too few to decide") && !words.contains("others make copies"), "{words}");
+    // Those who are there again are not told as refusing for ever.
+    mesh.restart(1);
+    mesh.restart(2);
+    wait("nothing to be wrong", || {
+        let notices = mesh.peers[0].status()?["notices"].as_array()?.len();
+        (notices == 0).then_some(())
+    });
 }
 
 /// Two meshes of two with one secret; then a peer of the second finds the first.

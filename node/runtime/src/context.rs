@@ -80,6 +80,8 @@ pub(crate) struct Context {
     pub(crate) synced: Mutex<Option<(LayoutId, Vec<PeerId>)>>,
     /// Under which layout a disk keeps that from being, and how.
     pub(crate) refused: Mutex<Option<(LayoutId, Error)>>,
+    /// Why an attempt to have another follow that layout was in vain, last.
+    pub(crate) held_up: Mutex<Option<(LayoutId, Error)>>,
     /// How far it is with that.
     pub(crate) progress: Progress,
     pub(crate) surplus: Surplus,
@@ -141,6 +143,7 @@ impl Context {
             levels: Levels::default(),
             synced: Mutex::new(None),
             refused: Mutex::new(None),
+            held_up: Mutex::new(None),
             progress: Progress::default(),
             surplus: Surplus::default(),
             in_use: InUse::default(),

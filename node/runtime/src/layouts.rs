@@ -14,6 +14,7 @@
 
 mod change;
 mod farewell;
+mod held_up;
 mod kept;
 mod spread;
 mod strangers;
@@ -27,13 +28,14 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
 use shoal_register::Decision;
 use shoal_types::{Error, Layout, MeshId, PeerId, RegisterKey, Result, wire};
 
-use crate::context::Context;
+use crate::context::{Context, lock};
 use crate::gauges;
 use crate::planted::Planted;
 use crate::registers::{self, Acceptors, Begin, Fence, RegistersMsg};
 use crate::replicate;
 use crate::role::member_of;
 use change::{Outlook, View};
+use held_up::HeldUp;
 pub use kept::ready_layout;
 pub(crate) use strangers::{Stranger, Theirs, is_empty};
 
@@ -92,8 +94,7 @@ pub(crate) struct State {
     involved: bool,
     started: Duration,
     proposing: bool,
-    /// Who was not ready to let a joint layout settle, when asked last.
-    unready: Option<PeerId>,
+    held_up: HeldUp,
     /// What the last look at the members showed, by this layout.
     outlook: Option<Outlook>,
     /// Since when a change has been wanted, in ticks.
@@ -171,10 +172,7 @@ impl Actor for Layouts {
                         state.spread(&layout, before.as_deref());
                     }
                     Err(error) => {
-                        tracing::info!(%error, "the layout was not changed");
-                        if let Error::NotReady { peer, .. } = error {
-                            state.unready = Some(peer);
-                        }
+                        state.not_changed(error);
                     }
                 }
             }
@@ -202,7 +200,7 @@ impl State {
             involved: false,
             started: context.ports.clock.now(),
             proposing: false,
-            unready: None,
+            held_up: HeldUp::default(),
             outlook: None,
             wanted_ticks: 0,
             ticks: 0,
@@ -248,7 +246,7 @@ impl State {
             self.look_for_strangers();
         }
         self.outlook = None;
-        self.unready = None;
+        self.held_up = HeldUp::default();
         self.not_ours = None;
         self.wanted_ticks = 0;
         if self.context.info().leaves && !self.involved {
@@ -362,6 +360,7 @@ impl State {
         };
         let before = context.members.look(|members| change::turn(&layout, context.me, members, turn + 1));
         if before <= turn
+            && self.held_up.may_try(self.ticks)
             && let Some(next) = self.next(&layout)
         {
             self.propose(myself, layout, next);
@@ -393,10 +392,20 @@ impl State {
         self.context.members.look(|members| look(&View { layout, me, members, foreign, config, now, started }))
     }
 
+    fn not_changed(&mut self, why: Error) {
+        let layout = self.layout.as_ref().map(|layout| layout.id());
+        *lock(&self.context.held_up) = layout.map(|layout| (layout, why.clone()));
+        let told = why.to_string();
+        match self.held_up.note(self.ticks, why) {
+            true => tracing::info!(why = told, "the layout was not changed"),
+            false => tracing::debug!(why = told, "the layout was not changed"),
+        }
+    }
+
     fn propose(&mut self, myself: &ActorRef<LayoutMsg>, current: Arc<Layout>, next: Layout) {
         self.proposing = true;
         gauges::note(&self.context.levels.proposals, 1);
-        let (context, myself, unready) = (self.context.clone(), myself.clone(), self.unready.take());
+        let (context, myself, unready) = (self.context.clone(), myself.clone(), self.held_up.unready());
         let elsewhere: BTreeSet<PeerId> = self.foreign.keys().copied().collect();
         let instead = if current.is_joint() { self.changed(&current) } else { None };
         self.context.spawn("layout propose", async move {

@@ -5,6 +5,7 @@ mod findings;
 
 use clap::Args;
 use shoal_gateway::view::{ExaminationView, StatusView};
+use shoal_types::Health;
 
 use crate::failure::Failure;
 use crate::home::Home;
@@ -86,10 +87,7 @@ fn mesh(status: &StatusView, examinations: &[ExaminationView]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let this = status.this();
     match &status.layout {
-        Some(layout) => findings.push(Finding::fine(
-            "mesh",
-            format!("{} of {} members are alive, layout {}", status.alive(), status.members.len(), layout.version),
-        )),
+        Some(layout) => findings.push(present(status, layout.version)),
         None => findings.push(Finding::new(
             "mesh",
             Grade::Wrong,
@@ -106,6 +104,17 @@ fn mesh(status: &StatusView, examinations: &[ExaminationView]) -> Vec<Finding> {
         findings.push(lonely);
     }
     findings
+}
+
+/// How many of those who decide are there.
+fn present(status: &StatusView, layout: u64) -> Finding {
+    let belonging = || status.members.iter().filter(|member| member.in_layout);
+    let (all, alive) = (belonging().count(), belonging().filter(|member| member.state == Health::Alive).count());
+    let what = format!("{alive} of {all} members are alive, layout {layout}");
+    match alive * 2 > all {
+        true => Finding::fine("mesh", what),
+        false => Finding::new("mesh", Grade::Wrong, what, "start the others again, or see why they are not reached"),
+    }
 }
 
 /// What one member says.
