@@ -14,7 +14,13 @@ fn scratch_has_one_copy_what_is_dear_has_five_and_health_is_content_with_both() 
     let file = |n: u8| mesh.file(&format!("{n}.bin"), &vec![n; 100_000]);
     let [first, second, third, ..] = &mesh.peers[..] else { panic!("five peers") };
     assert_eq!(first.json(&["bucket", "set", "scratch", "--copies", "1", "--json"])["replicas"], 1);
-    first.ok(&["bucket", "set", "dear", "--copies", "5", "--synced", "2"]);
+    let told = |copies: &str| {
+        let output = first.shoal(&["bucket", "set", "dear", "--copies", copies, "--synced", "2"]);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(told("7").contains("5 members keep data: there are 5 copies"));
+    assert_eq!(told("5"), "");
     second.ok(&["put", &file(1), "scratch/x"]);
     assert_eq!(copies(&mesh), 1);
     third.ok(&["put", &file(2), "dear/x"]);
@@ -23,6 +29,8 @@ fn scratch_has_one_copy_what_is_dear_has_five_and_health_is_content_with_both() 
     assert_eq!(copies(&mesh), 9);
     let health = second.json(&["health", "--json"]);
     assert_eq!((&health["copies"], &health["copies_missing"]), (&9.into(), &0.into()), "{health}");
+    let words = second.ok(&["health"]);
+    assert!(words.contains("3 chunks with all of their 9 copies, 5 members"), "{words}");
     // A copy for another bucket is as safe as that one wants it.
     third.ok(&["cp", "scratch/x", "plain/copy"]);
     assert_eq!(copies(&mesh), 11);

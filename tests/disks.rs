@@ -68,7 +68,10 @@ fn health_counts_every_copy_and_tells_what_a_dead_member_takes_with_it() {
     mesh.peers[1].ok(&["cp", "b/0.bin", "b/again.bin"]);
     let (code, said) = health(&mesh.peers[2]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.starts_with("Everything is at full replication: 4 chunks in 3 copies each, 3 members."), "{said}");
+    assert!(
+        said.starts_with("Everything is at full replication: 4 chunks with all of their 12 copies, 3 members."),
+        "{said}"
+    );
     let well = report(&mesh.peers[0]).unwrap();
     assert_eq!((&well["names"], &well["chunks"], &well["copies"]), (&5.into(), &4.into(), &12.into()), "{well}");
     mesh.peers[0].ok(&["health", "--quick"]);

@@ -1,5 +1,5 @@
 use clap::{Args, Subcommand};
-use shoal_gateway::view::BucketView;
+use shoal_gateway::view::{BucketView, StatusView};
 use shoal_types::{BucketChange, BucketName, Copies};
 
 use crate::failure::Failure;
@@ -104,10 +104,25 @@ impl BucketArgs {
             BucketCommand::Show { name, json, target } => show(&target.client()?.bucket(&name).await?, json),
             BucketCommand::Set(SetArgs { name, history, copies, synced, json, target }) => {
                 let change = BucketChange { history_s: history, replicas: copies, write_copies: synced };
-                show(&target.client()?.change_bucket(&name, &change).await?, json)
+                let client = target.client()?;
+                show(&client.change_bucket(&name, &change).await?, json)?;
+                // It is set; that there are fewer members is good to know.
+                if let (Some(copies), Ok(status)) = (copies, client.status().await)
+                    && let Some(note) = too_few(copies, &status)
+                {
+                    eprintln!("note: {note}");
+                }
+                Ok(())
             }
         }
     }
+}
+
+/// What to say where fewer members keep data than there are to be copies.
+fn too_few(copies: u8, status: &StatusView) -> Option<String> {
+    let keeping = status.members.iter().filter(|member| member.in_layout && member.weight > 0).count();
+    (keeping > 0 && keeping < usize::from(copies))
+        .then(|| format!("{keeping} members keep data: there are {keeping} copies of it until more have joined"))
 }
 
 fn show(bucket: &BucketView, json: bool) -> Result<(), Failure> {

@@ -31,11 +31,11 @@ pub(super) fn verdict(health: &HealthView) -> String {
     "Not everything is at full replication: see below.".into()
 }
 
-/// `12 chunks in 3 copies each on 5 members`.
+/// `12 chunks with all of their 36 copies, 5 members`.
 fn copies(health: &HealthView) -> String {
     let at_most = if health.exact { "" } else { "at most " };
-    let (chunks, members) = (units::count(health.chunks), health.members.len());
-    format!("{at_most}{chunks} chunks in {} copies each, {members} members", health.replicas)
+    let (chunks, copies, members) = (units::count(health.chunks), units::count(health.copies), health.members.len());
+    format!("{at_most}{chunks} chunks with all of their {copies} copies, {members} members")
 }
 
 /// What was counted, and what goes on.
@@ -79,12 +79,17 @@ pub(super) fn details(health: &HealthView) -> Vec<String> {
 /// What is wrong with members, and what to do about it.
 pub(super) fn notices(health: &HealthView) -> Vec<String> {
     let mut notices = Vec::new();
+    let there = health.members.iter().filter(|member| !member.away).count();
+    let copies = match there >= health.replicas as usize {
+        true => "others make copies in its place",
+        false => "nobody is left to make the copies that it has",
+    };
     for member in &health.members {
         let name = &member.name;
         match (member.away, member.state) {
             (true, Health::Alive) => notices.push(format!("{name} is alive, and did not say in time what it has")),
             (true, state) => {
-                notices.push(format!("{name} is away ({}); others make copies in its place", state.as_str()));
+                notices.push(format!("{name} is away ({}); {copies}", state.as_str()));
             }
             (false, _) => {}
         }
@@ -163,7 +168,10 @@ mod tests {
     #[test]
     fn a_mesh_that_is_well_says_so_and_nothing_else() {
         let well = health(vec![member("a", DiskView::Fine), member("b", DiskView::Fine)]);
-        assert_eq!(verdict(&well), "Everything is at full replication: 6 chunks in 2 copies each, 2 members.");
+        assert_eq!(
+            verdict(&well),
+            "Everything is at full replication: 6 chunks with all of their 12 copies, 2 members."
+        );
         assert_eq!(details(&well), ["names    4 objects, 5.0 MiB", "chunks   6: 12 of 12 copies are there"]);
         assert_eq!(notices(&well), Vec::<String>::new());
     }
@@ -186,6 +194,9 @@ mod tests {
             ["chunks   6: 9 of 12 copies are there", "missing  3 copies (3.0 MiB) that belong to b, which is away"]
         );
         assert!(notices(&short)[0].contains("b is away (dead)"), "{:?}", notices(&short));
+        assert!(notices(&short)[0].contains("nobody is left"), "two copies, one member: {:?}", notices(&short));
+        short.members.push(member("c", DiskView::Fine));
+        assert!(notices(&short)[0].contains("others make copies"), "{:?}", notices(&short));
         short.members[1].state = Health::Alive;
         assert!(details(&short)[2].ends_with("that belong to b, which did not answer"), "{:?}", details(&short));
         assert!(notices(&short)[0].contains("b is alive, and did not say"), "{:?}", notices(&short));
