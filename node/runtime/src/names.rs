@@ -98,6 +98,11 @@ impl Standing {
         self.value == other.value
     }
 
+    /// Whether it is what it is by this request alone, whatever was there before.
+    pub(crate) fn is_latest(&self, request: Option<AppendId>) -> bool {
+        request.is_some_and(|id| self.appends.is_latest(id))
+    }
+
     /// Whether it is what it is by this request, among others.
     pub(crate) fn is_by(&self, request: Option<AppendId>) -> bool {
         request.is_some_and(|id| self.appends.contains(id))
@@ -158,7 +163,7 @@ pub(crate) async fn swap(
         Ending::Written => Ok(Swapped::Written),
         Ending::Left => match Standing::of(outcome.value)?.manifest {
             Some(manifest) => Ok(Swapped::WasMade(manifest)),
-            None => Err(removed_since(name)),
+            None => Err(removed_since(name, "appended to")),
         },
         Ending::Refused => Ok(Swapped::Refused),
     }
@@ -185,9 +190,12 @@ pub(crate) async fn require(context: &Arc<Context>, name: &ObjectName) -> Result
     read(context, name).await?.ok_or_else(|| missing(name))
 }
 
-/// What was appended is there no more.
-pub(crate) fn removed_since(name: &ObjectName) -> Error {
-    Error::not_found(format!("'{name}' was appended to, and removed since"), "append it anew, under another id")
+/// What was `done` under an id ("put", "appended to") is there no more.
+pub(crate) fn removed_since(name: &ObjectName, done: &str) -> Error {
+    Error::not_found(
+        format!("'{name}' was {done}, and removed since"),
+        "to have it there, do so anew, under another id",
+    )
 }
 
 fn missing(name: &ObjectName) -> Error {
@@ -199,16 +207,25 @@ fn missing(name: &ObjectName) -> Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Listed {
     Written,
-    /// This very request had done so before; what the name stands for now, if
-    /// for anything: that, or what others have made of it since.
-    WasWritten(Option<Manifest>),
+    WasWritten(Earlier),
     /// The lease on its chunks was over: nothing was changed.
     TooLate,
+}
+
+/// What a name stands for by a request that was made before, among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Earlier {
+    pub(crate) manifest: Manifest,
+    /// Whether that is what others have made of it since.
+    pub(crate) is_replaced: bool,
 }
 
 /// Makes a name stand for `written`, if the condition holds at that moment,
 /// and the lease on its chunks is not over; where this very request has done
 /// so before, nothing is changed.
+///
+/// # Errors
+/// [`Error::NotFound`] where it has, and was removed since.
 pub(crate) async fn write(
     context: &Arc<Context>,
     name: &ObjectName,
@@ -223,12 +240,19 @@ pub(crate) async fn write(
     if terms.condition != PutCondition::Always {
         terms.request.get_or_insert_with(|| AppendId::drawn(context.random()));
     }
-    let (late, clock) = (is_late.clone(), context.clone());
+    let (late, clock, request) = (is_late.clone(), context.clone(), terms.request);
     let (lists_chunks, begin) = (!written.chunks.is_empty(), begin_under(&terms.condition));
+    // Found later on it is by an earlier round of this one, of which nobody heard.
+    let (was_made, mut is_first) = (Arc::new(AtomicBool::new(false)), true);
+    let made = was_made.clone();
     let change = move |found: Option<&Bytes>| {
         // What does not read has nothing that is remembered.
         let there = Standing::of(found.cloned()).unwrap_or_default();
-        if there.is_by(terms.request) {
+        let is_made = there.is_by(terms.request);
+        if std::mem::take(&mut is_first) {
+            made.store(is_made, Ordering::Relaxed);
+        }
+        if is_made {
             return Decision::Leave;
         }
         let is_late = lists_chunks && lease.is_over(&clock);
@@ -245,7 +269,13 @@ pub(crate) async fn write(
     }
     match outcome.ending {
         Ending::Written => Ok(Listed::Written),
-        Ending::Left => Ok(Listed::WasWritten(manifest(outcome.value.as_ref())?)),
+        Ending::Left if !was_made.load(Ordering::Relaxed) => Ok(Listed::Written),
+        Ending::Left => {
+            let there = Standing::of(outcome.value)?;
+            let is_replaced = !there.is_latest(request);
+            let manifest = there.manifest.ok_or_else(|| removed_since(name, "put"))?;
+            Ok(Listed::WasWritten(Earlier { manifest, is_replaced }))
+        }
         Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
     }
 }

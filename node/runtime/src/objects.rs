@@ -21,7 +21,7 @@ use crate::collect::{self, Lease};
 use crate::context::Context;
 use crate::foreground::Awaited;
 use crate::history;
-use crate::names::{self, Listed};
+use crate::names::{self, Earlier, Listed};
 use crate::peer::{ContentMd5, CopyVersion, Said, Terms};
 pub(crate) use append::append;
 use intake::Intake;
@@ -50,6 +50,10 @@ const LISTING_TRIES: u32 = 8;
 /// live owner and the name is decided. On an error the name stands for what it
 /// did before, unless that [is in doubt](Error::is_in_doubt): then it may stand
 /// for this, or come to.
+///
+/// # Errors
+/// Of a request that was made before [`Error::NotFound`] when what it put was
+/// removed since, [`Error::Invalid`] when that has other bytes than these.
 pub(crate) async fn put(
     context: &Arc<Context>,
     name: ObjectName,
@@ -108,23 +112,40 @@ pub(crate) async fn put(
         chunks,
         inline,
     };
-    list(context, &name, &manifest, &terms, lease).await?;
+    let manifest = match list(context, &name, &manifest, &terms, lease).await? {
+        Some(earlier) => put_before(&name, manifest, earlier)?,
+        None => manifest,
+    };
     Ok(Stored { manifest, there_bytes })
 }
 
+/// What was put under the id of a request before, of which `put` was taken in
+/// now: the same, as far as that can be told.
+fn put_before(name: &ObjectName, put: Manifest, earlier: Earlier) -> Result<Manifest> {
+    match earlier {
+        // Of that nothing is left to compare; it was written all the same.
+        Earlier { is_replaced: true, .. } => Ok(put),
+        Earlier { manifest, .. } if manifest.etag == put.etag => Ok(manifest),
+        Earlier { manifest, .. } => Err(Error::invalid(
+            format!("'{name}' was put under this id with other bytes: it has ETag {}", manifest.etag),
+            "nothing was changed; put these under an id of their own",
+        )),
+    }
+}
+
 /// Makes a name stand for an object. Chunks whose lease is over are claimed
-/// again. Gives what the name stands for where this very request has done so before.
+/// again. Gives what is there where this very request has done so before.
 async fn list(
     context: &Arc<Context>,
     name: &ObjectName,
     manifest: &Manifest,
     terms: &Terms,
     mut lease: Lease,
-) -> Result<Option<Manifest>> {
+) -> Result<Option<Earlier>> {
     for _ in 0..LISTING_TRIES {
         match names::write(context, name, manifest, terms, lease).await? {
             Listed::Written => return Ok(None),
-            Listed::WasWritten(there) => return Ok(there),
+            Listed::WasWritten(earlier) => return Ok(Some(earlier)),
             Listed::TooLate => {
                 let chunks: Vec<_> = manifest.chunks.iter().map(|chunk| chunk.id).collect();
                 let durability = buckets::durability(context, name).await?;
@@ -146,7 +167,8 @@ async fn list(
 /// refused.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no `from`, [`Error::Conflict`] when it is
+/// [`Error::NotFound`] when there is no `from`, or the copy was made before and
+/// removed since, [`Error::Conflict`] when it is
 /// another version or the condition on `to` does not hold, [`Error::Invalid`]
 /// when both are one name, and no former version is to come back.
 pub(crate) async fn copy(
@@ -165,7 +187,10 @@ pub(crate) async fn copy(
         // It may have been there when this very request was made.
         Err(error) => {
             let there = names::standing(context, to).await?;
-            return if there.is_by(terms.request) { there.manifest.ok_or(error) } else { Err(error) };
+            return match there.is_by(terms.request) {
+                true => there.manifest.ok_or_else(|| names::removed_since(to, "put")),
+                false => Err(error),
+            };
         }
     };
     // The other bucket may want more copies; and what is listed now need not be in a moment.
@@ -178,7 +203,7 @@ pub(crate) async fn copy(
     let copy = Manifest { format, modified_ms: context.ports.clock.wall_ms(), ..found };
     // Asked for again it is what was copied then, whatever the source has become.
     let copied_before = list(context, to, &copy, terms, lease).await?;
-    Ok(copied_before.unwrap_or(copy))
+    Ok(copied_before.map_or(copy, |earlier| earlier.manifest))
 }
 
 /// What is to be copied.

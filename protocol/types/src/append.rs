@@ -30,10 +30,15 @@ impl Appends {
     }
 
     /// What is remembered once the object was put whole: that it was by the
-    /// request with this id, and what was done before. That counts as no append.
+    /// request with this id, or by one without, and what was done before. That
+    /// counts as no append.
     #[must_use]
     pub fn put_by(&self, request: Option<AppendId>) -> Self {
-        let recent = request.map_or_else(|| self.recent.clone(), |id| self.recent_and(id));
+        let is_latest_known = || self.recent.last().is_some_and(|latest| !latest.is_drawn());
+        // Any that was drawn says that the latest was another one; what is there already takes no further place.
+        let drawn = || self.recent.iter().copied().find(AppendId::is_drawn).unwrap_or_else(|| AppendId::drawn(0));
+        let latest = request.or_else(|| is_latest_known().then(drawn));
+        let recent = latest.map_or_else(|| self.recent.clone(), |id| self.recent_and(id));
         Self { count: 0, recent }
     }
 
@@ -45,6 +50,11 @@ impl Appends {
     /// Whether this one is in effect, as far as is remembered.
     pub fn contains(&self, id: AppendId) -> bool {
         self.recent.contains(&id)
+    }
+
+    /// Whether this one is in effect, and nothing was written since.
+    pub fn is_latest(&self, id: AppendId) -> bool {
+        self.recent.last() == Some(&id)
     }
 
     /// These, and one more.
@@ -104,6 +114,20 @@ mod tests {
         let later = after(&put, 100..100 + max - 1);
         assert_eq!((later.count(), later.contains(id(7)), later.contains(id(2))), (max - 1, true, false));
         assert!(later.would_tell_since(&put) && !later.would_tell_since(&none));
+    }
+
+    #[test]
+    fn a_request_is_the_latest_until_anything_else_is_written() {
+        let put = after(&Appends::default(), 0..3).put_by(Some(id(7)));
+        assert!(put.is_latest(id(7)) && !put.is_latest(id(2)));
+        for since in [put.and(id(8)), put.put_by(Some(id(8))), put.put_by(Some(AppendId::drawn(8))), put.put_by(None)] {
+            assert!(since.contains(id(7)) && !since.is_latest(id(7)), "{since:?}");
+        }
+        // Puts without an id take one place together, and none from one that was drawn.
+        let many = (0..100).fold(put.clone(), |appends, _| appends.put_by(None));
+        assert!(many == put.put_by(None) && many.would_tell_since(&put));
+        let drawn = put.put_by(Some(AppendId::drawn(8))).and(id(9)).put_by(None);
+        assert!(drawn.is_latest(AppendId::drawn(8)) && drawn.contains(id(9)));
     }
 
     /// A put counts as no append, and its id takes the place of one all the

@@ -153,7 +153,7 @@ fn outcome(error: Error, in_doubt: Option<Error>) -> Error {
 /// The object, if it is what it is by this very append among others.
 fn made(name: &ObjectName, found: &Standing, id: AppendId) -> Result<Option<Manifest>> {
     match (found.appends.contains(id), &found.manifest) {
-        (true, None) => Err(names::removed_since(name)),
+        (true, None) => Err(names::removed_since(name, "appended to")),
         (true, there) => Ok(there.clone()),
         (false, _) => Ok(None),
     }
@@ -197,7 +197,7 @@ mod tests {
     fn an_append_that_was_lost_sight_of_is_not_told_as_one_that_may_be_asked_for_again() {
         let conflict = |found: &str| Error::Conflict { name: "b/k".into(), found: found.into() };
         let (doubt, lost) = (conflict(Error::IN_DOUBT), conflict(Error::LOST_SIGHT_OF));
-        let removed = names::removed_since(&"b/k".parse().unwrap());
+        let removed = names::removed_since(&"b/k".parse().unwrap(), "appended to");
         for last in [lost.clone(), removed] {
             assert_eq!(outcome(last.clone(), Some(doubt.clone())), last);
         }

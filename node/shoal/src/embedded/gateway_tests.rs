@@ -145,8 +145,9 @@ async fn a_removal_that_is_asked_for_again_removes_nothing_else() {
     };
     put(4).await.unwrap();
     remove(PutCondition::Always, 5).await.unwrap();
-    put(4).await.unwrap();
-    assert!(served.get("b/x").await.is_err(), "it was put once, and removed since");
+    let refused = put(4).await.unwrap_err();
+    assert!(refused.to_string().contains("was put, and removed since"), "{refused}");
+    assert!(served.get("b/x").await.is_err(), "it was put once");
     let append = async || {
         let more = stream::iter([Ok(Bytes::from_static(b"more"))]);
         served.client.append(&x, None, AppendId::from_bytes([6; 16]), None, more).await
@@ -155,6 +156,52 @@ async fn a_removal_that_is_asked_for_again_removes_nothing_else() {
     remove(PutCondition::Always, 7).await.unwrap();
     let refused = append().await.unwrap_err();
     assert!(refused.to_string().contains("removed since"), "{refused}");
+}
+
+/// It was told to have been stored where nothing was, and with the ETag of
+/// bytes that nobody has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_put_that_is_asked_for_again_is_told_as_what_it_was() {
+    let served = serve().await;
+    let [x, y]: [ObjectName; 2] = ["b/x", "b/y"].map(|name| name.parse().unwrap());
+    let put = async |content: &'static [u8], condition: PutCondition| {
+        let body = stream::iter([Ok(Bytes::from_static(content))]);
+        let terms = condition.asked_as(AppendId::from_bytes([1; 16]));
+        served.client.put(&x, Format::Bytes, terms, body).await.map(|stored| stored.object)
+    };
+    let any = || PutCondition::Always;
+    let first = put(b"1", any()).await.unwrap();
+    assert_eq!(put(b"1", PutCondition::IfAbsent).await.unwrap(), first);
+    let other = put(b"other", any()).await.unwrap_err();
+    assert!(matches!(&other, ClientError::Shoal(Error::Invalid { .. })), "{other:?}");
+    assert!(other.to_string().contains(&first.etag), "{other}");
+    assert_eq!(served.get("b/x").await.unwrap(), b"1");
+
+    // By whomever it was replaced, it was stored.
+    served.put("b/x", any(), b"another's").await.unwrap();
+    assert_eq!(put(b"1", PutCondition::IfAbsent).await.unwrap().etag, first.etag);
+    assert_eq!(served.get("b/x").await.unwrap(), b"another's");
+
+    served.client.remove(&x, any()).await.unwrap();
+    for condition in [any(), PutCondition::IfAbsent, PutCondition::IfMatch(Etag(first.etag))] {
+        let gone = put(b"1", condition).await.unwrap_err();
+        assert!(matches!(&gone, ClientError::Shoal(Error::NotFound { .. })), "{gone:?}");
+    }
+    // Nor is a copy there that is not: whoever moves would remove the source.
+    served.put("b/x", any(), b"2").await.unwrap();
+    let copy = async || {
+        let terms = any().asked_as(AppendId::from_bytes([2; 16]));
+        served.client.copy(&x, &y, &CopyVersion::Now, terms).await
+    };
+    copy().await.unwrap();
+    served.client.remove(&y, any()).await.unwrap();
+    for source_is_there in [true, false] {
+        if !source_is_there {
+            served.client.remove(&x, any()).await.unwrap();
+        }
+        let gone = copy().await.unwrap_err();
+        assert!(gone.to_string().contains("'b/y' was put, and removed since"), "{gone}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
