@@ -88,6 +88,41 @@ fn a_copy_that_is_asked_for_again_is_what_it_was_whatever_its_source_has_become(
     assert_eq!(peer.ok(&["cat", "c/x"]), "first");
 }
 
+/// `DELETE …?versionId=` removed what the name stands for now, and `?prefx=`
+/// listed everything.
+#[test]
+fn a_parameter_that_a_route_does_not_have_is_refused_and_does_nothing() {
+    let mesh = Mesh::of(1);
+    let peer = &mesh.peers[0];
+    let path = "/v1/objects/b/x";
+    assert_eq!(request(peer, "PUT", path, &[], b"content").status, 201);
+    let check = |method: &str, path: &str, usage: &str| {
+        let answer = request(peer, method, path, &[], b"{}");
+        assert_eq!(answer.status, 400, "{method} {path}: {}", answer.head);
+        let body = String::from_utf8_lossy(&answer.body);
+        assert!(method == "HEAD" || (body.contains("takes no parameter") && body.contains(usage)), "{body}");
+    };
+    for method in ["GET", "HEAD", "DELETE", "PUT", "POST"] {
+        let usage = if matches!(method, "PUT" | "POST") { "it takes none" } else { "?version=ETAG" };
+        check(method, &format!("{path}?versionId=abc"), usage);
+    }
+    check("GET", "/v1/objects?prefx=h/", "it takes ?prefix=TEXT, ?after=NAME, ?limit=N");
+    check("GET", "/v1/manifests/b/x?versionId=abc", "?version=ETAG");
+    check("GET", "/v1/versions?prefx=h/", "?after_number=NUMBER");
+    check("GET", "/v1/health?fast=true", "?quick=true");
+    for path in ["status", "examinations", "buckets", "buckets/b", "jobs", "jobs/x", "chunks/x"] {
+        check("GET", &format!("/v1/{path}?a=b"), "it takes none");
+    }
+    for path in ["copy", "scrub", "sql", "secret/rotate", "members/self/role"] {
+        check("POST", &format!("/v1/{path}?a=b"), "it takes none");
+    }
+    check("PATCH", "/v1/buckets/b?history_s=1", "it takes none");
+    check("DELETE", "/v1/jobs/x?force=true", "it takes none");
+    assert_eq!(request(peer, "GET", path, &[], b"").body, b"content");
+    // Nor is a setting that there is none of.
+    assert_eq!(request(peer, "PATCH", "/v1/buckets/b", &[], br#"{"histroy_s": 1}"#).status, 400);
+}
+
 #[test]
 fn a_chunk_is_read_by_its_name() {
     let mesh = Mesh::of(1);

@@ -26,7 +26,8 @@
 //!
 //! [`Gateway`] serves a running [`Peer`](shoal_runtime::Peer); [`Client`] is
 //! the other end, typed. Both speak in [views](view): the JSON shapes that
-//! the command line's `--json` prints too. An error is
+//! the command line's `--json` prints too. A parameter that a route does not
+//! have is refused. An error is
 //! `{"error": {kind, message, hint, detail}}` with a fitting status; `detail`
 //! carries the typed error to a client of ours.
 //!
@@ -45,6 +46,7 @@ mod condition;
 mod guard;
 mod lines;
 mod listener;
+mod query;
 mod range;
 mod record;
 mod reply;

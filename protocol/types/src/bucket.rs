@@ -113,6 +113,7 @@ impl BucketSettings {
 
 /// What is to be otherwise in the settings of a bucket; `None` stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BucketChange {
     pub history_s: Option<u64>,
     /// 0 for as many as everywhere in the mesh.

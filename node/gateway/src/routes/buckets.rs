@@ -4,17 +4,22 @@ use axum::extract::{Path, State};
 use shoal_runtime::Peer;
 use shoal_types::{BucketChange, BucketName, Error};
 
+use crate::query::{Asked, Nothing};
 use crate::reply::Failure;
 use crate::view::BucketView;
 
 /// `GET /v1/buckets`: those that somebody has given settings.
-pub(crate) async fn list(State(peer): State<Peer>) -> Result<Json<Vec<BucketView>>, Failure> {
+pub(crate) async fn list(_: Asked<Nothing>, State(peer): State<Peer>) -> Result<Json<Vec<BucketView>>, Failure> {
     let buckets = peer.buckets().await?;
     Ok(Json(buckets.iter().map(|(name, settings)| BucketView::new(name, settings)).collect()))
 }
 
 /// `GET /v1/buckets/NAME`.
-pub(crate) async fn show(State(peer): State<Peer>, Path(name): Path<String>) -> Result<Json<BucketView>, Failure> {
+pub(crate) async fn show(
+    _: Asked<Nothing>,
+    State(peer): State<Peer>,
+    Path(name): Path<String>,
+) -> Result<Json<BucketView>, Failure> {
     let name = BucketName::new(name)?;
     let settings = peer.bucket(name.clone()).await?;
     Ok(Json(BucketView::new(&name, &settings)))
@@ -22,6 +27,7 @@ pub(crate) async fn show(State(peer): State<Peer>, Path(name): Path<String>) -> 
 
 /// `PATCH /v1/buckets/NAME`: 200 once every put follows.
 pub(crate) async fn change(
+    _: Asked<Nothing>,
     State(peer): State<Peer>,
     Path(name): Path<String>,
     body: Bytes,

@@ -7,10 +7,12 @@ use shoal_runtime::Peer;
 use shoal_types::{ChunkId, Error, Etag, ParseIdError};
 
 use crate::condition::is_known;
+use crate::query::{Asked, Nothing};
 use crate::reply::Failure;
 
 /// The bytes, which are the same for ever.
 pub(crate) async fn get(
+    _: Asked<Nothing>,
     State(peer): State<Peer>,
     Path(hash): Path<String>,
     headers: HeaderMap,

@@ -7,11 +7,13 @@ use shoal_runtime::{CopyVersion, Peer};
 use shoal_types::{Error, Etag, ObjectName};
 
 use crate::condition;
+use crate::query::{Asked, Nothing};
 use crate::reply::Failure;
 use crate::view::ObjectView;
 
 /// What is to get another name.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CopyRequest {
     pub(crate) from: ObjectName,
     pub(crate) to: ObjectName,
@@ -26,6 +28,7 @@ pub(crate) struct CopyRequest {
 /// `POST /v1/copy`: 201 once the content of one name has another name too. The
 /// conditions of a PUT are those on the new name.
 pub(crate) async fn copy(
+    _: Asked<Nothing>,
     State(peer): State<Peer>,
     headers: HeaderMap,
     body: Bytes,

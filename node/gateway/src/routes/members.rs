@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use shoal_runtime::Peer;
 use shoal_types::{Error, MemberStatus, PeerId, RoleChange};
 
+use crate::query::{Asked, Nothing};
 use crate::reply::Failure;
 
 /// The shortest beginning of an id that names a peer.
@@ -12,6 +13,7 @@ const PREFIX_MIN: usize = 4;
 /// `POST /v1/members/WHO/role`: has a member take another part in keeping the
 /// data. WHO is `self`, a name, or an id or its beginning.
 pub(crate) async fn change_role(
+    _: Asked<Nothing>,
     State(peer): State<Peer>,
     Path(who): Path<String>,
     body: Bytes,

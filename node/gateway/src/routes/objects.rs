@@ -3,8 +3,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use shoal_types::{Error, Format, ObjectName, Result};
 use tokio::sync::Mutex;
 
 use super::read::{ReadQuery, Source};
+use crate::query::{Asked, Nothing, Parameters};
 use crate::reply::Failure;
 use crate::view::{ManifestView, ObjectPage, ObjectView, StoredView};
 use crate::{APPEND_ID_HEADER, FORMAT_HEADER, condition};
@@ -37,12 +37,15 @@ pub(crate) struct ListQuery {
     limit: Option<u32>,
 }
 
+impl Parameters for ListQuery {
+    const USAGE: &'static [&'static str] = &["prefix=TEXT", "after=NAME", "limit=N"];
+}
+
 /// `GET /v1/objects?prefix=&after=&limit=`.
 pub(crate) async fn list(
     State(peer): State<Peer>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    Asked(query): Asked<ListQuery>,
 ) -> Result<Json<ObjectPage>, Failure> {
-    let Query(query) = query.map_err(|error| Error::invalid(error.body_text(), "?prefix=TEXT&after=NAME&limit=N"))?;
     let limit = query.limit.unwrap_or(LIST_LIMIT_MAX).clamp(1, LIST_LIMIT_MAX);
     let (entries, more) = peer.list(query.prefix, query.after, limit).await?;
     Ok(Json(ObjectPage { objects: entries.iter().map(ObjectView::from).collect(), more }))
@@ -52,7 +55,7 @@ pub(crate) async fn list(
 pub(crate) async fn manifest(
     State(peer): State<Peer>,
     Path(name): Path<String>,
-    query: Result<Query<ReadQuery>, QueryRejection>,
+    Asked(query): Asked<ReadQuery>,
 ) -> Result<Json<ManifestView>, Failure> {
     let source = Source::new(peer, name, query)?;
     let manifest = source.stat().await?;
@@ -64,15 +67,20 @@ pub(crate) async fn manifest(
 pub(crate) async fn put(
     State(peer): State<Peer>,
     Path(name): Path<String>,
+    query: Result<Asked<Nothing>, Failure>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
     let body = Arc::new(Mutex::new(body.into_data_stream()));
-    match put_object(&peer, name, &headers, read(body.clone())).await {
+    let stored = async {
+        query?;
+        Ok(put_object(&peer, name, &headers, read(body.clone())).await?)
+    };
+    match stored.await {
         Ok(stored) => described(StatusCode::CREATED, &stored.object.etag, &stored),
-        Err(error) => {
+        Err(failure) => {
             tokio::spawn(drain(body));
-            Err(error.into())
+            Err(failure)
         }
     }
 }
@@ -108,15 +116,20 @@ async fn put_object(
 pub(crate) async fn append(
     State(peer): State<Peer>,
     Path(name): Path<String>,
+    query: Result<Asked<Nothing>, Failure>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
     let body = Arc::new(Mutex::new(body.into_data_stream()));
-    match append_to(&peer, name, &headers, read(body.clone())).await {
+    let appended = async {
+        query?;
+        Ok(append_to(&peer, name, &headers, read(body.clone())).await?)
+    };
+    match appended.await {
         Ok(object) => described(StatusCode::OK, &object.etag, &object),
-        Err(error) => {
+        Err(failure) => {
             tokio::spawn(drain(body));
-            Err(error.into())
+            Err(failure)
         }
     }
 }
@@ -157,17 +170,20 @@ pub(crate) struct RemoveQuery {
     version: Option<String>,
 }
 
+impl Parameters for RemoveQuery {
+    const USAGE: &'static [&'static str] = &["purge=true", "version=ETAG"];
+}
+
 /// `DELETE /v1/objects/NAME?purge=&version=`: 204, or 404 when there was none;
 /// with `If-Match` 412 when it is another version. The header
 /// `x-shoal-request-id` makes it safe to send again.
 pub(crate) async fn remove(
     State(peer): State<Peer>,
     Path(name): Path<String>,
-    query: Result<Query<RemoveQuery>, QueryRejection>,
+    Asked(query): Asked<RemoveQuery>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Failure> {
     let name = ObjectName::new(name)?;
-    let Query(query) = query.map_err(|error| Error::invalid(error.body_text(), "?purge=true, or ?version=ETAG"))?;
     let terms = condition::of_delete(&headers)?;
     let was_there = match (&terms.condition, query.version) {
         (_, None) if !query.purge => peer.remove(name.clone(), terms).await?,

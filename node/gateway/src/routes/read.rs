@@ -3,8 +3,7 @@
 use std::pin::Pin;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use shoal_runtime::Peer;
 use shoal_types::{Error, Format, Manifest, ObjectName, Result};
 
 use crate::condition::{is_known, is_unwanted, strong_tag};
+use crate::query::{Asked, Parameters};
 use crate::range::{Part, Wanted};
 use crate::reply::Failure;
 use crate::{FORMAT_HEADER, MD5_HEADER, MODIFIED_HEADER};
@@ -30,6 +30,10 @@ pub(crate) struct ReadQuery {
     version: Option<String>,
 }
 
+impl Parameters for ReadQuery {
+    const USAGE: &'static [&'static str] = &["version=ETAG"];
+}
+
 /// An object, or a version of it.
 pub(crate) struct Source {
     peer: Peer,
@@ -38,8 +42,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(peer: Peer, name: String, query: Result<Query<ReadQuery>, QueryRejection>) -> Result<Self> {
-        let Query(query) = query.map_err(|error| Error::invalid(error.body_text(), "?version=ETAG"))?;
+    pub(crate) fn new(peer: Peer, name: String, query: ReadQuery) -> Result<Self> {
         Ok(Self { peer, name: ObjectName::new(name)?, version: query.version })
     }
 
@@ -76,7 +79,7 @@ impl Source {
 pub(crate) async fn head(
     State(peer): State<Peer>,
     Path(name): Path<String>,
-    query: Result<Query<ReadQuery>, QueryRejection>,
+    Asked(query): Asked<ReadQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let source = Source::new(peer, name, query)?;
@@ -94,7 +97,7 @@ pub(crate) async fn head(
 pub(crate) async fn get(
     State(peer): State<Peer>,
     Path(name): Path<String>,
-    query: Result<Query<ReadQuery>, QueryRejection>,
+    Asked(query): Asked<ReadQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let source = Source::new(peer, name, query)?;

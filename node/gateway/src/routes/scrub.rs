@@ -9,6 +9,7 @@ use shoal_runtime::Peer;
 use shoal_types::{Error, Health, PeerId};
 
 use crate::lines::{self, Line};
+use crate::query::{Asked, Nothing};
 use crate::reply::Failure;
 use crate::routes::members;
 use crate::view::{MemberScrubView, ScrubView};
@@ -30,7 +31,7 @@ pub(crate) struct ScrubRequest {
 
 /// `POST /v1/scrub`: [lines], each how far one member is, the last what came of
 /// it. When the client goes, all of them stop.
-pub(crate) async fn scrub(State(peer): State<Peer>, body: Bytes) -> Result<Response, Failure> {
+pub(crate) async fn scrub(_: Asked<Nothing>, State(peer): State<Peer>, body: Bytes) -> Result<Response, Failure> {
     let ScrubRequest { who, bytes_per_second } = serde_json::from_slice(&body)
         .map_err(|error| Error::invalid(format!("the body is no scrub: {error}"), r#"send {"who": "all"}, as JSON"#))?;
     let status = peer.status().await?;

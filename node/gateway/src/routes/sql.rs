@@ -13,6 +13,7 @@ use shoal_runtime::{Peer, Update};
 use shoal_types::{Error, Query, Result};
 
 use crate::JOB_HEADER;
+use crate::query::{Asked, Nothing};
 use crate::record::Record;
 use crate::reply::Failure;
 use crate::routes::SQL_BYTES_MAX;
@@ -30,7 +31,11 @@ pub(crate) struct SqlRequest {
 
 /// The answer is a stream of [records](crate::record). A client that closes
 /// the connection drops the stream, and so cancels the query.
-pub(crate) async fn sql(State(peer): State<Peer>, body: Result<Bytes, BytesRejection>) -> Result<Response, Failure> {
+pub(crate) async fn sql(
+    _: Asked<Nothing>,
+    State(peer): State<Peer>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Failure> {
     let body = body.map_err(|error| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Failure::with_status(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -1,10 +1,10 @@
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use shoal_runtime::Peer;
-use shoal_types::{Error, RegisterPlace};
+use shoal_types::RegisterPlace;
 
+use crate::query::{Asked, Parameters};
 use crate::reply::Failure;
 use crate::view::{VersionPage, VersionView};
 
@@ -23,13 +23,15 @@ pub(crate) struct VersionsQuery {
     limit: Option<u32>,
 }
 
+impl Parameters for VersionsQuery {
+    const USAGE: &'static [&'static str] = &["prefix=TEXT", "after=NAME", "after_number=NUMBER", "limit=N"];
+}
+
 /// `GET /v1/versions?prefix=&after=&after_number=&limit=`.
 pub(crate) async fn list(
     State(peer): State<Peer>,
-    query: Result<Query<VersionsQuery>, QueryRejection>,
+    Asked(query): Asked<VersionsQuery>,
 ) -> Result<Json<VersionPage>, Failure> {
-    let hint = "?prefix=TEXT&after=NAME&after_number=NUMBER&limit=N";
-    let Query(query) = query.map_err(|error| Error::invalid(error.body_text(), hint))?;
     let after = query.after.map(|name| RegisterPlace { name, version: query.after_number });
     let limit = query.limit.unwrap_or(LIMIT_MAX).clamp(1, LIMIT_MAX);
     let (versions, more) = peer.versions(query.prefix, after, limit).await?;
