@@ -187,7 +187,10 @@ pub(crate) async fn remove(
     let terms = condition::of_delete(&headers)?;
     let was_there = match (&terms.condition, query.version) {
         (_, None) if !query.purge => peer.remove(name.clone(), terms).await?,
-        (PutCondition::Always, Some(version)) => peer.purge_version(name.clone(), version).await? > 0,
+        (PutCondition::Always, Some(version)) => {
+            remove_version(&peer, name, version).await?;
+            return Ok(StatusCode::NO_CONTENT);
+        }
         (PutCondition::Always, None) => peer.purge(name.clone()).await? > 0,
         _ => {
             return Err(Error::invalid("a condition on what is removed for good", "leave out If-Match").into());
@@ -198,6 +201,23 @@ pub(crate) async fn remove(
     } else {
         Err(Error::not_found(format!("there is no object '{name}'"), "see what there is with: shoal ls").into())
     }
+}
+
+/// Removes the former versions whose ETag begins with `version`.
+async fn remove_version(peer: &Peer, name: ObjectName, version: String) -> Result<()> {
+    if peer.purge_version(name.clone(), version.clone()).await? > 0 {
+        return Ok(());
+    }
+    let is_present = match peer.stat(name.clone()).await {
+        Ok(now) => !version.is_empty() && now.etag.0.starts_with(&version),
+        Err(Error::NotFound { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    let hint = match is_present {
+        true => format!("it is what the name stands for now, which goes with: shoal rm {name}"),
+        false => format!("see which there are with: shoal ls --versions {name}"),
+    };
+    Err(Error::not_found(format!("'{name}' has no former version '{version}'"), hint))
 }
 
 /// The body's bytes. A client that goes away in the middle is an error, so

@@ -204,6 +204,25 @@ async fn a_put_that_is_asked_for_again_is_told_as_what_it_was() {
     }
 }
 
+/// There was said to be no object, though there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_a_name_does_not_have_is_told_as_that() {
+    let served = serve().await;
+    let etag = served.put("b/x", PutCondition::Always, b"1").await.unwrap();
+    let purge = async |version: &str| {
+        let error = served.client.purge_version(&"b/x".parse().unwrap(), version).await.unwrap_err();
+        assert!(matches!(&error, ClientError::Shoal(Error::NotFound { .. })), "{error:?}");
+        assert!(error.to_string().contains(&format!("'b/x' has no former version '{version}'")), "{error}");
+        error.hint()
+    };
+    assert!(purge(&etag).await.contains("shoal rm b/x") && purge(&etag[..8]).await.contains("shoal rm b/x"));
+    for unknown in ["feedfeed", ""] {
+        let hint = purge(unknown).await;
+        assert!(hint.contains("ls --versions b/x") && !hint.contains("shoal rm"), "{hint}");
+    }
+    assert_eq!(served.get("b/x").await.unwrap(), b"1");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_has_the_chunks_of_the_original_and_a_changed_original_is_not_removed() {
     let served = serve().await;
