@@ -112,7 +112,14 @@ fn what_has_no_copy_left_is_lost_and_the_objects_that_need_it_are_named() {
     assert!(said.contains(&format!("lost     {name}")), "{said}");
     let complaint = peer.fails(3, &["get", &name, "-"]);
     assert!(complaint.contains("has no whole copy on any reachable peer"), "{complaint}");
-    assert!(peer.fails(3, &["cat", &name]).contains("hint"));
+    assert!(peer.fails(3, &["cat", &name]).contains("put the object again"));
+
+    // It was taken to be there, as its name is.
+    let again = peer.shoal(&["put", &mesh.path("filled/"), "b/", "--resume"]);
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(again.status.success() && said.contains("; 2 objects there already"), "{said}");
+    assert!(peer.shoal(&["get", &name, "-"]).stdout == bytes);
+    assert_eq!(report(peer).unwrap()["chunks_lost"], 0);
 }
 
 #[test]

@@ -12,7 +12,8 @@
 //!   GET    /v1/versions?prefix=&after=&after_number=&limit=   what names stood for before
 //!   GET    /v1/buckets, /v1/buckets/BUCKET                    how objects are kept
 //!   PATCH  /v1/buckets/BUCKET           {history_s?, replicas?, write_copies?}
-//!   GET    /v1/manifests/BUCKET/KEY     ?version=; what is known of an object, its chunks included
+//!   GET    /v1/manifests/BUCKET/KEY     ?version=; what is known of an object, its chunks included;
+//!                                       with ?check=true also whether somebody has each of them
 //!   GET    /v1/chunks/HASH              a chunk by its name; needs no quorum
 //!   GET    /v1/examinations             what each member finds of itself and the others
 //!   POST   /v1/members/WHO/role         its zone and weight, and whether it leaves

@@ -2,6 +2,7 @@
 
 mod cache;
 mod fetching;
+mod held;
 mod keeping;
 mod patience;
 mod ranges;
@@ -22,6 +23,7 @@ use crate::serve;
 use crate::surplus;
 pub(crate) use cache::ChunkCache;
 use fetching::{Fetched, fetch, fetch_part};
+pub(crate) use held::are_held;
 pub(crate) use keeping::{Durability, Kept, put};
 pub(crate) use patience::Patience;
 pub(crate) use ranges::Ranges;

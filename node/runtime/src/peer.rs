@@ -1,5 +1,6 @@
 //! A running peer, as the gateway and the binary hold it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -228,6 +229,14 @@ impl Peer {
     pub async fn stat(&self, name: ObjectName) -> Result<Manifest> {
         let _awaited = Awaited::begin(&self.context);
         names::require(&self.context, &name).await
+    }
+
+    /// Whether somebody who answers has each chunk of an object. Costs nothing
+    /// for one that lives in its manifest, and mostly a call to some of its owners.
+    pub async fn is_whole(&self, manifest: &Manifest) -> Result<bool> {
+        let _awaited = Awaited::begin(&self.context);
+        let chunks: BTreeSet<ChunkId> = manifest.chunks.iter().map(|chunk| chunk.id).collect();
+        Ok(chunks.is_empty() || chunks::are_held(&self.context, chunks).await?)
     }
 
     /// The bytes of `range` (offset, length), verified, in order.

@@ -183,7 +183,9 @@ impl Error {
             Self::Timeout { .. } => "trying again is safe".into(),
             Self::Busy { retry_after_ms, .. } => format!("try again in {retry_after_ms} ms"),
             Self::StaleLayout { .. } | Self::NotReady { .. } => "try again in a moment".into(),
-            Self::ChunkLost { .. } => "bring back a peer that held it; see who is missing with: shoal status".into(),
+            Self::ChunkLost { .. } => {
+                "bring back a peer that held it (shoal status shows who is missing), or put the object again".into()
+            }
             Self::OutputLost { .. } | Self::Cancelled | Self::BadFrame { .. } => String::new(),
             Self::DiskFull { .. } => "free some space there (shoal rm), or add a peer".into(),
             Self::DiskFailed { .. } => "replace the disk, then restart that peer".into(),

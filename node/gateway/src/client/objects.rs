@@ -126,6 +126,13 @@ impl Client {
         self.fetch(Method::GET, versioned(self.object_url("manifests", name), version)).await
     }
 
+    /// What is known of an object, and whether somebody has each of its chunks.
+    pub async fn check(&self, name: &ObjectName) -> Result<ManifestView> {
+        let mut url = self.object_url("manifests", name);
+        url.query_pairs_mut().append_pair("check", "true");
+        self.fetch(Method::GET, url).await
+    }
+
     /// A page of what names that begin with `prefix` stood for before, after
     /// the one of the page before; in no order of time.
     pub async fn versions(&self, prefix: &str, after: Option<&VersionView>) -> Result<VersionPage> {

@@ -14,7 +14,7 @@ use shoal_runtime::{Peer, PutCondition, Said, Stored};
 use shoal_types::{Error, Format, ObjectName, Result};
 use tokio::sync::Mutex;
 
-use super::read::{ReadQuery, Source};
+use super::read::Source;
 use crate::query::{Asked, Nothing, Parameters};
 use crate::reply::Failure;
 use crate::view::{ManifestView, ObjectPage, ObjectView, StoredView};
@@ -51,15 +51,32 @@ pub(crate) async fn list(
     Ok(Json(ObjectPage { objects: entries.iter().map(ObjectView::from).collect(), more }))
 }
 
-/// `GET /v1/manifests/NAME?version=`.
+/// The query of a look at an object.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ManifestQuery {
+    version: Option<String>,
+    /// Whether its chunks are asked for.
+    #[serde(default)]
+    check: bool,
+}
+
+impl Parameters for ManifestQuery {
+    const USAGE: &'static [&'static str] = &["version=ETAG", "check=true"];
+}
+
+/// `GET /v1/manifests/NAME?version=&check=`.
 pub(crate) async fn manifest(
     State(peer): State<Peer>,
     Path(name): Path<String>,
-    Asked(query): Asked<ReadQuery>,
+    Asked(ManifestQuery { version, check }): Asked<ManifestQuery>,
 ) -> Result<Json<ManifestView>, Failure> {
-    let source = Source::new(peer, name, query)?;
+    let source = Source::new(peer.clone(), name, version)?;
     let manifest = source.stat().await?;
-    Ok(Json(ManifestView::new(source.name(), &manifest)))
+    let mut view = ManifestView::new(source.name(), &manifest);
+    if check {
+        view.whole = Some(peer.is_whole(&manifest).await?);
+    }
+    Ok(Json(view))
 }
 
 /// `PUT /v1/objects/NAME`: 201 once the object is durable. With `Content-MD5`

@@ -42,8 +42,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(peer: Peer, name: String, query: ReadQuery) -> Result<Self> {
-        Ok(Self { peer, name: ObjectName::new(name)?, version: query.version })
+    pub(crate) fn new(peer: Peer, name: String, version: Option<String>) -> Result<Self> {
+        Ok(Self { peer, name: ObjectName::new(name)?, version })
     }
 
     pub(crate) async fn stat(&self) -> Result<Manifest> {
@@ -82,7 +82,7 @@ pub(crate) async fn head(
     Asked(query): Asked<ReadQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let source = Source::new(peer, name, query)?;
+    let source = Source::new(peer, name, query.version)?;
     let manifest = source.stat().await?;
     source.is_wanted(&manifest, &headers)?;
     if is_known(&headers, &manifest.etag) {
@@ -100,7 +100,7 @@ pub(crate) async fn get(
     Asked(query): Asked<ReadQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let source = Source::new(peer, name, query)?;
+    let source = Source::new(peer, name, query.version)?;
     let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).and_then(Wanted::parse);
     if let Some(wanted) = wanted {
         return get_part(&source, wanted, &headers).await;

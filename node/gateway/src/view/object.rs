@@ -125,6 +125,9 @@ pub struct ManifestView {
     pub object: ObjectView,
     /// Whether the content lives in the manifest itself.
     pub inline: bool,
+    /// Whether somebody has each chunk, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<bool>,
     pub chunk_list: Vec<ChunkView>,
 }
 
@@ -142,6 +145,7 @@ impl ManifestView {
         Self {
             object: ObjectView::new(name, manifest),
             inline: manifest.inline.is_some(),
+            whole: None,
             chunk_list: manifest
                 .offsets()
                 .map(|(offset, chunk)| ChunkView { id: chunk.id.to_string(), offset, bytes: chunk.bytes })

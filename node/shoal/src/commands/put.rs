@@ -65,7 +65,7 @@ pub(crate) struct PutArgs {
     #[arg(long, value_name = "ID")]
     id: Option<AppendId>,
 
-    /// Leave out files whose objects are there with the same size, format and BLAKE3 hash.
+    /// Leave out files whose objects are there, with the same size, format and BLAKE3 hash, and can be read.
     #[arg(long, conflicts_with = "if_match")]
     resume: bool,
 
@@ -176,11 +176,14 @@ impl Storing {
         Ok(Done::Dealt { bytes: stored.object.bytes, there_bytes: stored.there_bytes })
     }
 
-    /// The length of an object that is there already as a put would make it.
+    /// The length of an object that is there already as a put would make it,
+    /// to its last chunk.
     async fn is_there(&self, put: &Put) -> Result<Option<u64>, Failure> {
         let (Source::File(path), Some(bytes)) = (&put.source, put.source.len()) else { return Ok(None) };
-        let there = match self.client.stat(&put.name).await {
-            Ok(manifest) => manifest.object,
+        let there = match self.client.check(&put.name).await {
+            Ok(manifest) if manifest.whole == Some(true) => manifest.object,
+            // What is lost is put again.
+            Ok(_) => return Ok(None),
             Err(ClientError::Shoal(Error::NotFound { .. })) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
