@@ -19,7 +19,7 @@ const ASKED_AT_ONCE: usize = 16;
 /// answer is known to have nothing.
 pub(crate) async fn are_held(context: &Arc<Context>, chunks: BTreeSet<ChunkId>) -> Result<bool> {
     let layout = context.require_layout()?;
-    let live: Vec<PeerId> =
+    let live: BTreeSet<PeerId> =
         context.members.look(|table| table.live().map(|(peer, _)| peer).chain([context.me]).collect());
     let owners = |chunk| layout.owners(chunk).all().into_iter().filter(|owner| live.contains(owner));
     let mut missing = chunks;
