@@ -1,11 +1,14 @@
 //! Chunks between peers: R copies of each, verified whenever they are read.
 
+mod acks;
 mod cache;
+mod copying;
 mod fetching;
 mod held;
 mod keeping;
 mod patience;
 mod ranges;
+mod takers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +24,7 @@ use crate::planted::Planted;
 use crate::replicate::yielding::Move;
 use crate::serve;
 use crate::surplus;
+pub(crate) use acks::Acks;
 pub(crate) use cache::ChunkCache;
 use fetching::{Fetched, fetch, fetch_part};
 pub(crate) use held::are_held;
@@ -49,7 +53,10 @@ async fn bring(context: &Arc<Context>, owner: PeerId, hashed: HashedChunk, copie
         }
     }
     let kept = match owner == context.me {
-        true => surplus::keep_hashed(context, hashed, copies).await,
+        true => {
+            let kept = surplus::keep_hashed(context, hashed, copies);
+            context.timeout("keeping a chunk", context.config.timing.chunk, kept).await
+        }
         false => send(context, owner, chunk, hashed.into_bytes(), copies, Cause::Put).await,
     };
     kept.map(|()| false)
@@ -92,9 +99,8 @@ pub(crate) async fn send(
             Err(Error::Busy { retry_after_ms, .. }) if tries < TRIES => {
                 context.ports.clock.sleep(Duration::from_millis(retry_after_ms.clamp(10, 2_000))).await;
             }
-            // Behind a line so slow others wait; a copy is brought in another pass.
-            Err(error @ Error::Timeout { .. }) if matches!(cause, Cause::Repair) => return Err(error),
-            Err(Error::Unreachable { .. } | Error::Timeout { .. }) if tries < TRIES && context.is_live(to) => {
+            // Behind a line so slow, or a disk that hangs, others wait.
+            Err(Error::Unreachable { .. }) if tries < TRIES && context.is_live(to) => {
                 context.ports.clock.sleep(context.config.timing.tick).await;
             }
             result => return result,

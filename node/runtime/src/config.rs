@@ -116,7 +116,8 @@ pub struct Bounds {
     /// Chunks that are put in a bucket with `--synced`, in bytes, of which
     /// copies are still on their way to somebody: each stays in memory until it
     /// has all of them, and puts wait where there are more. At least one chunk,
-    /// whatever its length. 16 MiB–4 GiB.
+    /// whatever its length. Copies by which silent peers are tried have room
+    /// among them, or are not made. 16 MiB–4 GiB.
     pub lagging_bytes: usize,
     /// Verified chunks of other peers kept in memory, in bytes.
     pub chunk_cache_bytes: u64,

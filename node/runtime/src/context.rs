@@ -13,7 +13,7 @@ use shoal_types::{AppendId, Error, Layout, LayoutId, PeerId, PeerInfo, Request, 
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::buckets::Buckets;
-use crate::chunks::{ChunkCache, Patience, Ranges};
+use crate::chunks::{Acks, ChunkCache, Patience, Ranges};
 use crate::compared::Compared;
 use crate::config::PeerConfig;
 use crate::foreground::Foreground;
@@ -68,6 +68,7 @@ pub(crate) struct Context {
     pub(crate) jobs: Jobs,
     pub(crate) cache: ChunkCache,
     pub(crate) patience: Patience,
+    pub(crate) acks: Acks,
     pub(crate) ranges: Ranges,
     pub(crate) foreground: Foreground,
     pub(crate) repair_turns: yielding::Turns,
@@ -135,6 +136,7 @@ impl Context {
             jobs: Jobs::new(bounds.finished_jobs),
             cache: ChunkCache::new(bounds.chunk_cache_bytes),
             patience: Patience::new(),
+            acks: Acks::new(config.info.id),
             ranges: Ranges::default(),
             foreground: Foreground::default(),
             repair_turns: yielding::Turns::default(),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::chunks::Acks;
 use crate::context::Context;
 
 /// How much there is of something that has a bound.
@@ -50,6 +51,7 @@ pub(crate) fn gauges(context: &Context) -> Vec<Gauge> {
             bounds.lagging_bytes.saturating_sub(context.lagging_bytes.available_permits()),
             bounds.lagging_bytes,
         ),
+        ("peers that acknowledge copies or do not", context.acks.known(), Acks::PEERS_MAX),
         ("cached chunk bytes", context.cache.bytes(), usize::try_from(bounds.chunk_cache_bytes).unwrap_or(usize::MAX)),
         ("layout proposals", now(&levels.proposals), 1),
         ("refusals", now(&levels.refusals), crate::members::REFUSALS_MAX),

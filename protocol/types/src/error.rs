@@ -178,7 +178,9 @@ impl Error {
             Self::OutOfMemory { .. } => "give tasks more with --task-memory, or make the query smaller".into(),
             Self::Unreachable { .. } => "see who is there with: shoal status".into(),
             Self::NoQuorum { .. } => {
-                "more than half of the peers that keep this name must be up; see who is with: shoal status".into()
+                "more than half of the peers that keep a name must be up, and two that take a chunk; see who is with: \
+                 shoal status"
+                    .into()
             }
             Self::Timeout { .. } => "trying again is safe".into(),
             Self::Busy { retry_after_ms, .. } => format!("try again in {retry_after_ms} ms"),

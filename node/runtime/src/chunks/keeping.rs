@@ -1,17 +1,21 @@
 //! A chunk that is put: as many copies of it as there are to be.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
-use futures::{StreamExt, stream};
-use shoal_types::{BucketSettings, ChunkId, Copies, Error, HashedChunk, Result};
+use futures::future::{Either, select, select_all};
+use shoal_types::{BucketSettings, ChunkId, Copies, Error, HashedChunk, PeerId, Result};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::bring;
+use super::copying::Copying;
+use super::takers::Takers;
 use crate::context::Context;
 use crate::planted::Planted;
+
+/// How often it is looked whether somebody is late with a copy.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How safe chunks are to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,8 +44,10 @@ pub(crate) struct Kept {
 /// Keeps a chunk on its owners; who has it already is not sent it. Returns
 /// when every live one has it synced: R of them, or all there are; W of them
 /// where its bucket says so. An owner that is away is stood in for by the next
-/// in rank, so that there are R copies whoever is missing. Where copies follow
-/// that are not waited for, so many bytes of them do at the most
+/// in rank, so that there are R copies whoever is missing; so is one that takes
+/// much longer than others to acknowledge its copy, whichever of the two comes
+/// first, and at once while that is remembered ([`Acks`](super::Acks)). Where
+/// copies follow that are not waited for, so many bytes of them do at the most
 /// ([`Bounds::lagging_bytes`](crate::config::Bounds)).
 ///
 /// Fails with the first cause when a peer that is there does not take its copy
@@ -100,56 +106,60 @@ async fn make(
         true => 1,
         false => layout.number(copies),
     };
-    let owning = || layout.members.iter().filter(|member| member.weight > 0).map(|member| member.id);
-    let mut passed_by: BTreeSet<_> =
-        context.members.look(|table| owning().filter(|peer| *peer != context.me && !table.is_live(*peer)).collect());
-    let mut live = owning().count() - passed_by.len();
-    let mut have = BTreeSet::new();
+    let owning = layout.members.iter().filter(|member| member.weight > 0).map(|member| member.id);
+    let away =
+        context.members.look(|table| owning.filter(|peer| *peer != context.me && !table.is_live(*peer)).collect());
+    let silent = context.acks.silent(context.ports.clock.now());
+    let mut takers = Takers::new(&layout, chunk, replicas, away, silent);
+    let begin = |takers: Vec<PeerId>| {
+        let now = context.ports.clock.now();
+        takers.into_iter().map(|to| Copying::begin(context, to, &hashed, copies, now)).collect::<Vec<_>>()
+    };
+    let mut running = begin(takers.next());
+    let mut tried = takers.left_out();
+    tried.retain(|peer| context.acks.is_due(*peer, context.ports.clock.now()));
+    begin(tried).into_iter().for_each(Copying::go_on);
     let mut cause = None;
     let mut was_there = true;
-    loop {
-        let mut missing = layout.owners_where(chunk, replicas, |peer| !passed_by.contains(&peer));
-        missing.retain(|owner| !have.contains(owner));
-        if missing.is_empty() {
-            break;
-        }
-        let at_once = missing.len();
-        let sent = stream::iter(missing).map(|owner| {
-            let hashed = hashed.clone();
-            async move { (owner, bring(context, owner, hashed, copies).await) }
-        });
-        let mut sent = sent.buffer_unordered(at_once);
-        while let Some((owner, result)) = sent.next().await {
-            match result {
-                Ok(had_it) => {
-                    was_there &= had_it;
-                    have.insert(owner);
-                    tell(have.len(), was_there);
-                }
-                Err(_) if context.has_planted(Planted::FailedCopyCounts) => {
-                    have.insert(owner);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, chunk = %chunk.short(), owner = %owner.short(), "no copy there");
-                    passed_by.insert(owner);
-                    if matches!(error, Error::Unreachable { .. } | Error::Timeout { .. } | Error::NotReady { .. }) {
-                        live -= 1;
-                    }
-                    cause.get_or_insert(error);
-                }
+    while !takers.is_done() && !running.is_empty() {
+        let ended;
+        (ended, running) = match select(select_all(running), context.ports.clock.sleep(LOOK_EVERY)).await {
+            Either::Left(((ended, _, others), _)) => (Some(ended), others),
+            Either::Right(((), others)) => (None, others.into_inner()),
+        };
+        match ended {
+            Some((owner, Ok(had_it))) => {
+                was_there &= had_it;
+                takers.have.insert(owner);
+                tell(takers.have.len(), was_there);
+            }
+            Some((owner, Err(_))) if context.has_planted(Planted::FailedCopyCounts) => {
+                takers.have.insert(owner);
+            }
+            Some((owner, Err(error))) => {
+                tracing::warn!(%error, chunk = %chunk.short(), owner = %owner.short(), "no copy there");
+                takers.refused(owner, &error);
+                cause.get_or_insert(error);
+            }
+            None => {
+                let now = context.ports.clock.now();
+                running.iter().filter(|copying| copying.is_late(now)).for_each(|copying| takers.late(copying.to));
             }
         }
+        running.extend(begin(takers.next()));
     }
-    // Who has no weight holds nothing; where nobody has any, there is nobody to acknowledge it.
-    let needed = 2.min(replicas).min(owning().count()).max(replicas.min(live)).max(1);
+    running.into_iter().for_each(Copying::go_on);
+    let (have, needed) = (takers.have.len(), takers.needed());
     match cause {
-        _ if have.len() >= needed => Ok(Kept { id: chunk, was_there }),
+        _ if have >= needed => Ok(Kept { id: chunk, was_there }),
         Some(cause @ (Error::DiskFull { .. } | Error::DiskFailed { .. } | Error::Busy { .. })) => Err(cause),
-        Some(_) | None => Err(Error::NoQuorum {
-            what: format!("chunk {}", chunk.short()),
-            answered: have.len() as u32,
-            needed: needed as u32,
-        }),
+        Some(_) | None => {
+            let silent = takers.unanswering().map_or(String::new(), |peer| {
+                format!(", of which peer {} does not acknowledge its copy", peer.short())
+            });
+            let what = format!("chunk {}{silent}", chunk.short());
+            Err(Error::NoQuorum { what, answered: have as u32, needed: needed as u32 })
+        }
     }
 }
 
@@ -186,5 +196,20 @@ mod tests {
         assert_eq!(network.opened(), 2);
         network.opens_nothing();
         assert!(third.await.is_ok(), "there is room again, for one that is longer by itself");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_acknowledge_a_copy_in_time_is_named_where_nobody_can_take_it() {
+        let (events, _inbound) = mpsc::channel(1);
+        let mut config = config();
+        config.timing.chunk = Duration::from_millis(20);
+        let network = Arc::new(Network::new(config.info.id, events));
+        let context = mesh(Context::new(config, ports(network.clone())), &[9]);
+        network.opens_when_told();
+        let put = put(&context, Bytes::from("chunk"), Durability::default()).await;
+        let Err(error @ Error::NoQuorum { answered: 1, needed: 2, .. }) = put else { panic!("{put:?}") };
+        let named = format!("peer {} does not acknowledge its copy", PeerId::from_bytes([9; 32]).short());
+        assert!(error.to_string().contains(&named), "{error}");
+        assert_eq!(network.opened(), 1, "it is not sent again to who hangs");
     }
 }

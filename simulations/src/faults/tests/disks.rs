@@ -1,9 +1,12 @@
+use std::collections::BTreeMap;
+
 use futures::StreamExt;
 use shoal_runtime::{Checkup, CheckupUpdate};
-use shoal_types::{DiskState, Error};
+use shoal_types::{ChunkId, DiskState, Error};
 
 use super::*;
-use crate::faults::{Crash, DiskFull, DiskLost, DiskSlow, Join, Rot, SyncFails, SyncLies};
+use crate::disk::chunk_at;
+use crate::faults::{Crash, DiskFull, DiskLost, DiskSlow, Join, Latency, Rot, SyncFails, SyncLies};
 use crate::host::Death;
 use crate::network::Asked;
 
@@ -174,6 +177,87 @@ fn a_member_whose_disk_hangs_keeps_no_other_from_being_repaired() {
         for member in after.members.iter().filter(|member| member.id != trial.id(1)) {
             assert_eq!(member.copies_missing, 0, "{}: {after:?}", member.name);
         }
+    });
+}
+
+/// Puts objects of so many bytes, one after the other; how long each took.
+async fn put_some(trial: &Trial, bytes: std::ops::Range<usize>) -> Vec<Duration> {
+    let mut took = Vec::new();
+    for bytes in bytes {
+        let (put, lasted) = trial.put(0, &format!("t/{bytes}"), bytes).await;
+        assert_eq!(put, Ok(()), "{bytes}");
+        took.push(lasted);
+    }
+    took
+}
+
+/// How many copies there are of each chunk.
+fn copies_of_each(trial: &Trial) -> Vec<usize> {
+    let mut copies: BTreeMap<ChunkId, usize> = BTreeMap::new();
+    for host in &trial.world.state().hosts {
+        for (chunk, _) in host.disk.durable_files("chunks/").iter().filter_map(|file| chunk_at(file)) {
+            *copies.entry(chunk).or_default() += 1;
+        }
+    }
+    copies.into_values().collect()
+}
+
+/// Once each chunk waited three minutes for it.
+#[test]
+fn a_member_whose_disk_hangs_holds_up_one_put_for_seconds_and_then_none() {
+    trial(|trial| async move {
+        trial.strike(DiskSlow { times: 1_000_000.0 }, &[1], None);
+        let took = put_some(&trial, 20_000..20_012).await;
+        let held_up = took.iter().filter(|took| **took > ms(1_000)).count();
+        assert!(held_up == 1 && took.iter().all(|took| *took < ms(15_000)), "{took:?}");
+        assert!(trial.holds_alive(0, 1));
+        // Others have taken its copies: these are not fewer.
+        assert!(copies_of_each(&trial).iter().all(|copies| *copies >= 3));
+        // It is tried now and then, and nobody waits for that.
+        trial.seconds(90).await;
+        let took = put_some(&trial, 20_100..20_112).await;
+        assert!(took.iter().all(|took| *took < ms(1_000)), "{took:?}");
+    });
+}
+
+/// There nobody can stand in for it.
+#[test]
+fn of_three_members_two_keep_what_is_put_once_the_disk_of_the_third_has_hung_for_a_minute() {
+    trial_of(Scenario { peers: 3, ..scenario() }, |trial| async move {
+        trial.strike(DiskSlow { times: 1_000_000.0 }, &[1], None);
+        let took = put_some(&trial, 20_000..20_006).await;
+        assert!(took[0] > ms(30_000) && took[0] < ms(70_000), "{took:?}");
+        assert!(took[1..].iter().all(|took| *took < ms(1_000)), "{took:?}");
+        assert!(copies_of_each(&trial).iter().all(|copies| *copies >= 2));
+    });
+}
+
+#[test]
+fn a_disk_that_hung_is_given_what_it_has_missed_and_what_is_put_from_then_on() {
+    trial(|trial| async move {
+        trial.strike(DiskSlow { times: 500.0 }, &[1], Some(60));
+        let took = put_some(&trial, 20_000..20_012).await;
+        assert!(took.iter().any(|took| *took > ms(9_000)), "{took:?}");
+        trial.seconds(240).await;
+        let after = checkup(&trial, 0).await;
+        assert!(after.is_full(), "{after:?}");
+        assert!(copies_of_each(&trial).iter().all(|copies| *copies == 3), "who stood in has let go");
+        let held = trial.copies(1);
+        put_some(&trial, 20_100..20_112).await;
+        assert!(trial.copies(1) > held + 3);
+        assert!(copies_of_each(&trial).iter().all(|copies| *copies == 3), "nobody stands in");
+        check_data(&trial).await;
+    });
+}
+
+#[test]
+fn nobody_stands_in_for_a_slow_disk_behind_a_long_line() {
+    trial(|trial| async move {
+        trial.strike(DiskSlow { times: 15.0 }, &[1], None);
+        trial.strike(Latency::default(), &[1], None);
+        let took = put_some(&trial, 20_000..20_012).await;
+        assert!(took.iter().any(|took| *took > ms(1_000)), "{took:?}");
+        assert!(copies_of_each(&trial).iter().all(|copies| *copies == 3), "{took:?}");
     });
 }
 
