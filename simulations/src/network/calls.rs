@@ -36,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) bytes: usize,
     /// Flows by which a missing copy is brought.
     pub(crate) brought: usize,
+    /// Flows by which a copy is put.
+    pub(crate) put: usize,
     /// Turns at registers.
     pub(crate) turns: usize,
 }
@@ -55,6 +57,7 @@ impl Asked {
 
     pub(super) fn note_flow(&mut self, header: &FlowHeader) {
         self.brought += usize::from(matches!(header, FlowHeader::ChunkRepair { .. }));
+        self.put += usize::from(matches!(header, FlowHeader::ChunkPut { .. }));
         self.turns += usize::from(matches!(header, FlowHeader::RegisterTurn { .. }));
     }
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shoal_ports::TaskHandle;
-use shoal_types::{ChunkId, LayoutId, PeerId, Request, Response, Result};
+use shoal_types::{ChunkId, Copies, LayoutId, PeerId, Request, Response, Result};
 
 use crate::chunks::{self, Durability};
 use crate::context::{Context, lock};
@@ -150,24 +150,48 @@ fn of_all(claimed: Lease, coming: &[Begun]) -> Lease {
 
 /// Has the owners of `chunks` keep them for somebody who is about to list
 /// them, and have so many copies. One that an owner does not have, or does not
-/// say that it has, is brought again from another. Costs a call for some
-/// thousand chunks of an owner.
+/// say that it has, is brought again from another, unless whoever stands in for
+/// a silent one has it. Costs a call for some thousand chunks of an owner.
 ///
 /// # Errors
 /// [`shoal_types::Error::ChunkLost`] when nobody has one of them any more.
 pub(crate) async fn claim(context: &Arc<Context>, chunks: &[ChunkId], durability: Durability) -> Result<Lease> {
     let lease = Lease::new(context);
     let layout = context.require_layout()?;
-    let (copies, replicas) = (durability.copies, layout.number(durability.copies));
-    let mut wanted: BTreeMap<PeerId, Vec<ChunkId>> = BTreeMap::new();
-    for chunk in chunks.iter().collect::<BTreeSet<_>>() {
-        for owner in layout.owners_where(*chunk, replicas, |peer| context.is_live(peer)) {
-            wanted.entry(owner).or_default().push(*chunk);
+    let replicas = layout.number(durability.copies);
+    let owners = |chunk| layout.owners_where(chunk, replicas, |peer| context.is_live(peer));
+    let by_owner = |chunk: &ChunkId| (*chunk, owners(*chunk));
+    let mut missing = unclaimed(context, chunks.iter().map(by_owner), durability.copies).await?;
+    let silent = context.acks.silent(context.ports.clock.now());
+    if !missing.is_empty() && !silent.is_empty() {
+        let answers = |peer| context.is_live(peer) && !silent.contains_key(&peer);
+        let others = missing.iter().map(|chunk| (*chunk, layout.owners_where(*chunk, replicas, answers)));
+        let (stood_in, alone): (Vec<_>, Vec<_>) = others.partition(|(_, others)| others.len() == replicas);
+        missing = unclaimed(context, stood_in, durability.copies).await?;
+        missing.extend(alone.into_iter().map(|(chunk, _)| chunk));
+    }
+    for chunk in missing {
+        let (bytes, _) = chunks::read(context, chunk, None).await?;
+        chunks::put(context, bytes, durability).await?;
+    }
+    Ok(lease)
+}
+
+/// Those of the chunks that not all of those say they keep who are beside each.
+async fn unclaimed(
+    context: &Arc<Context>,
+    chunks: impl IntoIterator<Item = (ChunkId, Vec<PeerId>)>,
+    copies: Copies,
+) -> Result<BTreeSet<ChunkId>> {
+    let mut wanted: BTreeMap<PeerId, BTreeSet<ChunkId>> = BTreeMap::new();
+    for (chunk, keepers) in chunks {
+        for keeper in keepers {
+            wanted.entry(keeper).or_default().insert(chunk);
         }
     }
     let mut missing: BTreeSet<ChunkId> = BTreeSet::new();
     for (owner, chunks) in wanted {
-        for asked in chunks.chunks(serve::HAS_MAX) {
+        for asked in Vec::from_iter(chunks).chunks(serve::HAS_MAX) {
             match context.call(owner, Request::ChunkClaim { chunks: asked.to_vec(), copies }).await {
                 Ok(Response::Has(has)) if has.len() == asked.len() => {
                     missing.extend(asked.iter().zip(has).filter(|(_, has)| !has).map(|(chunk, _)| *chunk));
@@ -180,11 +204,7 @@ pub(crate) async fn claim(context: &Arc<Context>, chunks: &[ChunkId], durability
             }
         }
     }
-    for chunk in missing {
-        let (bytes, _) = chunks::read(context, chunk, None).await?;
-        chunks::put(context, bytes, durability).await?;
-    }
-    Ok(lease)
+    Ok(missing)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
-use shoal_runtime::{Checkup, CheckupUpdate};
+use shoal_runtime::{Checkup, CheckupUpdate, CopyVersion};
 use shoal_types::{ChunkId, DiskState, Error};
 
 use super::*;
@@ -217,6 +217,16 @@ fn a_member_whose_disk_hangs_holds_up_one_put_for_seconds_and_then_none() {
         trial.seconds(90).await;
         let took = put_some(&trial, 20_100..20_112).await;
         assert!(took.iter().all(|took| *took < ms(1_000)), "{took:?}");
+        // Who has its copies is asked for them by a copy, which is a claim, and brought none.
+        trial.world.state().network.calls.asked = Some(Asked::default());
+        for bytes in 20_000..20_006 {
+            let [from, to] = ["t", "u"].map(|bucket| ObjectName::new(format!("{bucket}/{bytes}")).unwrap());
+            let peer = trial.peer(0);
+            let copied = async move { peer.copy(from, to, CopyVersion::Now, PutCondition::Always).await };
+            let (copied, took) = trial.ask(copied).await;
+            assert!(copied.is_ok() && took < ms(5_000), "{copied:?} after {took:?}");
+        }
+        assert_eq!(trial.world.state().network.calls.asked.take().map(|asked| asked.put), Some(0));
     });
 }
 
