@@ -211,6 +211,9 @@ fn a_member_whose_disk_hangs_holds_up_one_put_for_seconds_and_then_none() {
         let held_up = took.iter().filter(|took| **took > ms(1_000)).count();
         assert!(held_up == 1 && took.iter().all(|took| *took < ms(15_000)), "{took:?}");
         assert!(trial.holds_alive(0, 1));
+        let peer = trial.peer(0);
+        let notices = trial.ask(async move { peer.status().await }).await.0.unwrap().notices;
+        assert!(notices[0].starts_with("peer-1 does not acknowledge"), "{notices:?}");
         // Others have taken its copies: these are not fewer.
         assert!(copies_of_each(&trial).iter().all(|copies| *copies >= 3));
         // It is tried now and then, and nobody waits for that.
