@@ -14,6 +14,10 @@ pub(crate) struct Health {
     failed: OnceLock<String>,
     /// What the last chunk that was refused for want of room would have needed.
     refused_bytes: AtomicU64,
+    /// What the last registers that were refused for want of room would have
+    /// needed; [`Health::UNTOLD`] where the disk had said that there is room.
+    /// 0 since others were written.
+    refused_names_bytes: AtomicU64,
     /// Of chunks that are being written.
     coming_bytes: AtomicU64,
 }
@@ -36,6 +40,9 @@ impl Health {
     /// large enough that the B-tree never meets the very end of the disk.
     const REGISTER_RESERVE_SHARE: u64 = 8;
 
+    /// More than its free space tells, as where a quota is full.
+    const UNTOLD: u64 = u64::MAX;
+
     pub(crate) fn new(peer: PeerId, disk: Arc<dyn Disk>, reserve_bytes: u64) -> Self {
         Self {
             peer,
@@ -43,6 +50,7 @@ impl Health {
             reserve_bytes,
             failed: OnceLock::new(),
             refused_bytes: AtomicU64::new(0),
+            refused_names_bytes: AtomicU64::new(0),
             coming_bytes: AtomicU64::new(0),
         }
     }
@@ -61,7 +69,22 @@ impl Health {
 
     /// An error unless registers of `bytes` may be written.
     pub(crate) fn room_for_registers(&self, bytes: u64) -> Result<()> {
-        self.room(bytes, self.reserve_bytes / Self::REGISTER_RESERVE_SHARE)
+        self.room(bytes, self.register_reserve_bytes())
+    }
+
+    fn register_reserve_bytes(&self) -> u64 {
+        self.reserve_bytes / Self::REGISTER_RESERVE_SHARE
+    }
+
+    /// Registers were written, or not.
+    pub(crate) fn note_registers(&self, written: &Result<()>) {
+        let refused_bytes = match written {
+            Ok(()) => 0,
+            Err(Error::DiskFull { free_bytes, needed_bytes, .. }) if free_bytes < needed_bytes => *needed_bytes,
+            Err(Error::DiskFull { .. }) => Self::UNTOLD,
+            Err(_) => return,
+        };
+        self.refused_names_bytes.store(refused_bytes, Ordering::Relaxed);
     }
 
     fn room(&self, bytes: u64, reserve_bytes: u64) -> Result<()> {
@@ -75,13 +98,24 @@ impl Health {
     }
 
     /// Whether the disk takes new data: it is full while less is free than the
-    /// reserve, or than the last chunk that was refused would have needed.
+    /// reserve, or than the last chunk that was refused would have needed; for
+    /// names too while less is than their part of it, or than the last ones
+    /// that were refused.
     pub(crate) fn state(&self) -> DiskState {
         if let Some(why) = self.failed.get() {
             return DiskState::Failed { why: why.clone() };
         }
         let needed_bytes = self.reserve_bytes.max(self.refused_bytes.load(Ordering::Relaxed));
+        let refused_names_bytes = self.refused_names_bytes.load(Ordering::Relaxed);
+        let names_bytes = self.register_reserve_bytes().max(refused_names_bytes);
         match self.disk.free_bytes() {
+            Ok(free_bytes) if refused_names_bytes == Self::UNTOLD => DiskState::FullForNames {
+                free_bytes,
+                needed_bytes: self.reserve_bytes.max(free_bytes.saturating_add(1)),
+            },
+            Ok(free_bytes) if free_bytes < names_bytes => {
+                DiskState::FullForNames { free_bytes, needed_bytes: names_bytes }
+            }
             Ok(free_bytes) if free_bytes < needed_bytes => DiskState::Full { free_bytes, needed_bytes },
             Ok(_) => DiskState::Fine,
             Err(error) if error.kind() == ErrorKind::NotFound => DiskState::Gone { why: error.to_string() },

@@ -17,10 +17,13 @@ pub enum DiskState {
     /// The data directory is not there any more, or another has its place:
     /// nothing that is written now would be found again.
     Gone { why: String },
+    /// Names are refused too, for want of room; reads still go.
+    FullForNames { free_bytes: u64, needed_bytes: u64 },
 }
 
 impl DiskState {
-    /// Whether it can be written to at all: a full one still takes names.
+    /// Whether it can be written to at all: one that is full for chunks may
+    /// still take names.
     pub const fn takes_names(&self) -> bool {
         matches!(self, Self::Fine | Self::Full { .. })
     }

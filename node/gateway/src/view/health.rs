@@ -86,6 +86,9 @@ pub enum DiskView {
     Full,
     Failed,
     Gone,
+    /// It takes neither chunks nor names.
+    #[serde(rename = "full-for-names")]
+    FullForNames,
 }
 
 impl DiskView {
@@ -95,6 +98,7 @@ impl DiskView {
             Self::Full => "full",
             Self::Failed => "failed",
             Self::Gone => "gone",
+            Self::FullForNames => "full-for-names",
         }
     }
 }
@@ -160,10 +164,12 @@ impl From<&MemberCheck> for MemberHealthView {
 }
 
 fn disk(state: &DiskState) -> (DiskView, Option<String>) {
+    let lacks = |free_bytes, needed_bytes| Some(format!("{free_bytes} bytes free, {needed_bytes} needed"));
     match state {
         DiskState::Fine => (DiskView::Fine, None),
-        DiskState::Full { free_bytes, needed_bytes } => {
-            (DiskView::Full, Some(format!("{free_bytes} bytes free, {needed_bytes} needed")))
+        DiskState::Full { free_bytes, needed_bytes } => (DiskView::Full, lacks(free_bytes, needed_bytes)),
+        DiskState::FullForNames { free_bytes, needed_bytes } => {
+            (DiskView::FullForNames, lacks(free_bytes, needed_bytes))
         }
         DiskState::Failed { why } => (DiskView::Failed, Some(why.clone())),
         DiskState::Gone { why } => (DiskView::Gone, Some(why.clone())),

@@ -29,6 +29,8 @@ fn only_what_has_all_its_copies_on_disks_that_work_is_at_full_replication() {
     let mut full = checkup();
     full.members[1].condition = with(DiskState::Full { free_bytes: 1, needed_bytes: 2 });
     assert!(full.is_full(), "what is there is there");
+    full.members[1].condition = with(DiskState::FullForNames { free_bytes: 1, needed_bytes: 2 });
+    assert!(!full.is_full(), "names have no stand-ins");
     full.members[1].condition = with(DiskState::Failed { why: "x".into() });
     assert!(!full.is_full(), "nothing can be put there");
 }

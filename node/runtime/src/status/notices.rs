@@ -16,7 +16,8 @@ pub(super) fn notices(
     let delay = context.config.timing.repair_delay.as_secs();
     let replicas = context.layout().map_or(0, |layout| layout.replicas as usize);
     let mut notices: Vec<String> = of_disk(disk).into_iter().collect();
-    notices.extend(of_members(members, unlinked, replicas, delay));
+    let mute = context.acks.silent(context.ports.clock.now()).into_keys().collect();
+    notices.extend(of_members(members, &Unreached { unlinked, mute: &mute }, replicas, delay));
     notices.extend(of_layout(context, members));
     if context.secrets.look(|secrets| secrets.previous.is_some()) {
         notices
@@ -35,6 +36,10 @@ fn of_disk(disk: &DiskState) -> Option<String> {
             "the disk of this peer is full ({free_bytes} bytes free, {needed_bytes} needed): it takes no new chunks; \
              make room on it, or add a peer"
         )),
+        DiskState::FullForNames { free_bytes, needed_bytes } => Some(format!(
+            "the disk of this peer is too full even for names ({free_bytes} bytes free, {needed_bytes} needed): nothing \
+             is written to it; make room on it"
+        )),
         DiskState::Failed { why } => Some(format!(
             "the disk of this peer failed ({why}): nothing is written to it any more; replace it, then restart this peer"
         )),
@@ -42,10 +47,23 @@ fn of_disk(disk: &DiskState) -> Option<String> {
     }
 }
 
+/// Who is alive, and yet not of much use.
+struct Unreached<'a> {
+    /// Without a link to this peer.
+    unlinked: &'a BTreeSet<PeerId>,
+    /// Does not acknowledge copies.
+    mute: &'a BTreeSet<PeerId>,
+}
+
 /// Who of the layout is missing, and what comes of it: others take the place
 /// of one that is dead where enough are left, `replicas` at least, and more
 /// than half of all.
-fn of_members(members: &[MemberStatus], unlinked: &BTreeSet<PeerId>, replicas: usize, delay_secs: u64) -> Vec<String> {
+fn of_members(
+    members: &[MemberStatus],
+    unreached: &Unreached<'_>,
+    replicas: usize,
+    delay_secs: u64,
+) -> Vec<String> {
     let belonging: Vec<&MemberStatus> = members.iter().filter(|member| member.in_layout).collect();
     let alive: Vec<_> = belonging.iter().filter(|member| member.health == Health::Alive).collect();
     let keeping = alive.iter().filter(|member| member.info.weight > 0).count();
@@ -77,9 +95,13 @@ fn of_members(members: &[MemberStatus], unlinked: &BTreeSet<PeerId>, replicas: u
                 notices.push(format!("{name} has stopped; {copies}, and the layout waits for it for {delay_secs} s"))
             }
             Health::Suspected => notices.push(format!("{name} does not answer")),
-            Health::Alive if alive > 2 && unlinked.contains(&member.id) => notices.push(format!(
+            Health::Alive if alive > 2 && unreached.unlinked.contains(&member.id) => notices.push(format!(
                 "there is no link to {name}, which is alive for others: no change of members comes to its end \
                  without; see whether one of the two can be reached at its addresses (shoal doctor)"
+            )),
+            Health::Alive if unreached.mute.contains(&member.id) => notices.push(format!(
+                "{name} does not acknowledge the copies that are put: others take them where there are others, and it \
+                 is tried again now and then; see whether its disk hangs"
             )),
             Health::Alive => {}
         }
@@ -159,16 +181,18 @@ mod tests {
 
     fn told(health: &[Health], replicas: usize) -> Vec<String> {
         let members: Vec<MemberStatus> = (1u8..).zip(health).map(|(n, health)| member(n, *health)).collect();
-        of_members(&members, &BTreeSet::from([members[1].id]), replicas, 60)
+        let one = |at: usize| members.get(at).map(|member| member.id).into_iter().collect();
+        of_members(&members, &Unreached { unlinked: &one(1), mute: &one(2) }, replicas, 60)
     }
 
     #[test]
     fn what_comes_of_a_death_depends_on_who_is_left() {
         use Health::{Alive, Dead, Leaving};
-        let made = told(&[Alive, Dead, Alive, Alive], 3);
-        assert!(matches!(&made[..], [one] if one.contains("others make copies") && one.contains("60 s")), "{made:?}");
+        let made = told(&[Alive, Dead, Leaving, Alive, Alive, Alive], 3);
+        assert!(made.iter().all(|one| one.contains("others make copies") && one.contains("60 s")), "{made:?}");
         let none = told(&[Alive, Dead, Alive], 3);
-        assert!(matches!(&none[..], [one] if one.contains("nobody is left") && one.contains("60 s")), "{none:?}");
+        assert!(none[0].contains("nobody is left") && none[0].contains("60 s"), "{none:?}");
+        assert!(none[1].contains("does not acknowledge"), "{none:?}");
         let few = told(&[Alive, Dead, Leaving], 3);
         assert!(few[0].starts_with("1 of 3 members are alive, too few"), "{few:?}");
         assert_eq!(few[1..].iter().filter(|told| told.contains("copies") || told.contains("60 s")).count(), 0);

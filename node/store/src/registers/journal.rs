@@ -108,6 +108,12 @@ impl Journal {
 
     /// Writes the rows, all or none; durable on `Ok`. One at a time.
     pub(super) fn write(&self, rows: Rows) -> Result<()> {
+        let written = self.write_if_room(rows);
+        self.health.note_registers(&written);
+        written
+    }
+
+    fn write_if_room(&self, rows: Rows) -> Result<()> {
         let record = log::record(&rows)?;
         if lock(&self.writer).log.bytes() >= self.log_bytes.saturating_mul(BEHIND_MAX) {
             self.settle()?;

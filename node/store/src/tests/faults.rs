@@ -115,8 +115,38 @@ fn the_disk_says_that_it_is_full_until_what_was_refused_would_fit() {
     assert_eq!(store.disk(), DiskState::Full { free_bytes: reserve + 1000, needed_bytes });
     switches.free_bytes.store(needed_bytes, Ordering::Relaxed);
     assert_eq!(store.disk(), DiskState::Fine);
-    switches.free_bytes.store(1000, Ordering::Relaxed);
-    assert_eq!(store.disk(), DiskState::Full { free_bytes: 1000, needed_bytes });
+    switches.free_bytes.store(reserve - 1, Ordering::Relaxed);
+    assert_eq!(store.disk(), DiskState::Full { free_bytes: reserve - 1, needed_bytes });
+}
+
+/// It counted as full for chunks only, or as fine, and names could not change.
+#[test]
+fn a_disk_that_takes_no_names_says_so_until_there_is_room_for_them() {
+    let Bench { store, switches, dir: _dir } = bench();
+    let needed_bytes = (1 << 20) / 8;
+    for free_bytes in [1000, needed_bytes - 1] {
+        switches.free_bytes.store(free_bytes, Ordering::Relaxed);
+        assert_eq!(store.disk(), DiskState::FullForNames { free_bytes, needed_bytes });
+    }
+    switches.free_bytes.store(needed_bytes, Ordering::Relaxed);
+    assert!(store.disk().takes_names());
+    // A little more than there is.
+    assert!(matches!(store.register_put(&[entry("b/x", 2).into()]), Err(Error::DiskFull { .. })));
+    assert!(matches!(store.disk(), DiskState::FullForNames { .. }), "{:?}", store.disk());
+    switches.free_bytes.store(needed_bytes * 2, Ordering::Relaxed);
+    assert!(store.disk().takes_names());
+}
+
+/// As where a quota is full.
+#[test]
+fn a_disk_that_takes_no_names_though_it_says_that_it_has_room_is_not_fine_until_it_takes_some() {
+    let Bench { store, switches, dir: _dir } = bench();
+    switches.no_room.store(true, Ordering::Relaxed);
+    assert!(matches!(store.register_put(&[entry("b/x", 2).into()]), Err(Error::DiskFull { .. })));
+    assert!(matches!(store.disk(), DiskState::FullForNames { .. }), "{:?}", store.disk());
+    switches.no_room.store(false, Ordering::Relaxed);
+    store.register_put(&[entry("b/x", 2).into()]).unwrap();
+    assert_eq!(store.disk(), DiskState::Fine);
 }
 
 #[test]

@@ -166,7 +166,9 @@ fn every_kind_of_value_reads_back_as_it_was_written_and_only_whole() {
     let moving = Moving { names_settled: 1, bytes_missing: u64::MAX, since_ms: 300, ..Moving::default() };
     check::<Result<Response, Error>>(Ok(Response::Moving(Some(moving))));
     let full = DiskState::Full { free_bytes: 1, needed_bytes: u64::MAX };
-    for disk in [DiskState::Fine, full, DiskState::Failed { why: "w".into() }, DiskState::Gone { why: "w".into() }] {
+    let for_names = DiskState::FullForNames { free_bytes: 1, needed_bytes: u64::MAX };
+    let [failed, gone] = [DiskState::Failed { why: "w".into() }, DiskState::Gone { why: "w".into() }];
+    for disk in [DiskState::Fine, full, failed, gone, for_names] {
         let last_scrub = Some(LastScrub { ended_ms: 1, bad: 2, ..LastScrub::default() });
         let condition = PeerCondition { disk, chunks: 3, last_scrub, moving: Some(moving), ..PeerCondition::default() };
         check::<Result<Response, Error>>(Ok(Response::Condition(condition)));

@@ -99,6 +99,9 @@ pub(super) fn notices(health: &HealthView) -> Vec<String> {
             Some(DiskView::Full) => notices.push(format!(
                 "the disk of {name} is full ({why}): it takes no new chunks; make room on it, or add a peer"
             )),
+            Some(DiskView::FullForNames) => notices.push(format!(
+                "the disk of {name} is too full even for names ({why}): nothing is written to it; make room on it"
+            )),
             Some(DiskView::Failed) => notices.push(format!(
                 "the disk of {name} failed ({why}): nothing is written to it; replace it, then restart that peer"
             )),
@@ -215,9 +218,12 @@ mod tests {
 
     #[test]
     fn each_disk_that_is_not_fine_is_told_with_what_to_do() {
-        for (disk, words) in
-            [(DiskView::Full, "make room"), (DiskView::Failed, "replace it"), (DiskView::Gone, "stops")]
-        {
+        for (disk, words) in [
+            (DiskView::Full, "make room"),
+            (DiskView::FullForNames, "too full even for names"),
+            (DiskView::Failed, "replace it"),
+            (DiskView::Gone, "stops"),
+        ] {
             let notices = notices(&health(vec![member("a", disk)]));
             assert!(matches!(&notices[..], [notice] if notice.contains(words)), "{notices:?}");
         }
