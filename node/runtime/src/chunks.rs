@@ -42,24 +42,41 @@ const ASKED_BYTES_MIN: usize = 64 << 10;
 /// Tries at one owner that answers but does not take the chunk.
 const TRIES: u32 = 3;
 
+/// Chunks that are put here, and written here, at once: a disk that hangs has
+/// no more of them in memory.
+pub(crate) const KEEPING_AT_ONCE: usize = 32;
+
 /// Brings a chunk to an owner; whether it was there before.
 async fn bring(context: &Arc<Context>, owner: PeerId, hashed: HashedChunk, copies: Copies) -> Result<bool> {
-    let chunk = hashed.id();
-    if hashed.bytes().len() >= ASKED_BYTES_MIN {
-        // Whoever does not answer is sent it.
-        match context.call(owner, Request::ChunkWanted { chunk, copies }).await {
-            Ok(Response::Has(has)) if has == [true] => return Ok(true),
-            Ok(_) | Err(_) => {}
-        }
+    if owner == context.me {
+        // The disk here may hang as any other.
+        let kept = keep_here(context, hashed, copies);
+        return context.timeout("keeping a chunk", context.config.timing.chunk, kept).await;
     }
-    let kept = match owner == context.me {
-        true => {
-            let kept = surplus::keep_hashed(context, hashed, copies);
-            context.timeout("keeping a chunk", context.config.timing.chunk, kept).await
-        }
-        false => send(context, owner, chunk, hashed.into_bytes(), copies, Cause::Put).await,
-    };
-    kept.map(|()| false)
+    if is_there(context, owner, &hashed, copies).await {
+        return Ok(true);
+    }
+    let chunk = hashed.id();
+    send(context, owner, chunk, hashed.into_bytes(), copies, Cause::Put).await.map(|()| false)
+}
+
+async fn keep_here(context: &Arc<Context>, hashed: HashedChunk, copies: Copies) -> Result<bool> {
+    if is_there(context, context.me, &hashed, copies).await {
+        return Ok(true);
+    }
+    // Held until it is written, also when nobody waits for that any more.
+    let turn = context.keeping_turns.clone().acquire_owned().await;
+    let turn = turn.map_err(|_| context.not_ready("it is stopping"))?;
+    surplus::keep_hashed(context, hashed, copies, turn).await.map(|()| false)
+}
+
+/// Whether a put can count on a copy there. Whoever does not answer is sent it.
+async fn is_there(context: &Arc<Context>, owner: PeerId, hashed: &HashedChunk, copies: Copies) -> bool {
+    if hashed.bytes().len() < ASKED_BYTES_MIN {
+        return false;
+    }
+    let asked = context.call(owner, Request::ChunkWanted { chunk: hashed.id(), copies }).await;
+    matches!(asked, Ok(Response::Has(has)) if has == [true])
 }
 
 /// Whether a put can count on the copy of a chunk here.

@@ -13,7 +13,7 @@ use shoal_types::{AppendId, Error, Layout, LayoutId, PeerId, PeerInfo, Request, 
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::buckets::Buckets;
-use crate::chunks::{Acks, ChunkCache, Patience, Ranges};
+use crate::chunks::{self, Acks, ChunkCache, Patience, Ranges};
 use crate::compared::Compared;
 use crate::config::PeerConfig;
 use crate::foreground::Foreground;
@@ -73,6 +73,8 @@ pub(crate) struct Context {
     pub(crate) foreground: Foreground,
     pub(crate) repair_turns: yielding::Turns,
     pub(crate) inbound_chunks: Semaphore,
+    /// Whose chunks are written here of those that are put here.
+    pub(crate) keeping_turns: Arc<Semaphore>,
     /// A permit for each byte.
     pub(crate) lagging_bytes: Arc<Semaphore>,
     pub(crate) levels: Levels,
@@ -141,6 +143,7 @@ impl Context {
             foreground: Foreground::default(),
             repair_turns: yielding::Turns::default(),
             inbound_chunks: Semaphore::new(bounds.inbound_chunks),
+            keeping_turns: Arc::new(Semaphore::new(chunks::KEEPING_AT_ONCE)),
             lagging_bytes: Arc::new(Semaphore::new(bounds.lagging_bytes)),
             levels: Levels::default(),
             synced: Mutex::new(None),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::chunks::Acks;
+use crate::chunks::{self, Acks};
 use crate::context::Context;
 
 /// How much there is of something that has a bound.
@@ -50,6 +50,11 @@ pub(crate) fn gauges(context: &Context) -> Vec<Gauge> {
             "bytes of copies that follow",
             bounds.lagging_bytes.saturating_sub(context.lagging_bytes.available_permits()),
             bounds.lagging_bytes,
+        ),
+        (
+            "chunks being kept here",
+            chunks::KEEPING_AT_ONCE.saturating_sub(context.keeping_turns.available_permits()),
+            chunks::KEEPING_AT_ONCE,
         ),
         ("peers that acknowledge copies or do not", context.acks.known(), Acks::PEERS_MAX),
         ("cached chunk bytes", context.cache.bytes(), usize::try_from(bounds.chunk_cache_bytes).unwrap_or(usize::MAX)),

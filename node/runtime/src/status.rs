@@ -64,7 +64,7 @@ pub(crate) async fn status(context: &Arc<Context>) -> Result<Status> {
     let usage = usage.unwrap_or_default();
     Ok(Status {
         mesh: layout.as_ref().map(|layout| layout.mesh),
-        notices: notices(context, &members, &unlinked, refusals, &disk, now),
+        notices: notices(context, &members, &unlinked, refusals, &disk),
         members,
         layout: layout.map(|layout| layout.layout().as_ref().clone()),
         chunks: usage.chunks,

@@ -16,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use shoal_ports::Store;
 use shoal_types::{ChunkId, Copies, Error, HashedChunk, PeerId, Request, Response, Result};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::context::{Context, lock};
 use crate::placed::Placed;
@@ -176,9 +177,19 @@ pub(crate) async fn keep(context: &Arc<Context>, chunk: ChunkId, bytes: Bytes, c
     .await
 }
 
-/// As [`keep`], of what was hashed here.
-pub(crate) async fn keep_hashed(context: &Arc<Context>, chunk: HashedChunk, copies: Copies) -> Result<()> {
-    wanted(context, chunk.id(), move |store| store.chunk_keep(&chunk, copies)).await
+/// As [`keep`], of what was hashed here. The turn ends once it is written.
+pub(crate) async fn keep_hashed(
+    context: &Arc<Context>,
+    chunk: HashedChunk,
+    copies: Copies,
+    turn: OwnedSemaphorePermit,
+) -> Result<()> {
+    let id = chunk.id();
+    let keep = move |store: &dyn Store| {
+        let _turn = turn;
+        store.chunk_keep(&chunk, copies)
+    };
+    wanted(context, id, keep).await
 }
 
 /// Whether a put can count on a copy that is here as on one that it brings:

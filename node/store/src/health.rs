@@ -80,8 +80,10 @@ impl Health {
     pub(crate) fn note_registers(&self, written: &Result<()>) {
         let refused_bytes = match written {
             Ok(()) => 0,
-            Err(Error::DiskFull { free_bytes, needed_bytes, .. }) if free_bytes < needed_bytes => *needed_bytes,
-            Err(Error::DiskFull { .. }) => Self::UNTOLD,
+            Err(Error::DiskFull { free_bytes, .. }) if *free_bytes < self.register_reserve_bytes() => 0,
+            // By the disk itself.
+            Err(Error::DiskFull { needed_bytes, .. }) if *needed_bytes == self.reserve_bytes => Self::UNTOLD,
+            Err(Error::DiskFull { needed_bytes, .. }) => *needed_bytes,
             Err(_) => return,
         };
         self.refused_names_bytes.store(refused_bytes, Ordering::Relaxed);

@@ -136,6 +136,7 @@ async fn make(
             Some((owner, Err(_))) if context.has_planted(Planted::FailedCopyCounts) => {
                 takers.have.insert(owner);
             }
+            Some((owner, Err(Error::Timeout { .. }))) if context.is_live(owner) && takers.is_asked_again(owner) => {}
             Some((owner, Err(error))) => {
                 tracing::warn!(%error, chunk = %chunk.short(), owner = %owner.short(), "no copy there");
                 takers.refused(owner, &error);
@@ -171,6 +172,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::chunks::TRIES;
     use crate::tests::ports::Network;
     use crate::tests::{config, mesh, ports};
 
@@ -210,6 +212,6 @@ mod tests {
         let Err(error @ Error::NoQuorum { answered: 1, needed: 2, .. }) = put else { panic!("{put:?}") };
         let named = format!("peer {} does not acknowledge its copy", PeerId::from_bytes([9; 32]).short());
         assert!(error.to_string().contains(&named), "{error}");
-        assert_eq!(network.opened(), 1, "it is not sent again to who hangs");
+        assert_eq!(network.opened(), TRIES, "there is nobody else");
     }
 }

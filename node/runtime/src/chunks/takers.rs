@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shoal_types::{ChunkId, Error, PeerId};
 
+use super::TRIES;
 use super::acks::Silence;
 use crate::placed::Placed;
 
@@ -20,6 +21,8 @@ pub(super) struct Takers<'a> {
     away: BTreeSet<PeerId>,
     silent: BTreeMap<PeerId, Silence>,
     asked: BTreeSet<PeerId>,
+    /// How often whose copy was not acknowledged in time.
+    timeouts: BTreeMap<PeerId, u32>,
     pub(super) have: BTreeSet<PeerId>,
 }
 
@@ -31,15 +34,16 @@ impl<'a> Takers<'a> {
         away: BTreeSet<PeerId>,
         silent: BTreeMap<PeerId, Silence>,
     ) -> Self {
-        let (passed_by, asked, have) = (away.clone(), BTreeSet::new(), BTreeSet::new());
-        Self { layout, chunk, replicas, passed_by, away, silent, asked, have }
+        let passed_by = away.clone();
+        let (asked, have, timeouts) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        Self { layout, chunk, replicas, passed_by, away, silent, asked, timeouts, have }
     }
 
     /// Whom to ask now, besides those who were. Who is late is asked where
     /// there are too few others, and who is mute where there would not be two
     /// copies else.
     pub(super) fn next(&mut self) -> Vec<PeerId> {
-        let goals = [(None, self.replicas), (Some(Silence::Late), self.least()), (Some(Silence::Mute), usize::MAX)];
+        let goals = [(None, self.replicas), (Some(Silence::Late), self.needed()), (Some(Silence::Mute), usize::MAX)];
         let mut takers = Vec::new();
         for (tolerated, enough) in goals {
             takers = self.owners(|peer| self.silent.get(&peer).copied() <= tolerated);
@@ -65,6 +69,18 @@ impl<'a> Takers<'a> {
     /// Somebody else is to be asked beside it.
     pub(super) fn late(&mut self, peer: PeerId) {
         self.silent.entry(peer).or_insert(Silence::Late);
+    }
+
+    /// It did not acknowledge its copy in time. Returns whether it is asked again, as
+    /// there are not two copies without it.
+    pub(super) fn is_asked_again(&mut self, peer: PeerId) -> bool {
+        let tries = self.timeouts.entry(peer).or_default();
+        *tries += 1;
+        let again = *tries < TRIES && self.owners(|other| other != peer).len() < self.least();
+        if again {
+            self.asked.remove(&peer);
+        }
+        again
     }
 
     /// It does not take its copy.
@@ -201,5 +217,34 @@ mod tests {
         takers.refused(mesh.2[3], &full(mesh.2[3]));
         takers.have.extend([mesh.2[1], mesh.2[2]]);
         assert_eq!((takers.next(), takers.needed(), takers.unanswering()), (vec![], 3, None));
+    }
+
+    /// The put was refused, though who had been mute would have taken its copy.
+    #[test]
+    fn who_is_mute_is_asked_where_another_refuses() {
+        let mesh = mesh(4);
+        let mut takers = takers(&mesh, &[(0, Silence::Mute)]);
+        assert_eq!(takers.next(), mesh.2[1..]);
+        takers.refused(mesh.2[1], &Error::DiskFailed { peer: mesh.2[1], why: String::new() });
+        assert_eq!(takers.next(), [mesh.2[0]]);
+        takers.have.extend([mesh.2[0], mesh.2[2], mesh.2[3]]);
+        assert!(takers.is_done() && takers.have.len() >= takers.needed());
+    }
+
+    /// Of two members one was late once, as its disk stood still for a minute, and the put failed.
+    #[test]
+    fn who_is_late_is_asked_again_where_there_are_not_two_copies_without_it() {
+        let pair = mesh(2);
+        let mut alone = takers(&pair, &[]);
+        assert_eq!(alone.next(), pair.2);
+        for _ in 1..TRIES {
+            assert!(alone.is_asked_again(pair.2[1]));
+            assert_eq!(alone.next(), [pair.2[1]]);
+        }
+        assert!(!alone.is_asked_again(pair.2[1]));
+        let mesh = mesh(3);
+        let mut takers = takers(&mesh, &[]);
+        assert_eq!(takers.next().len(), 3);
+        assert!(!takers.is_asked_again(mesh.2[1]), "the other two are enough");
     }
 }

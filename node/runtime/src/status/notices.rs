@@ -58,12 +58,7 @@ struct Unreached<'a> {
 /// Who of the layout is missing, and what comes of it: others take the place
 /// of one that is dead where enough are left, `replicas` at least, and more
 /// than half of all.
-fn of_members(
-    members: &[MemberStatus],
-    unreached: &Unreached<'_>,
-    replicas: usize,
-    delay_secs: u64,
-) -> Vec<String> {
+fn of_members(members: &[MemberStatus], unreached: &Unreached<'_>, replicas: usize, delay_secs: u64) -> Vec<String> {
     let belonging: Vec<&MemberStatus> = members.iter().filter(|member| member.in_layout).collect();
     let alive: Vec<_> = belonging.iter().filter(|member| member.health == Health::Alive).collect();
     let keeping = alive.iter().filter(|member| member.info.weight > 0).count();
