@@ -11,8 +11,9 @@ use crate::AppendId;
 /// bytes are two, and one whose outcome was not heard and which is asked for
 /// again is one. The latest are remembered, [`Appends::RECENT_MAX`] of them: an
 /// append that is asked for again after as many others is taken for a new one.
-/// Of ids that peers [drew](AppendId::drawn) the latest only, so that they take
-/// one place from those that somebody may come back with.
+/// Of ids that peers [drew](AppendId::drawn) there are [`Appends::DRAWN_MAX`]
+/// beside them, so that they take no place from those that somebody may come
+/// back with: long enough for whoever drew one to find it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Appends {
     count: u64,
@@ -23,6 +24,10 @@ pub struct Appends {
 impl Appends {
     /// How many are remembered, at 16 bytes each in the register of the name.
     pub const RECENT_MAX: usize = 64;
+
+    /// How many that were drawn: as many conditional changes of others may come
+    /// before whoever made one has looked what became of it. 8-64.
+    pub const DRAWN_MAX: usize = 16;
 
     /// How many there were.
     pub const fn count(&self) -> u64 {
@@ -64,23 +69,48 @@ impl Appends {
     }
 
     fn recent_and(&self, id: AppendId) -> Vec<AppendId> {
-        let is_replaced = |earlier: &AppendId| id.is_drawn() && earlier.is_drawn();
-        let mut recent: Vec<_> = self.recent.iter().copied().filter(|earlier| !is_replaced(earlier)).collect();
-        recent.drain(..recent.len().saturating_sub(Self::RECENT_MAX - 1));
+        let mut recent = self.recent.clone();
         recent.push(id);
+        let is_like = |other: &AppendId| other.is_drawn() == id.is_drawn();
+        let max = if id.is_drawn() { Self::DRAWN_MAX } else { Self::RECENT_MAX };
+        let mut too_many = recent.iter().copied().filter(is_like).count().saturating_sub(max);
+        // The oldest of its kind.
+        recent.retain(|other| {
+            let is_over = too_many > 0 && is_like(other);
+            too_many -= usize::from(is_over);
+            !is_over
+        });
         recent
     }
 
     /// Whether an append that was tried on an object with the appends `before`
     /// would still be remembered here, were it in effect: it came after the
     /// last of those, and whatever came before is forgotten first. A drawn id
-    /// tells nothing: the next one takes its place.
+    /// tells nothing of it: they have places of their own.
     pub fn would_tell_since(&self, before: &Self) -> bool {
         match before.recent.iter().rfind(|id| !id.is_drawn()) {
             Some(last) => self.contains(*last),
             // As many as are remembered stay as many, once they are.
             None => self.recent.len() < Self::RECENT_MAX && (before.recent.is_empty() || !self.recent.is_empty()),
         }
+    }
+
+    /// Whether a change that was decided on `before` and made of it `made` is in
+    /// effect here, told by the last id that it drew. `None` where it drew none,
+    /// or where that may have been pushed out since.
+    pub fn has(&self, made: &Self, before: &Self) -> Option<bool> {
+        let drew = made.recent.iter().rfind(|id| id.is_drawn() && !before.contains(**id))?;
+        if self.contains(*drew) {
+            return Some(true);
+        }
+        let drawn = || self.recent.iter().filter(|id| id.is_drawn()).count();
+        let would_tell = match (before.recent.iter().rfind(|id| id.is_drawn()), before.recent.last()) {
+            (Some(last), _) => self.contains(*last),
+            // As many as are remembered stay as many, once they are.
+            (None, Some(last)) => drawn() < Self::DRAWN_MAX && self.contains(*last),
+            (None, None) => drawn() < Self::DRAWN_MAX && self.recent.len() < Self::RECENT_MAX,
+        };
+        would_tell.then_some(false)
     }
 }
 
@@ -147,19 +177,42 @@ mod tests {
     /// Each took a place for good: 64 conditional puts without an id, and a
     /// client that came back with its own was not known any more.
     #[test]
-    fn of_ids_that_were_drawn_the_latest_is_remembered_and_takes_one_place() {
+    fn ids_that_were_drawn_have_places_of_their_own() {
         let max = Appends::RECENT_MAX as u64;
         let drawn = |n| AppendId::drawn(n);
         assert!(drawn(1).is_drawn() && drawn(1) != drawn(2) && !id(1).is_drawn());
         let made = after(&Appends::default(), 0..max);
         let puts = (0..2 * max).fold(made.clone(), |appends, n| appends.put_by(Some(drawn(n))));
-        assert_eq!((puts.count(), puts.recent.len()), (0, Appends::RECENT_MAX));
-        assert!(puts.contains(drawn(2 * max - 1)) && !puts.contains(drawn(2 * max - 2)));
-        assert!((1..max).all(|n| puts.contains(id(n))) && !puts.contains(id(0)));
+        let (all, few) = (Appends::RECENT_MAX + Appends::DRAWN_MAX, Appends::DRAWN_MAX as u64);
+        assert_eq!((puts.count(), puts.recent.len()), (0, all));
+        assert!((0..2 * max).all(|n| puts.contains(drawn(n)) == (n >= 2 * max - few)));
+        assert!((0..max).all(|n| puts.contains(id(n))));
         // Also where they come by turns.
         let by_turns = (0..max - 1).fold(made, |appends, n| appends.put_by(Some(drawn(n))).and(id(1_000 + n)));
         assert!((0..max - 1).all(|n| by_turns.contains(id(1_000 + n))));
-        assert_eq!(by_turns.recent.len(), Appends::RECENT_MAX);
+        assert_eq!(by_turns.recent.len(), all);
+    }
+
+    /// The next one took the place of the last: of two peers' conditional puts
+    /// nobody could tell whether the second was built on the first.
+    #[test]
+    fn a_change_that_drew_an_id_is_told_by_it_until_it_may_have_been_pushed_out() {
+        let (none, few) = (Appends::default(), Appends::DRAWN_MAX as u64);
+        let drawn = |appends: &Appends, n| appends.put_by(Some(AppendId::drawn(n)));
+        let (one, many) = (drawn(&after(&none, 0..1), 1), drawn(&after(&none, 0..100), 1));
+        for before in [none.clone(), after(&none, 0..1), after(&none, 0..100), one, many] {
+            let made = drawn(&before, 7);
+            for n in 0..2 * few {
+                let since = |from: &Appends| (0..n).fold(from.clone(), |later, n| drawn(&later, 100 + n));
+                let (on_it, beside) = (since(&made).has(&made, &before), since(&before).has(&made, &before));
+                assert_eq!(on_it, if n < few { Some(true) } else { None }, "{n} later");
+                assert!(beside != Some(true) && (beside == Some(false) || n >= few - 1), "{n} later: {beside:?}");
+                // Of what comes between them nothing is taken for it.
+                let others = after(&since(&made), 1_000..1_000 + 2 * n).put_by(None);
+                assert!(others.has(&made, &before) != Some(false), "{n} later");
+            }
+            assert_eq!(before.has(&before, &before), None, "it drew none");
+        }
     }
 
     #[test]

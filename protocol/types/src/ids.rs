@@ -136,8 +136,9 @@ id!(
 );
 
 impl AppendId {
-    /// How those begin that a peer draws.
-    const DRAWN: [u8; 8] = *b"drawn id";
+    /// How those begin that a peer draws. Not as builds before have it, which
+    /// remember one only: to them it is an id like any other.
+    const DRAWN: [u8; 8] = *b"drawn-id";
 
     /// One for a write whose caller has none, and cannot ask for it again: it
     /// tells that write from others at the same time.

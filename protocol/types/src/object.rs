@@ -390,6 +390,7 @@ mod tests {
     #[test]
     fn a_manifest_of_as_many_chunks_as_there_may_be_fits_a_frame_with_all_that_goes_with_it() {
         let appends = (0..200).fold(Appends::default(), |appends, n| appends.and(AppendId::from_bytes([n; 16])));
+        let appends = (0..200).fold(appends, |appends, n| appends.put_by(Some(AppendId::drawn(n))));
         let manifest = Manifest {
             bytes: u64::MAX,
             etag: Etag::of_append(&Etag("a".repeat(64)), &[1; 32], u64::MAX),
