@@ -69,4 +69,4 @@ mod simulation;
 pub mod sums;
 
 pub use acceptor::{Acceptor, Change};
-pub use proposal::{Action, Decision, Ending, Failure, Outcome, Proposal};
+pub use proposal::{Action, Decision, Ending, Failure, IsBuiltOn, Outcome, Proposal};

@@ -10,7 +10,8 @@ use shoal_types::{AcceptReply, Ballot, PeerId, PrepareReply, RegisterOp, Registe
 
 use crate::quorum::Quorum;
 use asking::{Asking, Heard};
-use attempt::{Attempts, Standing};
+pub use attempt::IsBuiltOn;
+use attempt::{Attempt, Attempts, Standing};
 
 /// What an operation wants of the value that it finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,14 +88,26 @@ pub enum Failure {
 /// - The newest is older than every ballot in doubt: no quorum took the value,
 ///   and none will once this round has written. `change` decides afresh.
 /// - The newest is another's, and newer: it may have been built on ours. If
-///   its bytes are the ones that were to be written, that is taken as done;
-///   otherwise the end is [`Failure::Unknown`], since writing again could undo
+///   its bytes are the ones that were to be written, that is taken as done.
+///   Otherwise the value itself tells, where values remember what they were
+///   built on ([`Proposal::telling`]): if it was built on ours, ours was
+///   written; if it certainly was not, `change` decides afresh. Where it cannot
+///   be told the end is [`Failure::Unknown`], since writing again could undo
 ///   what others did in between.
 ///
 /// So a value that must be told from every other writer's carries something
 /// unique (a time, a random number); a value that need not be is written
 /// "once" by both. A caller that gets `Unknown` and tries again starts a new
 /// operation, and its `change` may meet its own value.
+///
+/// What a newer value tells is final once it is chosen: a quorum holds it, as
+/// was promised or asked, or this round has written it. For the values that
+/// are ever chosen are a chain, each built on the one before: whoever proposes
+/// above a chosen one meets it, or what was built on it, in its own quorum. So
+/// below a chosen ballot only what that value was built on was ever chosen, and
+/// all that is chosen later is built on it. An older attempt that it was not
+/// built on can still be found at a minority, and carried on, before that, and
+/// never again afterwards.
 ///
 /// # Cost
 ///
@@ -127,6 +140,10 @@ pub struct Proposal<C> {
     has_turn: bool,
     asks_first: bool,
     asks_again: bool,
+    is_built_on: IsBuiltOn,
+    /// A planted bug: what is newer has buried an attempt before a quorum holds it.
+    #[cfg(test)]
+    buries_too_early: bool,
 }
 
 enum Phase {
@@ -146,8 +163,8 @@ struct Preparing {
 }
 
 struct Accepting {
-    value: Option<Bytes>,
-    ending: Ending,
+    /// What it comes to once a quorum has accepted.
+    outcome: Outcome,
     accepted: BTreeSet<PeerId>,
     absent: Absent,
 }
@@ -183,6 +200,10 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// asks again, which is in nobody's way.
     pub const SHORT_BACKOFF_MS_MAX: u64 = 64;
 
+    /// Nor is one longer than this of whoever asks what became of a value of its
+    /// own: the longer it waits the less what others have written tells of it.
+    pub const DOUBT_BACKOFF_MS_MAX: u64 = 16;
+
     /// So far above what it has met it begins again when others who are to make
     /// way have refused it: above what they have proposed since.
     pub const TURN_STEP: u64 = 16;
@@ -215,6 +236,9 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             has_turn: false,
             asks_first: false,
             asks_again: false,
+            is_built_on: |_, _, _| None,
+            #[cfg(test)]
+            buries_too_early: false,
         }
     }
 
@@ -228,9 +252,17 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
 
     /// Asks before each try but the first: whoever was refused by others finds
     /// as a rule that they have changed what its condition was about, and is in
-    /// nobody's way then.
+    /// nobody's way then. In doubt it goes on to ask for as long as its owner
+    /// lets it, short times apart, until what others have written tells.
     pub fn asking_again(mut self) -> Self {
         self.asks_again = true;
+        self
+    }
+
+    /// For values that remember what they were built on: so what others have
+    /// written since tells what became of an attempt in doubt.
+    pub fn telling(mut self, is_built_on: IsBuiltOn) -> Self {
+        self.is_built_on = is_built_on;
         self
     }
 
@@ -297,7 +329,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             (Phase::Accepting(phase), RegisterReply::Accept(AcceptReply::Accepted)) => {
                 phase.accepted.insert(from);
                 if self.quorum.reached(|peer| phase.accepted.contains(peer)) {
-                    let outcome = Outcome { value: phase.value.take(), ending: phase.ending };
+                    let outcome = phase.outcome.clone();
                     return self.over(Action::Done(outcome));
                 }
             }
@@ -336,7 +368,7 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     /// The time of an [`Action::Retry`] has passed.
     pub fn on_retry(&mut self) -> Vec<Action> {
         match self.phase {
-            Phase::Waiting if self.asks_again && self.attempts.is_empty() => self.ask(),
+            Phase::Waiting if self.asks_again => self.ask(),
             Phase::Waiting | Phase::Asking(_) => self.prepare(),
             Phase::Preparing(_) | Phase::Accepting(_) | Phase::Over => Vec::new(),
         }
@@ -415,19 +447,31 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     fn unless_divided(&mut self) -> Vec<Action> {
         let Phase::Asking(phase) = &mut self.phase else { return Vec::new() };
         match phase.heard(&self.quorum) {
-            Heard::Agreed(value) => {
-                let ending = match (self.change)(value.as_ref()) {
-                    // What it writes is built on what a prepared quorum holds.
-                    Decision::Write(_) => return self.prepare(),
-                    Decision::Leave => Ending::Left,
-                    Decision::Refuse => Ending::Refused,
-                };
-                self.over(Action::Done(Outcome { value, ending }))
-            }
+            Heard::Agreed(newest, value) => self.agreed(newest, value),
             Heard::Divided if phase.begins_to_wait() => vec![Action::Retry { after_ms: Self::DIVIDED_MS }],
             Heard::Divided | Heard::TooFew => Vec::new(),
             Heard::Hopeless => self.prepare(),
         }
+    }
+
+    /// A quorum holds this, the newest there is.
+    fn agreed(&mut self, newest: Ballot, value: Option<Bytes>) -> Vec<Action> {
+        // One that is newer may yet be carried on.
+        if !self.attempts.are_up_to(newest) {
+            return self.prepare();
+        }
+        match self.attempts.standing(newest, value.as_ref(), self.is_built_on) {
+            Standing::Written(value) => return self.over(Action::Done(Outcome { value, ending: Ending::Written })),
+            Standing::Unknown => return self.over(Action::Failed(Failure::Unknown)),
+            Standing::NotYet => self.attempts = Attempts::default(),
+        }
+        let ending = match (self.change)(value.as_ref()) {
+            // What it writes is built on what a prepared quorum holds.
+            Decision::Write(_) => return self.prepare(),
+            Decision::Leave => Ending::Left,
+            Decision::Refuse => Ending::Refused,
+        };
+        self.over(Action::Done(Outcome { value, ending }))
     }
 
     fn prepare(&mut self) -> Vec<Action> {
@@ -444,14 +488,17 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         if sends.is_empty() { self.unless_hopeless() } else { sends }
     }
 
-    fn accept(&mut self, value: Option<Bytes>, ending: Ending) -> Vec<Action> {
-        let op = RegisterOp::Accept { ballot: self.ballot, value: value.clone() };
-        let sends = self.send(&op);
-        if ending == Ending::Written {
-            self.attempts.begin(self.step, self.ballot, value.clone(), self.acceptors.clone());
-        }
-        self.phase =
-            Phase::Accepting(Accepting { value, ending, accepted: BTreeSet::new(), absent: Absent::default() });
+    /// Writes what `change` has made of `before`.
+    fn write(&mut self, before: Option<Bytes>, value: Option<Bytes>) -> Vec<Action> {
+        let sends = self.accept(value.clone(), Outcome { value: value.clone(), ending: Ending::Written });
+        let (step, ballot, open) = (self.step, self.ballot, self.acceptors.clone());
+        self.attempts.begin(Attempt { step, ballot, before, value, open });
+        sends
+    }
+
+    fn accept(&mut self, value: Option<Bytes>, outcome: Outcome) -> Vec<Action> {
+        let sends = self.send(&RegisterOp::Accept { ballot: self.ballot, value });
+        self.phase = Phase::Accepting(Accepting { outcome, accepted: BTreeSet::new(), absent: Absent::default() });
         sends
     }
 
@@ -470,22 +517,29 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         // would have been met here. Then a read need not write it back. The
         // same holds when a quorum has accepted nothing at all.
         let committed = self.quorum.reached(|peer| phase.promised.get(peer) == Some(&newest));
-        match self.attempts.standing(newest, value.as_ref()) {
-            Standing::Written => return self.accept(value, Ending::Written),
+        #[cfg(test)]
+        let committed = committed || self.buries_too_early && !self.attempts.is_empty();
+        let outcome = match self.attempts.standing(newest, value.as_ref(), self.is_built_on) {
+            Standing::Written(value) => Outcome { value, ending: Ending::Written },
             Standing::Unknown => return self.over(Action::Failed(Failure::Unknown)),
-            Standing::NotYet => {}
-        }
-        let ending = match (self.change)(value.as_ref()) {
-            Decision::Write(new) => return self.accept(new, Ending::Written),
-            Decision::Leave => Ending::Left,
-            Decision::Refuse => Ending::Refused,
+            Standing::NotYet => {
+                if committed && self.attempts.are_up_to(newest) {
+                    self.attempts = Attempts::default();
+                }
+                let ending = match (self.change)(value.as_ref()) {
+                    Decision::Write(new) => return self.write(value, new),
+                    Decision::Leave => Ending::Left,
+                    Decision::Refuse => Ending::Refused,
+                };
+                Outcome { value: value.clone(), ending }
+            }
         };
         // An attempt in doubt is buried only by something newer, accepted by
         // a quorum: then even a read has to write.
-        if committed && self.attempts.is_empty() {
-            self.over(Action::Done(Outcome { value, ending }))
+        if committed && self.attempts.are_up_to(newest) {
+            self.over(Action::Done(outcome))
         } else {
-            self.accept(value, ending)
+            self.accept(value, outcome)
         }
     }
 
@@ -509,16 +563,20 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
             (self.conflicts > Self::CONFLICTS_MAX).then_some(Failure::Contended { rounds: self.conflicts })
         };
         match failure {
+            // What others write tells what became of it: its owner bounds how long that may take.
+            Some(Failure::Contended { .. }) if self.in_doubt() && self.asks_again => self.wait(is_refused),
             Some(_) if self.in_doubt() => self.over(Action::Failed(Failure::Unknown)),
             Some(failure) => self.over(Action::Failed(failure)),
             // The first ballot is a guess; a refusal of it says what is above it, not that somebody is in the way.
             None if preparing && self.conflicts == 1 && self.losses == 0 => self.prepare(),
-            None => {
-                self.was_refused = is_refused;
-                self.phase = Phase::Waiting;
-                vec![Action::Retry { after_ms: self.backoff_ms() }]
-            }
+            None => self.wait(is_refused),
         }
+    }
+
+    fn wait(&mut self, was_refused: bool) -> Vec<Action> {
+        self.was_refused = was_refused;
+        self.phase = Phase::Waiting;
+        vec![Action::Retry { after_ms: self.backoff_ms() }]
     }
 
     fn over(&mut self, last: Action) -> Vec<Action> {
@@ -544,7 +602,11 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        let most = if self.has_turn || self.asks_again { Self::SHORT_BACKOFF_MS_MAX } else { Self::BACKOFF_MS_MAX };
+        let most = match self.asks_again {
+            true if self.in_doubt() => Self::DOUBT_BACKOFF_MS_MAX,
+            false if !self.has_turn => Self::BACKOFF_MS_MAX,
+            true | false => Self::SHORT_BACKOFF_MS_MAX,
+        };
         let rounds = (self.conflicts + self.losses).min(16);
         let bound = (Self::BACKOFF_MS_MIN << rounds).min(most);
         1 + mixed % bound
@@ -553,6 +615,12 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
     #[cfg(test)]
     pub(crate) fn with_quorums_of_one(mut self) -> Self {
         self.quorum.of_one = true;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn that_buries_too_early(mut self) -> Self {
+        self.buries_too_early = true;
         self
     }
 

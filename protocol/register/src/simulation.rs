@@ -31,6 +31,12 @@ enum Bug {
     ForgetsAtOnce,
     /// Whoever forgets it forgets what it promised, too.
     NoHorizon,
+    /// What a newer value was not built on counts as not made, though a
+    /// minority may have it still, and others may find it there.
+    BuriesTooEarly,
+    /// What a newer value does not remember counts as not made, though it may
+    /// have been pushed out of its memory.
+    RemembersAll,
 }
 
 const PEERS: usize = 5;
@@ -44,6 +50,9 @@ const REST_MS: u64 = GIVE_UP_MS + 200;
 
 /// After some removals clients pause for so long.
 const PAUSE_MS: u64 = REST_MS + 800;
+
+/// So many writes before it a value remembers.
+const REMEMBERED: usize = 3;
 
 /// What a removal writes: this, and its number.
 const REMOVED: u64 = 1 << 63;
@@ -151,9 +160,25 @@ fn groups(layout: u32) -> Vec<Vec<PeerId>> {
     }
 }
 
+/// What was written, and before it what that remembers, the oldest first.
+fn writes(value: Option<&Bytes>) -> Vec<u64> {
+    let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    value.map_or(Vec::new(), |bytes| bytes.chunks(8).map(number).collect())
+}
+
 fn decode(value: Option<&Bytes>) -> Value {
-    let value = value.map(|bytes| u64::from_le_bytes(bytes.as_ref().try_into().expect("eight bytes")));
-    value.filter(|value| value & REMOVED == 0)
+    writes(value).last().copied().filter(|value| value & REMOVED == 0)
+}
+
+fn is_built_on(before: Option<&Bytes>, value: Option<&Bytes>, now: Option<&Bytes>) -> Option<bool> {
+    let [before, value, now] = [before, value, now].map(writes);
+    let would_tell = before.last().map_or(now.len() <= REMEMBERED, |last| now.contains(last));
+    if value.last().is_some_and(|own| now.contains(own)) { Some(true) } else { would_tell.then_some(false) }
+}
+
+/// The same with a bug: what is not remembered was not made.
+fn remembers_all(before: Option<&Bytes>, value: Option<&Bytes>, now: Option<&Bytes>) -> Option<bool> {
+    is_built_on(before, value, now).or(Some(false))
 }
 
 /// The ballot of a removal, if that is what an acceptor holds.
@@ -161,8 +186,12 @@ fn removal(held: Option<&RegisterEntry>) -> Option<Ballot> {
     held.filter(|held| held.value.is_some() && decode(held.value.as_ref()).is_none()).map(|held| held.accepted)
 }
 
-fn encode(value: u64) -> Option<Bytes> {
-    Some(Bytes::copy_from_slice(&value.to_le_bytes()))
+/// What is written on what was there.
+fn encode(before: Option<&Bytes>, value: u64) -> Option<Bytes> {
+    let mut all = writes(before);
+    all.drain(..all.len().saturating_sub(REMEMBERED));
+    all.push(value);
+    Some(all.into_iter().flat_map(u64::to_le_bytes).collect())
 }
 
 impl World {
@@ -372,14 +401,10 @@ impl World {
     fn propose(&mut self, client: Option<usize>, layout: u32, want: Want) {
         let change: Decide = match want {
             Want::Read | Want::Settle => Box::new(|_| Decision::Leave),
-            Want::Write(new) | Want::Remove(new) => Box::new(move |_| Decision::Write(encode(new))),
-            Want::Swap { expected, new } => {
-                Box::new(
-                    move |current| {
-                        if decode(current) == expected { Decision::Write(encode(new)) } else { Decision::Refuse }
-                    },
-                )
-            }
+            Want::Write(new) | Want::Remove(new) => Box::new(move |current| Decision::Write(encode(current, new))),
+            Want::Swap { expected, new } => Box::new(move |current| {
+                if decode(current) == expected { Decision::Write(encode(current, new)) } else { Decision::Refuse }
+            }),
         };
         let op = self.started;
         self.started += 1;
@@ -396,6 +421,14 @@ impl World {
         if !matches!(want, Want::Write(_) | Want::Remove(_)) && self.below(4) > 0 {
             proposal = proposal.asking();
         }
+        if matches!(want, Want::Swap { .. }) {
+            proposal = proposal.asking_again();
+        }
+        proposal = match self.bug {
+            Bug::RemembersAll => proposal.telling(remembers_all),
+            Bug::BuriesTooEarly => proposal.telling(is_built_on).that_buries_too_early(),
+            _ => proposal.telling(is_built_on),
+        };
         let actions = proposal.start();
         self.running.insert(op, Running { client, layout, invoked: self.now, want, proposal });
         self.after(GIVE_UP_MS, 100, Event::GiveUp { op });
@@ -545,4 +578,14 @@ fn forgetting_a_removal_while_older_operations_are_under_way_is_caught() {
 #[test]
 fn forgetting_what_was_promised_is_caught() {
     assert!(first_bad(Bug::NoHorizon, 2000).is_some());
+}
+
+#[test]
+fn telling_that_a_value_was_not_written_before_something_newer_is_chosen_is_caught() {
+    assert!(first_bad(Bug::BuriesTooEarly, 600).is_some());
+}
+
+#[test]
+fn telling_that_a_value_was_not_written_since_nobody_remembers_it_is_caught() {
+    assert!(first_bad(Bug::RemembersAll, 600).is_some());
 }

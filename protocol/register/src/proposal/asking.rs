@@ -18,7 +18,7 @@ pub(super) struct Asking {
 /// What the answers so far amount to.
 pub(super) enum Heard {
     /// A quorum holds this, and nobody who answered anything newer.
-    Agreed(Option<Bytes>),
+    Agreed(Ballot, Option<Bytes>),
     /// A quorum has answered and does not agree; others may yet.
     Divided,
     /// No quorum will agree any more.
@@ -53,10 +53,10 @@ impl Asking {
         };
         #[cfg(test)]
         if quorum.of_answers && quorum.reached(|peer| self.held.contains_key(peer)) {
-            return Heard::Agreed(value.clone());
+            return Heard::Agreed(*newest, value.clone());
         }
         if quorum.reached(|peer| self.held.get(peer) == Some(newest)) {
-            Heard::Agreed(value.clone())
+            Heard::Agreed(*newest, value.clone())
         } else if !quorum.reached(|peer| self.held.get(peer) == Some(newest) || self.awaits(peer)) {
             Heard::Hopeless
         } else if quorum.reached(|peer| self.held.contains_key(peer)) {

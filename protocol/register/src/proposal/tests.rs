@@ -213,13 +213,21 @@ fn a_read_of_a_value_that_a_minority_holds_writes_it_back_first() {
 
 /// Starts a write at three acceptors and loses its accepts, but for `taken_by`.
 fn interrupted(acceptors: &mut Acceptors, taken_by: &[u8]) -> Proposal<impl FnMut(Option<&Bytes>) -> Decision + use<>> {
-    let groups = vec![vec![peer(1), peer(2), peer(3)]];
     let mut calls = 0;
-    let change = move |_: Option<&Bytes>| {
+    in_doubt(acceptors, taken_by, move |_: Option<&Bytes>| {
         calls += 1;
         assert_eq!(calls, 1, "a write in doubt is not decided again");
         Decision::Write(text("mine"))
-    };
+    })
+}
+
+/// The same for what `change` writes.
+fn in_doubt<C: FnMut(Option<&Bytes>) -> Decision>(
+    acceptors: &mut Acceptors,
+    taken_by: &[u8],
+    change: C,
+) -> Proposal<C> {
+    let groups = vec![vec![peer(1), peer(2), peer(3)]];
     let mut proposal = Proposal::new(peer(1), groups, 1, change);
     let mut accepts = Vec::new();
     for action in proposal.start() {
@@ -291,6 +299,69 @@ fn a_write_in_doubt_that_was_overtaken_by_another_value_ends_as_unknown() {
     let mut proposal = interrupted(&mut acceptors, &[1]);
     acceptors.check(&[&[1, 2, 3]], write("theirs")).unwrap();
     assert_eq!(finish(&mut acceptors, &mut proposal), Err(Failure::Unknown));
+}
+
+/// Of values that begin with what they were built on. One that begins with `?` remembers nothing.
+fn begins_with(_: Option<&Bytes>, value: Option<&Bytes>, now: Option<&Bytes>) -> Option<bool> {
+    let (value, now) = (value?, now?);
+    if now.starts_with(b"?") { None } else { Some(now.starts_with(value)) }
+}
+
+/// It was told that this is unknown, though what the other had written told it.
+#[test]
+fn a_write_in_doubt_that_was_overtaken_is_known_by_what_the_other_was_built_on() {
+    let cases = [
+        ("mine, and theirs", Ok(Outcome { value: text("mine"), ending: Ending::Written })),
+        ("theirs", Ok(Outcome { value: text("theirs"), ending: Ending::Refused })),
+        ("?", Err(Failure::Unknown)),
+    ];
+    for (theirs, expected) in cases {
+        for asks in [false, true] {
+            let mut acceptors = Acceptors::default();
+            let mut proposal = in_doubt(&mut acceptors, &[1], |found: Option<&Bytes>| match found {
+                None => Decision::Write(text("mine")),
+                Some(_) => Decision::Refuse,
+            });
+            proposal = proposal.telling(begins_with);
+            proposal.asks_again = asks;
+            acceptors.check(&[&[1, 2, 3]], write(theirs)).unwrap();
+            let syncs = acceptors.syncs;
+            assert_eq!(finish(&mut acceptors, &mut proposal), expected, "{theirs}, asks: {asks}");
+            assert!(!asks || acceptors.syncs == syncs, "a quorum that holds it tells it: nobody promises anything");
+        }
+    }
+}
+
+/// What a minority has of another is newer, and was not built on this write. It
+/// may get lost, and then this one is found at a minority as well.
+#[test]
+fn a_write_in_doubt_is_told_not_to_have_been_made_only_once_something_newer_is_chosen() {
+    let mut acceptors = Acceptors::default();
+    let change = |found: Option<&Bytes>| match found {
+        None => Decision::Write(text("mine")),
+        Some(_) => Decision::Refuse,
+    };
+    let mut proposal = in_doubt(&mut acceptors, &[3], change).telling(begins_with).asking_again();
+    // Promised by those who had not taken it, and taken by one of them.
+    let theirs = Ballot { counter: 9, proposer: peer(2) };
+    for n in [1, 2] {
+        acceptors.answer(peer(n), &RegisterOp::Prepare { ballot: theirs });
+    }
+    acceptors.answer(peer(1), &RegisterOp::Accept { ballot: theirs, value: text("theirs") });
+    assert_eq!(finish(&mut acceptors, &mut proposal).unwrap().ending, Ending::Refused);
+    // Whoever does not meet the one that had it first meets it all the same.
+    acceptors.down.insert(peer(1));
+    assert_eq!(acceptors.check(&[&[1, 2, 3]], read).unwrap().value, text("theirs"));
+}
+
+#[test]
+fn a_write_in_doubt_that_nobody_has_overtaken_is_carried_on() {
+    let mut acceptors = Acceptors::default();
+    let mut proposal = in_doubt(&mut acceptors, &[1], write("mine")).telling(begins_with).asking_again();
+    let written = Outcome { value: text("mine"), ending: Ending::Written };
+    assert_eq!(finish(&mut acceptors, &mut proposal), Ok(written));
+    acceptors.down.insert(peer(1));
+    assert_eq!(acceptors.check(&[&[1, 2, 3]], read).unwrap().value, text("mine"));
 }
 
 /// Above all ballots of the first set of acceptors.
