@@ -31,7 +31,7 @@ use shoal_types::{Error, Layout, MeshId, PeerId, RegisterKey, Result, wire};
 use crate::context::{Context, lock};
 use crate::gauges;
 use crate::planted::Planted;
-use crate::registers::{self, Acceptors, Begin, Fence, RegistersMsg};
+use crate::registers::{self, Acceptors, Begin, Fence, Proposing, RegistersMsg};
 use crate::replicate;
 use crate::role::member_of;
 use change::{Outlook, View};
@@ -443,7 +443,7 @@ async fn decide(context: &Arc<Context>, current: &Layout, next: Layout) -> Resul
         RegisterKey::Layout(current.mesh, next.version),
         acceptors,
         None,
-        Begin::Preparing,
+        Proposing { begin: Begin::Preparing, is_built_on: |_, _, _| None },
         change,
     )
     .await?;

@@ -16,7 +16,7 @@ use crate::context::{Context, lock};
 use crate::history;
 use crate::peer::{PutCondition, Terms};
 use crate::planted::Planted;
-use crate::registers::{self, Acceptors, Begin};
+use crate::registers::{self, Acceptors, Begin, Proposing};
 pub(crate) use listing::{list, scan};
 pub(crate) use turns::Turns;
 
@@ -53,7 +53,8 @@ pub(crate) async fn propose(
         let groups = layout.acceptors(placed_by).groups();
         Ok(Acceptors { groups, layout: layout.id() })
     };
-    let outcome = registers::operate(context, key.clone(), present()?, Some(&present), begin, bounded).await?;
+    let proposing = Proposing { begin, is_built_on };
+    let outcome = registers::operate(context, key.clone(), present()?, Some(&present), proposing, bounded).await?;
     match too_long {
         Some(bytes) if outcome.ending == Ending::Refused => Err(Error::invalid(
             format!("'{key}' would be {bytes} bytes long, and {} is the most", RegisterOp::VALUE_BYTES_MAX),
@@ -61,6 +62,13 @@ pub(crate) async fn propose(
         )),
         Some(_) | None => Ok(outcome),
     }
+}
+
+/// Whether what a name's register holds was built on a value that was decided
+/// on `before`: it has the id then that the change drew, if that drew one.
+fn is_built_on(before: Option<&Bytes>, value: Option<&Bytes>, now: Option<&Bytes>) -> Option<bool> {
+    let [before, value, now] = [before, value, now].map(|held| Standing::of(held.cloned()).map(|it| it.appends));
+    now.ok()?.has(&value.ok()?, &before.ok()?)
 }
 
 async fn found(context: &Arc<Context>, name: &ObjectName) -> Result<Option<Bytes>> {
@@ -234,12 +242,8 @@ pub(crate) async fn write(
     lease: Lease,
 ) -> Result<Listed> {
     Manifest::check_chunks(written.chunks.len())?;
-    let (mut terms, value, is_late) = (terms.clone(), written.clone(), Arc::new(AtomicBool::new(false)));
-    // Of two that write the same at the same time only one may be told that its
-    // condition held: each is told from the other by its id.
-    if terms.condition != PutCondition::Always {
-        terms.request.get_or_insert_with(|| AppendId::drawn(context.random()));
-    }
+    let (terms, value, is_late) = (terms.clone(), written.clone(), Arc::new(AtomicBool::new(false)));
+    let drawn = drawn_for(context, &terms.condition);
     let (late, clock, request) = (is_late.clone(), context.clone(), terms.request);
     let (lists_chunks, begin) = (!written.chunks.is_empty(), begin_under(&terms.condition));
     // Found later on it is by an earlier round of this one, of which nobody heard.
@@ -248,7 +252,7 @@ pub(crate) async fn write(
     let change = move |found: Option<&Bytes>| {
         // What does not read has nothing that is remembered.
         let there = Standing::of(found.cloned()).unwrap_or_default();
-        let is_made = there.is_by(terms.request);
+        let is_made = there.is_by(terms.request) || there.is_by(drawn);
         if std::mem::take(&mut is_first) {
             made.store(is_made, Ordering::Relaxed);
         }
@@ -260,7 +264,7 @@ pub(crate) async fn write(
         if is_late || !holds(&terms.condition, found) {
             return Decision::Refuse;
         }
-        put_by(&value, there.appends.put_by(terms.request))
+        put_by(&value, there.appends.put_by_drawn(drawn, terms.request))
             .map_or(Decision::Refuse, |value| Decision::Write(Some(value)))
     };
     let outcome = turns::take(context, name, true, begin, Box::new(change)).await?;
@@ -297,6 +301,14 @@ pub(crate) fn conflict(name: &ObjectName, found: Option<&Manifest>) -> Error {
     Error::Conflict { name: name.to_string(), found }
 }
 
+/// An id for a change with a condition. Of two that write the same at the same
+/// time only one may be told that its condition held: each is told from the
+/// other by it. And one of which a peer did not hear whether it was made finds
+/// it in what others have made of the name since.
+fn drawn_for(context: &Context, condition: &PutCondition) -> Option<AppendId> {
+    (*condition != PutCondition::Always).then(|| AppendId::drawn(context.random()))
+}
+
 /// Whoever has a condition has read before: the longer it waits for a turn the
 /// less that is so still.
 fn begin_under(condition: &PutCondition) -> Begin {
@@ -329,20 +341,24 @@ pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, terms: &Te
         return Err(Error::invalid("what is absent cannot be removed", "name the version that is to go, or none"));
     }
     let (nonce, Terms { condition, request }) = (context.random(), terms.clone());
+    let drawn = drawn_for(context, &condition);
     let begin = begin_under(&condition);
     // Whatever it was applied to: which one of them counted is not told.
     let replaced = Arc::new(Mutex::new(BTreeSet::new()));
     let met = replaced.clone();
     let change = move |found: Option<&Bytes>| {
         let appends = match Standing::of(found.cloned()) {
-            Ok(there) if there.manifest.is_none() || there.is_by(request) => return Decision::Leave,
+            Ok(there) if there.manifest.is_none() || there.is_by(request) || there.is_by(drawn) => {
+                return Decision::Leave;
+            }
             Ok(there) => there.appends,
             // What does not read has nothing that is remembered.
             Err(_) => Appends::default(),
         };
         lock(&met).extend(found.map(history::number));
         match holds(&condition, found) {
-            true => gone(nonce, appends.put_by(request)).map_or(Decision::Refuse, |value| Decision::Write(Some(value))),
+            true => gone(nonce, appends.put_by_drawn(drawn, request))
+                .map_or(Decision::Refuse, |value| Decision::Write(Some(value))),
             false => Decision::Refuse,
         }
     };
@@ -355,7 +371,10 @@ pub(crate) async fn remove(context: &Arc<Context>, name: &ObjectName, terms: &Te
     }
     match outcome.ending {
         Ending::Written => Ok(true),
-        Ending::Left => Ok(Standing::of(outcome.value)?.is_by(request)),
+        Ending::Left => {
+            let there = Standing::of(outcome.value)?;
+            Ok(there.is_by(request) || there.is_by(drawn))
+        }
         Ending::Refused => Err(conflict(name, manifest(outcome.value.as_ref())?.as_ref())),
     }
 }

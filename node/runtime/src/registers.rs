@@ -26,7 +26,7 @@ use crate::context::{Context, lock};
 use crate::gauges;
 use crate::planted::Planted;
 pub(crate) use compare::{ballots, run as compare};
-pub(crate) use drive::{Acceptors, Begin, Met, floor, operate};
+pub(crate) use drive::{Acceptors, Begin, Met, Proposing, floor, operate};
 pub(crate) use fence::Fence;
 pub(crate) use forgetting::{Swept, run as forget};
 pub(crate) use former::{drop_former, is_taken_in};
@@ -291,16 +291,18 @@ pub(crate) async fn accept(
 }
 
 /// Answers a read without its turn: it changes nothing, and what the store
-/// shows is on disk. The fence is looked at before the store: so the answer is
-/// at least as new as the moment at which this layout was still in force.
+/// shows is on disk. The fence is looked at before the store and after it: so
+/// the answer is of a moment at which this layout was in force.
 async fn look(context: &Arc<Context>, layout: LayoutId, key: RegisterKey, op: &RegisterOp) -> Result<RegisterReply> {
-    let fence = *lock(&context.fence);
-    if !context.has_planted(Planted::NoFence) {
-        fence.admits(context.me, &key, layout)?;
-    }
+    let is_in_force = || match context.has_planted(Planted::NoFence) {
+        true => Ok(()),
+        false => lock(&context.fence).admits(context.me, &key, layout),
+    };
+    is_in_force()?;
     let store = context.ports.store.clone();
     let asked = key.clone();
     let state = context.blocking(move || store.register_get(&asked)).await?;
+    is_in_force()?;
     // The horizon is nothing to a read.
     Ok(Acceptor::handle(state.as_ref(), Ballot::ZERO, &key, op).0)
 }

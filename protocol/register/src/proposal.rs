@@ -564,13 +564,19 @@ impl<C: FnMut(Option<&Bytes>) -> Decision> Proposal<C> {
         };
         match failure {
             // What others write tells what became of it: its owner bounds how long that may take.
-            Some(Failure::Contended { .. }) if self.in_doubt() && self.asks_again => self.wait(is_refused),
+            Some(Failure::Contended { .. }) if self.in_doubt() && self.asks_again && self.may_be_told() => {
+                self.wait(is_refused)
+            }
             Some(_) if self.in_doubt() => self.over(Action::Failed(Failure::Unknown)),
             Some(failure) => self.over(Action::Failed(failure)),
             // The first ballot is a guess; a refusal of it says what is above it, not that somebody is in the way.
             None if preparing && self.conflicts == 1 && self.losses == 0 => self.prepare(),
             None => self.wait(is_refused),
         }
+    }
+
+    fn may_be_told(&self) -> bool {
+        self.attempts.may_be_told(Self::CONFLICTS_MAX as usize, self.is_built_on)
     }
 
     fn wait(&mut self, was_refused: bool) -> Vec<Action> {

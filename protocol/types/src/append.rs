@@ -39,12 +39,18 @@ impl Appends {
     /// counts as no append.
     #[must_use]
     pub fn put_by(&self, request: Option<AppendId>) -> Self {
-        let is_latest_known = || self.recent.last().is_some_and(|latest| !latest.is_drawn());
-        // Any that was drawn says that the latest was another one; what is there already takes no further place.
-        let drawn = || self.recent.iter().copied().find(AppendId::is_drawn).unwrap_or_else(|| AppendId::drawn(0));
-        let latest = request.or_else(|| is_latest_known().then(drawn));
+        // Who was the latest is not any more.
+        let hides = || self.recent.last().is_some_and(|latest| Kind::of(latest) == Kind::Asked);
+        let latest = request.or_else(|| hides().then_some(AppendId::NONE));
         let recent = latest.map_or_else(|| self.recent.clone(), |id| self.recent_and(id));
         Self { count: 0, recent }
+    }
+
+    /// The same with an id that a peer drew, before that of the request.
+    #[must_use]
+    pub fn put_by_drawn(&self, drawn: Option<AppendId>, request: Option<AppendId>) -> Self {
+        let beside = drawn.map_or_else(|| self.clone(), |id| Self { count: 0, recent: self.recent_and(id) });
+        beside.put_by(request)
     }
 
     /// Whether nothing is remembered.
@@ -71,9 +77,9 @@ impl Appends {
     fn recent_and(&self, id: AppendId) -> Vec<AppendId> {
         let mut recent = self.recent.clone();
         recent.push(id);
-        let is_like = |other: &AppendId| other.is_drawn() == id.is_drawn();
-        let max = if id.is_drawn() { Self::DRAWN_MAX } else { Self::RECENT_MAX };
-        let mut too_many = recent.iter().copied().filter(is_like).count().saturating_sub(max);
+        let kind = Kind::of(&id);
+        let is_like = |other: &AppendId| Kind::of(other) == kind;
+        let mut too_many = recent.iter().copied().filter(is_like).count().saturating_sub(kind.max());
         // The oldest of its kind.
         recent.retain(|other| {
             let is_over = too_many > 0 && is_like(other);
@@ -83,12 +89,17 @@ impl Appends {
         recent
     }
 
+    /// The latest of a kind.
+    fn latest(&self, kind: Kind) -> Option<&AppendId> {
+        self.recent.iter().rfind(|id| Kind::of(id) == kind)
+    }
+
     /// Whether an append that was tried on an object with the appends `before`
     /// would still be remembered here, were it in effect: it came after the
-    /// last of those, and whatever came before is forgotten first. A drawn id
-    /// tells nothing of it: they have places of their own.
+    /// last of those, and whatever came before is forgotten first. Ids of other
+    /// kinds tell nothing of it: they have places of their own.
     pub fn would_tell_since(&self, before: &Self) -> bool {
-        match before.recent.iter().rfind(|id| !id.is_drawn()) {
+        match before.latest(Kind::Asked) {
             Some(last) => self.contains(*last),
             // As many as are remembered stay as many, once they are.
             None => self.recent.len() < Self::RECENT_MAX && (before.recent.is_empty() || !self.recent.is_empty()),
@@ -98,19 +109,50 @@ impl Appends {
     /// Whether a change that was decided on `before` and made of it `made` is in
     /// effect here, told by the last id that it drew. `None` where it drew none,
     /// or where that may have been pushed out since.
+    ///
+    /// It holds as long as everybody who writes carries on what is remembered. A
+    /// value that a build does not know, and replaces, breaks it.
     pub fn has(&self, made: &Self, before: &Self) -> Option<bool> {
         let drew = made.recent.iter().rfind(|id| id.is_drawn() && !before.contains(**id))?;
         if self.contains(*drew) {
             return Some(true);
         }
-        let drawn = || self.recent.iter().filter(|id| id.is_drawn()).count();
-        let would_tell = match (before.recent.iter().rfind(|id| id.is_drawn()), before.recent.last()) {
+        // As many as are remembered stay as many, once they are.
+        let are_few = || self.recent.iter().filter(|id| id.is_drawn()).count() < Self::DRAWN_MAX;
+        let would_tell = match (before.latest(Kind::Drawn), before.latest(Kind::Asked)) {
             (Some(last), _) => self.contains(*last),
-            // As many as are remembered stay as many, once they are.
-            (None, Some(last)) => drawn() < Self::DRAWN_MAX && self.contains(*last),
-            (None, None) => drawn() < Self::DRAWN_MAX && self.recent.len() < Self::RECENT_MAX,
+            (None, Some(last)) => are_few() && self.contains(*last),
+            (None, None) => are_few() && self.recent.len() < Self::RECENT_MAX,
         };
         would_tell.then_some(false)
+    }
+}
+
+/// Each has places of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Of whoever may come back with it.
+    Asked,
+    Drawn,
+    /// [`AppendId::NONE`].
+    None,
+}
+
+impl Kind {
+    fn of(id: &AppendId) -> Self {
+        match *id {
+            AppendId::NONE => Self::None,
+            id if id.is_drawn() => Self::Drawn,
+            _ => Self::Asked,
+        }
+    }
+
+    const fn max(self) -> usize {
+        match self {
+            Self::Asked => Appends::RECENT_MAX,
+            Self::Drawn => Appends::DRAWN_MAX,
+            Self::None => 1,
+        }
     }
 }
 
@@ -150,14 +192,17 @@ mod tests {
     fn a_request_is_the_latest_until_anything_else_is_written() {
         let put = after(&Appends::default(), 0..3).put_by(Some(id(7)));
         assert!(put.is_latest(id(7)) && !put.is_latest(id(2)));
-        for since in [put.and(id(8)), put.put_by(Some(id(8))), put.put_by(Some(AppendId::drawn(8))), put.put_by(None)] {
+        let drawn = Some(AppendId::drawn(8));
+        for since in [put.and(id(8)), put.put_by(Some(id(8))), put.put_by_drawn(drawn, None), put.put_by(None)] {
             assert!(since.contains(id(7)) && !since.is_latest(id(7)), "{since:?}");
         }
-        // Puts without an id take one place together, and none from one that was drawn.
+        // Puts without an id take one place together.
         let many = (0..100).fold(put.clone(), |appends, _| appends.put_by(None));
         assert!(many == put.put_by(None) && many.would_tell_since(&put));
-        let drawn = put.put_by(Some(AppendId::drawn(8))).and(id(9)).put_by(None);
-        assert!(drawn.is_latest(AppendId::drawn(8)) && drawn.contains(id(9)));
+        let others = put.put_by(None).and(id(9)).put_by(None);
+        assert!(others.contains(id(9)) && !others.is_latest(id(9)) && others.recent.len() == put.recent.len() + 2);
+        // Nor does the id that a peer drew for it come after it.
+        assert!(put.put_by_drawn(drawn, Some(id(9))).is_latest(id(9)));
     }
 
     /// A put counts as no append, and its id takes the place of one all the
@@ -212,6 +257,13 @@ mod tests {
                 assert!(others.has(&made, &before) != Some(false), "{n} later");
             }
             assert_eq!(before.has(&before, &before), None, "it drew none");
+            // What stands for any write stays for ever, and tells nothing.
+            let (unnamed, made) = (before.put_by(None), drawn(&before.put_by(None), 7));
+            let mut later = made.clone();
+            for n in 0..2 * few {
+                later = drawn(&after(&later, 5_000 + n..5_001 + n).put_by(None), 100 + n);
+                assert!(later.has(&made, &unnamed) != Some(false), "{n} later");
+            }
         }
     }
 

@@ -140,6 +140,10 @@ impl AppendId {
     /// remember one only: to them it is an id like any other.
     const DRAWN: [u8; 8] = *b"drawn-id";
 
+    /// Stands for any write without an id. To builds before it is one that a
+    /// peer drew, by which they tell nothing.
+    pub(crate) const NONE: Self = Self(*b"drawn id\0\0\0\0\0\0\0\0");
+
     /// One for a write whose caller has none, and cannot ask for it again: it
     /// tells that write from others at the same time.
     pub fn drawn(random: u64) -> Self {

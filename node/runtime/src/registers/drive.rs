@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
-use shoal_register::{Action, Decision, Failure, Outcome, Proposal};
+use shoal_register::{Action, Decision, Failure, IsBuiltOn, Outcome, Proposal};
 use shoal_types::{Ballot, Error, LayoutId, PeerId, RegisterKey, Request, Response, Result};
 
 use crate::context::{Context, lock};
@@ -54,12 +54,19 @@ pub(crate) enum Begin {
     /// With a question: it mostly changes nothing.
     Asking,
     /// With a promise, at once: what it writes depends on what was read before,
-    /// and that changes while it waits for a turn. Refused, it asks whether it has.
+    /// and that changes while it waits for a turn. Refused, it asks whether it has,
+    /// and what became of what it wrote.
     Racing,
     /// With a promise: it mostly writes. Where others do, it waits for its turn.
     Preparing,
     /// With a promise: it is this peer's turn ([`Turn`]).
     InTurn,
+}
+
+/// How an operation is proposed.
+pub(crate) struct Proposing {
+    pub(crate) begin: Begin,
+    pub(crate) is_built_on: IsBuiltOn,
 }
 
 /// Runs one operation on a register among its `acceptors`. Where the layout
@@ -70,13 +77,14 @@ pub(crate) async fn operate(
     key: RegisterKey,
     acceptors: Acceptors,
     moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
-    begin: Begin,
+    Proposing { begin, is_built_on }: Proposing,
     change: impl FnMut(Option<&Bytes>) -> Decision + Send,
 ) -> Result<Outcome> {
     let what = format!("'{key}'");
     let Acceptors { groups, layout } = acceptors;
     let above = context.met.above(layout);
-    let mut proposal = Proposal::new(context.me, plant(context, groups), context.random(), change).above(above);
+    let proposal = Proposal::new(context.me, plant(context, groups), context.random(), change);
+    let mut proposal = proposal.above(above).telling(is_built_on);
     match begin {
         Begin::Asking => proposal = proposal.asking(),
         Begin::Racing => proposal = proposal.asking_again(),

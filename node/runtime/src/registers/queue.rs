@@ -7,7 +7,9 @@
 //! and proposes when its turn has come; and does so from the beginning for as
 //! long as it meets others there. Who changes what nobody else does never
 //! asks; nor does a change that depends on what was read before, as that is
-//! another by the time that its turn comes.
+//! another by the time that its turn comes. Where such changes queued up, of
+//! three peers the one nearest to the queue made all of them: whenever it was
+//! somebody else's turn, that had read what was there before the last one.
 //!
 //! Nothing is safe by this: ballots decide. A turn is a hint, bounded in time;
 //! where nobody gives one, back-off is left.

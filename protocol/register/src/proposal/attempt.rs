@@ -5,7 +5,8 @@ use shoal_types::{Ballot, PeerId};
 
 /// The values that a proposal sent to acceptors and that may be, or become, the register's.
 ///
-/// At most one per round, so never more than the rounds that a proposal may have.
+/// At most one per round. Whoever is in doubt goes on for longer than others
+/// only while there are few of them ([`Attempts::may_be_told`]).
 #[derive(Default)]
 pub(super) struct Attempts(Vec<Attempt>);
 
@@ -42,6 +43,16 @@ impl Attempts {
     /// Whether none is newer than this.
     pub(super) fn are_up_to(&self, ballot: Ballot) -> bool {
         self.0.iter().all(|attempt| attempt.ballot <= ballot)
+    }
+
+    /// Whether it is worth while to wait for what others write: it tells what
+    /// became of these, which are no more than `max`.
+    pub(super) fn may_be_told(&self, max: usize, is_built_on: IsBuiltOn) -> bool {
+        let tells = |attempt: &Attempt| {
+            let value = attempt.value.as_ref();
+            is_built_on(attempt.before.as_ref(), value, value) == Some(true)
+        };
+        self.0.len() <= max && self.0.iter().all(tells)
     }
 
     pub(super) fn begin(&mut self, attempt: Attempt) {

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use shoal_register::linearizability::{Kind, Op, is_linearizable};
 use shoal_runtime::PutCondition;
-use shoal_types::{AppendId, BucketChange, Error};
+use shoal_types::{AppendId, BucketChange, Error, Etag, Manifest, Result};
 
-use super::asking::{Mesh, SECOND, mesh, mesh_of};
+use super::asking::{Mesh, SECOND, mesh, mesh_of, mesh_with, name};
 use super::*;
 use crate::host::Death;
 
@@ -101,12 +102,114 @@ fn peers_that_change_one_name_take_turns() {
             let (least, most, told) = (least.unwrap(), most.unwrap(), format!("{peers}, {name}: {busy:?}"));
             if let Change::Swap = change {
                 // Of those that read the same one goes on; it is not always the same one.
-                assert!(least > 20 && busy.iter().all(|busy| busy.longest < 4 * SECOND), "{told}");
+                let goes_on = |busy: &Busy| busy.longest < 3 * SECOND && busy.failed.is_empty();
+                assert!(least > 10 && busy.iter().all(goes_on), "{told}");
             } else {
                 assert!(least > 50 && most < 2 * least, "{told}");
                 busy.iter().for_each(|busy| busy.check(SECOND, &told));
             }
         });
+    }
+}
+
+/// With four peers 54 of 1,300 were told that this is unknown, after half a
+/// second of asking in vain; with nine 117.
+#[test]
+fn whoever_changes_what_it_has_read_is_told_whether_it_did() {
+    for (replicas, peers, seed) in [(1, 9, 31), (2, 3, 32), (3, 4, 33)] {
+        mesh_with(
+            peers,
+            |config| config.replicas = replicas,
+            seed,
+            |mesh| async move {
+                let busy: Vec<_> = (0..peers as u32).map(|host| mesh.keep_busy(host, "b/swap", Change::Swap)).collect();
+                mesh.pass(BUSY + 10 * SECOND).await;
+                let busy: Vec<_> = busy.into_iter().map(|busy| busy.lock().unwrap().clone()).collect();
+                let made: u32 = busy.iter().map(|busy| busy.made).sum();
+                assert!(made > 400 && busy.iter().all(|busy| busy.failed.is_empty()), "{made}: {busy:?}");
+            },
+        );
+    }
+}
+
+/// What peers were told of one name, numbered as they asked.
+type History = Arc<Mutex<BTreeMap<usize, Op>>>;
+
+/// What an object holds, if it is there. By its ETag, which is what it hashes to.
+fn held(there: &Result<Manifest>, put: &Mutex<BTreeMap<Etag, u64>>) -> Option<u64> {
+    there.as_ref().ok().map(|there| put.lock().unwrap()[&there.etag])
+}
+
+impl Mesh {
+    /// A peer changes what it has read for so long, and notes what it is told.
+    fn note_swaps(&self, host: u32, busy: Duration, history: &History, put: &Arc<Mutex<BTreeMap<Etag, u64>>>) {
+        let (peer, world, history, put) = (self.peer(host), self.world.clone(), history.clone(), put.clone());
+        let (until, clock) = (world.now() + busy, world.clone());
+        let now = move || world.now().as_nanos() as u64;
+        tokio::spawn(async move {
+            for nth in (0_u64..).take_while(|_| clock.now() < until) {
+                let (new, invoked) = (u64::from(host) << 32 | nth, now());
+                let there = peer.stat(name("b/swap")).await;
+                if !matches!(there, Ok(_) | Err(Error::NotFound { .. })) {
+                    continue;
+                }
+                let expected = held(&there, &put);
+                let at = history.lock().unwrap().last_key_value().map_or(0, |(last, _)| last / 2 + 1);
+                let read = Op { invoked, returned: Some(now()), kind: Kind::Read { saw: expected } };
+                history.lock().unwrap().insert(2 * at, read);
+                let (bytes, invoked) = (Bytes::copy_from_slice(&new.to_le_bytes()), now());
+                put.lock().unwrap().insert(Etag(blake3::hash(&bytes).to_hex().to_string()), new);
+                let condition = there.map_or(PutCondition::IfAbsent, |there| PutCondition::IfMatch(there.etag));
+                // It may be made for as long as nobody says anything.
+                let swap = Op { invoked, returned: None, kind: Kind::Swap { expected, new } };
+                history.lock().unwrap().insert(2 * at + 1, swap);
+                let made = peer.put(name("b/swap"), None, condition, stream::iter([Ok(bytes)]).boxed()).await;
+                let mut history = history.lock().unwrap();
+                match made {
+                    Ok(_) => drop(history.insert(2 * at + 1, Op { returned: Some(now()), ..swap })),
+                    Err(error) if error.is_in_doubt() => {}
+                    Err(Error::Conflict { found, .. }) if found.starts_with("it ") => {
+                        let kind = Kind::Mismatch { expected };
+                        history.insert(2 * at + 1, Op { returned: Some(now()), kind, ..swap });
+                    }
+                    // It was not, and never will be: nobody may read it.
+                    Err(_) => drop(history.remove(&(2 * at + 1))),
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn what_is_said_of_a_change_is_true_whoever_stands_still_or_dies() {
+    for (seed, replicas) in [(41, 2), (42, 3), (43, 2), (44, 3)] {
+        mesh_with(
+            4,
+            |config| config.replicas = replicas,
+            seed,
+            |mesh| async move {
+                let (history, put) = (History::default(), Arc::default());
+                for host in 0..4 {
+                    mesh.note_swaps(host, 4 * SECOND, &history, &put);
+                }
+                for host in [seed as u32 % 4, (seed as u32 + 1) % 4] {
+                    mesh.pass(SECOND / 2).await;
+                    mesh.world.pause(HostId(host), SECOND);
+                }
+                mesh.pass(SECOND).await;
+                mesh.world.crash(HostId(2), Death::Power);
+                mesh.pass(SECOND / 2).await;
+                mesh.world.start(HostId(2));
+                mesh.pass(12 * SECOND).await;
+                mesh.note_swaps(3, SECOND / 10, &history, &put);
+                mesh.pass(2 * SECOND).await;
+                let history: Vec<Op> = history.lock().unwrap().values().copied().collect();
+                let made = history.iter().filter(|op| matches!((op.returned, op.kind), (Some(_), Kind::Swap { .. })));
+                let (made, doubts) = (made.count(), history.iter().filter(|op| op.returned.is_none()).count());
+                assert!(made > 100 && doubts < 10, "{made} made, {doubts} in doubt");
+                assert!(is_linearizable(&history), "seed {seed}: {made} made, {doubts} in doubt");
+            },
+        );
     }
 }
 
