@@ -95,11 +95,17 @@ pub(crate) async fn operate(
     let (began, until) = (Moment::now(context), context.ports.clock.now() + limit);
     // The clock that the limit goes by may have slept.
     let is_over = || context.ports.clock.now() > until || began.age(context) > context.config.timing.grace / 2;
-    let work = drive(context, &key, layout, moved, begin, &mut proposal, &is_over);
+    let mut refusal = None;
+    let work = drive(context, &key, layout, moved, begin, &mut proposal, &mut refusal, &is_over);
     let result = context.timeout(&what, limit, work).await;
-    match (&result, proposal.lacks_quorum()) {
+    let result = match (&result, proposal.lacks_quorum()) {
         (Err(Error::Timeout { .. }), Some(failure)) => Err(failed(&key, failure)),
         _ => result,
+    };
+    match (result, refusal) {
+        // They are there, and could not write.
+        (Err(Error::NoQuorum { .. }), Some(refusal)) => Err(refusal),
+        (result, _) => result,
     }
 }
 
@@ -131,6 +137,7 @@ pub(super) fn limit(context: &Context) -> Duration {
 /// How often an operation queues up.
 const QUEUES_UP_MAX: u32 = 2;
 
+#[expect(clippy::too_many_arguments, reason = "it is one function with the one before")]
 async fn drive(
     context: &Arc<Context>,
     key: &RegisterKey,
@@ -138,6 +145,7 @@ async fn drive(
     moved: Option<&(dyn Fn() -> Result<Acceptors> + Send + Sync)>,
     begin: Begin,
     proposal: &mut Proposal<impl FnMut(Option<&Bytes>) -> Decision + Send>,
+    refusal: &mut Option<Error>,
     is_over: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Outcome> {
     let (answers, mut incoming) = mpsc::unbounded();
@@ -213,8 +221,10 @@ async fn drive(
             Heard::Answer(step, from, Ok(Response::Register(reply))) => proposal.on_reply(step, from, reply),
             Heard::Answer(step, from, Ok(_)) => proposal.on_failure(step, from),
             Heard::Answer(step, from, Err(error)) => {
-                if matches!(error, Error::StaleLayout { .. }) {
-                    stale = Some(error);
+                match error {
+                    Error::StaleLayout { .. } => stale = Some(error),
+                    Error::DiskFull { .. } | Error::DiskFailed { .. } => *refusal = Some(error),
+                    _ => {}
                 }
                 proposal.on_failure(step, from)
             }

@@ -26,6 +26,9 @@ fn a_full_disk_says_so_and_takes_data_again_when_there_is_room() {
         trial.strike(DiskFull::default(), &[0, 1, 2, 3, 4], Some(10));
         let (put, _) = trial.put(0, "t/large", 40_000).await;
         assert!(matches!(put, Err(Error::DiskFull { .. })), "{put:?}");
+        // It lives in its name, which was told as one that too few peers keep.
+        let (small, _) = trial.put(0, "t/small", 10).await;
+        assert!(matches!(small, Err(Error::DiskFull { .. })), "{small:?}");
         trial.seconds(15).await;
         assert_eq!(trial.put(0, "t/large", 40_000).await.0, Ok(()));
         check_data(&trial).await;
