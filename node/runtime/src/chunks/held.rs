@@ -54,3 +54,35 @@ async fn ask(context: &Arc<Context>, asked: Vec<(PeerId, ChunkId)>, missing: &mu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::tests::ports::Network;
+    use crate::tests::{config, mesh, ports};
+
+    #[tokio::test]
+    async fn a_chunk_is_held_where_one_says_so_and_not_where_nobody_answers() {
+        let (events, _inbound) = mpsc::channel(1);
+        let config = config();
+        let network = Arc::new(Network::new(config.info.id, events));
+        let context = mesh(Context::new(config, ports(network.clone())), &[7, 8, 9]);
+        let chunk = ChunkId::of(b"x");
+        let is_held = || are_held(&context, BTreeSet::from([chunk]));
+        assert_eq!(is_held().await, Ok(false), "nobody answers");
+        network.answers_after(0);
+        network.answers(Response::Has(vec![false]));
+        assert_eq!(is_held().await, Ok(false));
+        let asked = network.answered();
+        assert!(asked >= 3, "all others were asked");
+        network.answers(Response::Has(vec![true]));
+        assert_eq!(is_held().await, Ok(true));
+        assert!(network.answered() <= asked + 2, "some owners were asked");
+        // Whether it is to be here or not.
+        network.answers(Response::Has(vec![false]));
+        context.ports.store.chunk_put(chunk, b"x").unwrap();
+        assert_eq!(is_held().await, Ok(true));
+    }
+}
