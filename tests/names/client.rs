@@ -89,7 +89,7 @@ fn answer_of(error: ClientError, history: &History, asked: Asked) -> Answer {
     match &error {
         // No connection, so nothing was sent.
         ClientError::NoPeer { .. } => Answer::Failed(error),
-        ClientError::Cut { .. } => Answer::Unknown(words),
+        ClientError::Cut { .. } | ClientError::Silent { .. } => Answer::Unknown(words),
         ClientError::Shoal(cause) => match cause {
             Error::NotFound { .. } => match asked {
                 Asked::Get => Answer::Saw(None),

@@ -1,5 +1,6 @@
 //! The typed client of a gateway.
 
+mod attending;
 mod error;
 mod http;
 mod objects;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use reqwest::{Method, Url};
 use shoal_types::{Query, RoleChange};
 
+use attending::Patience;
 pub use error::ClientError;
 pub use objects::{Download, ListPage};
 pub use rows::{Rows, SqlUpdate};
@@ -35,6 +37,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     address: String,
+    patience: Patience,
 }
 
 impl Client {
@@ -57,7 +60,7 @@ impl Client {
             .tcp_nodelay(true)
             .build()
             .map_err(|error| strange(format!("no client can be made: {error}")))?;
-        Ok(Self { http, base, address: bare.to_owned() })
+        Ok(Self { http, base, address: bare.to_owned(), patience: Patience::default() })
     }
 
     /// The gateway's address, as `HOST:PORT`.
@@ -106,7 +109,7 @@ impl Client {
         let body = SqlRequest { sql: query.sql.clone(), task_memory: Some(query.task_memory_bytes) };
         let response = self.send(self.request(Method::POST, self.url(&["sql"])).json(&body)).await?;
         let job = response.headers().get(JOB_HEADER).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
-        Ok(Rows::new(self.address.clone(), job, response))
+        Ok(Rows::new(self.clone(), job, response))
     }
 }
 

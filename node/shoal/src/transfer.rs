@@ -120,7 +120,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn until_known<T>(
     mut send: impl AsyncFnMut() -> std::result::Result<T, ClientError>,
 ) -> std::result::Result<T, ClientError> {
-    let may_be_told = |error: &ClientError| error.is_in_doubt() && !error.is_lost_sight_of();
+    let may_be_told = |error: &ClientError| error.is_in_doubt() && error.may_be_asked_again();
     let mut doubt = match send().await {
         Err(error) if may_be_told(&error) => error,
         known => return known,

@@ -10,6 +10,10 @@ pub enum ClientError {
     /// was asked is unknown.
     #[error("the connection to the peer at {address} broke: {why}")]
     Cut { address: String, why: String },
+    /// It is stopped, or its machine is: connections to it are taken, and
+    /// nothing comes. Whether it did what was asked is unknown.
+    #[error("the peer at {address} takes connections but does not answer")]
+    Silent { address: String },
     /// Something answers, or is named, that is no gateway.
     #[error("'{address}': {what}")]
     Strange { address: String, what: String },
@@ -22,7 +26,7 @@ impl ClientError {
     /// Whether what was asked may be in effect, or come to be.
     pub fn is_in_doubt(&self) -> bool {
         match self {
-            Self::Cut { .. } => true,
+            Self::Cut { .. } | Self::Silent { .. } => true,
             Self::NoPeer { .. } | Self::Strange { .. } => false,
             Self::Shoal(error) => error.is_in_doubt(),
         }
@@ -33,11 +37,18 @@ impl ClientError {
         matches!(self, Self::Shoal(error) if error.is_lost_sight_of())
     }
 
+    /// Whether it may be asked for again at once if it is in doubt: not where
+    /// it [was lost sight of](Self::is_lost_sight_of), nor of a peer that has
+    /// had long enough.
+    pub fn may_be_asked_again(&self) -> bool {
+        !self.is_lost_sight_of() && !matches!(self, Self::Silent { .. })
+    }
+
     /// Whether the same may go well when it is asked for again.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::NoPeer { .. } | Self::Cut { .. } => true,
-            Self::Strange { .. } => false,
+            Self::Silent { .. } | Self::Strange { .. } => false,
             Self::Shoal(error) => error.class() == ErrorClass::Retry,
         }
     }
@@ -47,6 +58,7 @@ impl ClientError {
         match self {
             Self::NoPeer { .. } => "start one with: shoal up, or name another with --peer HOST:PORT".into(),
             Self::Cut { .. } => "see who is there with: shoal status; another peer can be asked with --peer".into(),
+            Self::Silent { .. } => "look at that machine, or ask another peer with --peer HOST:PORT".into(),
             Self::Strange { .. } => "name a peer's gateway as --peer HOST:PORT; shoal up prints its own".into(),
             Self::Shoal(error) => error.hint(),
         }
@@ -54,7 +66,10 @@ impl ClientError {
 
     /// Whether the peer is gone, so that another may be asked instead.
     pub fn is_peer_lost(&self) -> bool {
-        matches!(self, Self::NoPeer { .. } | Self::Cut { .. } | Self::Shoal(Error::NotReady { .. }))
+        match self {
+            Self::NoPeer { .. } | Self::Cut { .. } | Self::Silent { .. } | Self::Shoal(Error::NotReady { .. }) => true,
+            Self::Strange { .. } | Self::Shoal(_) => false,
+        }
     }
 
     pub(super) fn from_http(address: &str, error: &reqwest::Error) -> Self {

@@ -42,7 +42,12 @@ impl Client {
     /// Sends, and gives the answer once its headers are there. An error
     /// answer is the typed error in it.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response> {
-        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        self.send_while(request, || 0).await
+    }
+
+    /// The same of a request with a body, which `sent` counts.
+    pub(super) async fn send_while(&self, request: RequestBuilder, sent: impl Fn() -> u64) -> Result<Response> {
+        let response = self.attend_while(request.send(), sent).await?.map_err(|error| self.lost(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -57,7 +62,7 @@ impl Client {
     /// All of an answer, unless it is longer than it may be.
     pub(super) async fn body(&self, mut response: Response, bytes_max: usize) -> Result<Vec<u8>> {
         let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| self.lost(&error))? {
+        while let Some(piece) = self.attend(response.chunk()).await?.map_err(|error| self.lost(&error))? {
             if body.len() + piece.len() > bytes_max {
                 return Err(self.strange(format!("its answer is longer than {bytes_max} bytes")));
             }

@@ -1,5 +1,6 @@
 //! Objects: put, get, copy, list, look at, remove.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -70,9 +71,10 @@ impl Client {
         format: Option<Format>,
         body: impl Stream<Item = std::result::Result<Bytes, Error>> + Send + 'static,
     ) -> Result<T> {
-        let broken = Arc::new(Mutex::new(None));
-        let note = broken.clone();
+        let (broken, taken) = (Arc::new(Mutex::new(None)), Arc::new(AtomicU64::new(0)));
+        let (note, count) = (broken.clone(), taken.clone());
         let body = body.inspect(move |piece| {
+            count.fetch_add(1, Ordering::Relaxed);
             if let Err(error) = piece {
                 *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
             }
@@ -80,7 +82,8 @@ impl Client {
         if let Some(format) = format {
             request = request.header(FORMAT_HEADER, format.as_str());
         }
-        let sent = self.send(request.body(Body::wrap_stream(body))).await;
+        let taken = || taken.load(Ordering::Relaxed);
+        let sent = self.send_while(request.body(Body::wrap_stream(body)), taken).await;
         // The peer only sees that the body broke off; the cause is here.
         if let Some(error) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error.into());
@@ -259,7 +262,7 @@ impl Download {
     /// read on says why, which it could not in the middle of an answer.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            let broken = match self.response.chunk().await {
+            let broken = match self.client.attend(self.response.chunk()).await? {
                 Ok(piece) => {
                     self.taken += piece.as_ref().map_or(0, Bytes::len) as u64;
                     return Ok(piece);

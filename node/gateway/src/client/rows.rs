@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use reqwest::Response;
 
-use super::{ClientError, Result};
+use super::{Client, ClientError, Result};
 use crate::record::{Record, RecordDecoder};
 use crate::view::{JobView, TimedEvent};
 
@@ -21,7 +21,7 @@ pub enum SqlUpdate {
 /// The updates of a query that runs. Dropping it cancels the query.
 #[derive(Debug)]
 pub struct Rows {
-    address: String,
+    client: Client,
     job: String,
     response: Response,
     decoder: RecordDecoder,
@@ -29,8 +29,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(address: String, job: String, response: Response) -> Self {
-        Self { address, job, response, decoder: RecordDecoder::default(), ended: false }
+    pub(super) fn new(client: Client, job: String, response: Response) -> Self {
+        Self { client, job, response, decoder: RecordDecoder::default(), ended: false }
     }
 
     /// The job's id.
@@ -54,12 +54,12 @@ impl Rows {
                     Record::Error(error) => Err(error.into_error().into()),
                 };
             }
-            let piece = self.response.chunk().await.map_err(|error| ClientError::from_http(&self.address, &error))?;
+            let piece = self.client.attend(self.response.chunk()).await?.map_err(|error| self.client.lost(&error))?;
             match piece {
                 Some(piece) => self.decoder.push(&piece),
                 None => {
                     let why = "the answer ended before it was whole".into();
-                    return Err(ClientError::Cut { address: self.address.clone(), why });
+                    return Err(ClientError::Cut { address: self.client.address.clone(), why });
                 }
             }
         }

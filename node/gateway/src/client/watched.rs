@@ -13,7 +13,7 @@ use crate::view::{HealthProgressView, HealthView, MemberScrubView, ScrubView};
 /// Progress, then a report. Dropping it ends the work.
 #[derive(Debug)]
 pub struct Watched<P, R> {
-    address: String,
+    client: Client,
     response: Response,
     decoder: LineDecoder,
     kind: PhantomData<(P, R)>,
@@ -38,12 +38,12 @@ impl<P: DeserializeOwned, R: DeserializeOwned> Watched<P, R> {
                 Some(Line::Error(error)) => return Err(error.into_error().into()),
                 None => {}
             }
-            let piece = self.response.chunk().await.map_err(|error| ClientError::from_http(&self.address, &error))?;
+            let piece = self.client.attend(self.response.chunk()).await?.map_err(|error| self.client.lost(&error))?;
             match piece {
                 Some(piece) => self.decoder.push(&piece),
                 None => {
                     let why = "the answer ended before it was whole".into();
-                    return Err(ClientError::Cut { address: self.address.clone(), why });
+                    return Err(ClientError::Cut { address: self.client.address.clone(), why });
                 }
             }
         }
@@ -79,7 +79,7 @@ impl Client {
     }
 
     fn watched<P, R>(&self, response: Response) -> Watched<P, R> {
-        let (address, decoder) = (self.address.clone(), LineDecoder::default());
-        Watched { address, response, decoder, kind: PhantomData }
+        let (client, decoder) = (self.clone(), LineDecoder::default());
+        Watched { client, response, decoder, kind: PhantomData }
     }
 }

@@ -164,7 +164,7 @@ async fn send_until_known<T>(
             Err(error) => error,
         };
         let is_worth_it = error.may_pass() || error.is_in_doubt();
-        let is_last = tries >= tries_max || !is_worth_it || error.is_lost_sight_of();
+        let is_last = tries >= tries_max || !is_worth_it || !error.may_be_asked_again();
         if error.is_in_doubt() {
             doubt = Some(error.clone());
         }

@@ -144,7 +144,7 @@ async fn on_mesh(client: Client, query: &Query, sink: &mut Sink, current: &Curre
         return Err(error.into());
     }
     let Some(other) = others.pick(client.address()).await else { return Err(error.into()) };
-    eprintln!("the peer at {} is gone; asking the one at {}", client.address(), other.address());
+    eprintln!("{error}; asking the one at {}", other.address());
     Ok(ask(other, query, sink, current).await?)
 }
 
