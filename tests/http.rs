@@ -124,6 +124,23 @@ fn a_parameter_that_a_route_does_not_have_is_refused_and_does_nothing() {
 }
 
 #[test]
+fn a_change_can_demand_that_something_is_there() {
+    let mesh = Mesh::of(1);
+    let (peer, path) = (&mesh.peers[0], "/v1/objects/b/x");
+    let any = |method: &str, content: &[u8]| request(peer, method, path, &["If-Match: *"], content).status;
+    assert_eq!((any("PUT", b"new"), any("DELETE", b"")), (412, 404));
+    assert_eq!(request(peer, "PUT", path, &[], b"first").status, 201);
+    assert_eq!(any("PUT", b"second"), 201);
+    let read = request(peer, "GET", path, &["If-Match: *"], b"");
+    assert!(read.status == 200 && read.body == b"second", "{}", read.head);
+    assert!(read.head.to_ascii_lowercase().contains("last-modified: "), "{}", read.head);
+    let since = ["If-Unmodified-Since: Mon, 30 Nov 2026 19:00:00 GMT"];
+    assert_eq!(request(peer, "PUT", path, &since, b"third").status, 400, "a second is too long");
+    assert_eq!((any("DELETE", b""), any("PUT", b"third")), (204, 412));
+    assert_eq!(request(peer, "GET", "/v1/objects?limit=0", &[], b"").status, 400);
+}
+
+#[test]
 fn a_chunk_is_read_by_its_name() {
     let mesh = Mesh::of(1);
     let peer = &mesh.peers[0];

@@ -1,32 +1,36 @@
 //! Conditional requests: `If-Match` and `If-None-Match`.
 
 use axum::http::HeaderMap;
-use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use data_encoding::BASE64;
 use shoal_runtime::{ContentMd5, PutCondition, Terms};
 use shoal_types::{AppendId, Error, Etag, ParseIdError, Result};
 
 use crate::{CONTENT_MD5_HEADER, KEEP_MD5, MD5_HEADER, REQUEST_ID_HEADER};
 
-/// What a PUT demands of the name before it. What cannot be demanded is
+/// What a change demands of the name before it. What cannot be demanded is
 /// refused, never ignored: a client that asked for safety must get it.
-pub(crate) fn of_put(headers: &HeaderMap) -> Result<PutCondition> {
-    let hint = "If-None-Match: * stores only a new name, If-Match: \"ETAG\" only over that version";
+pub(crate) fn of_change(headers: &HeaderMap) -> Result<PutCondition> {
+    let hint = "If-Match: \"ETAG\" demands that version, If-Match: * any, If-None-Match: * that there is none";
+    if headers.contains_key(IF_UNMODIFIED_SINCE) {
+        return Err(Error::invalid("If-Unmodified-Since cannot be demanded: much changes within a second", hint));
+    }
     match (text(headers, IF_MATCH.as_str())?, text(headers, IF_NONE_MATCH.as_str())?) {
         (None, None) => Ok(PutCondition::Always),
         (None, Some("*")) => Ok(PutCondition::IfAbsent),
+        (Some("*"), None) => Ok(PutCondition::IfPresent),
         (Some(tag), None) => match strong_tag(tag) {
             Some(tag) => Ok(PutCondition::IfMatch(Etag(tag.into()))),
             None => Err(Error::invalid(format!("If-Match: {tag} is not one strong entity tag"), hint)),
         },
-        (None, Some(tag)) => Err(Error::invalid(format!("If-None-Match: {tag} cannot be asked of a PUT"), hint)),
+        (None, Some(tag)) => Err(Error::invalid(format!("If-None-Match: {tag} cannot be demanded of a change"), hint)),
         (Some(_), Some(_)) => Err(Error::invalid("If-Match and If-None-Match exclude each other", hint)),
     }
 }
 
-/// On which terms a PUT writes the name.
+/// On which terms a name is written.
 pub(crate) fn terms(headers: &HeaderMap) -> Result<Terms> {
-    Ok(Terms { condition: of_put(headers)?, request: id(headers, REQUEST_ID_HEADER)? })
+    Ok(Terms { condition: of_change(headers)?, request: id(headers, REQUEST_ID_HEADER)? })
 }
 
 /// What becomes of the MD5 of a body.
@@ -67,8 +71,11 @@ pub(crate) fn of_delete(headers: &HeaderMap) -> Result<Terms> {
 
 /// The version that alone may be appended to.
 pub(crate) fn of_append(headers: &HeaderMap) -> Result<Option<Etag>> {
-    match of_put(headers)? {
+    match of_change(headers)? {
         PutCondition::Always => Ok(None),
+        PutCondition::IfPresent => {
+            Err(Error::invalid("If-Match: * cannot be demanded of an append", "demand the version that is there"))
+        }
         PutCondition::IfMatch(etag) => Ok(Some(etag)),
         PutCondition::IfAbsent => {
             Err(Error::invalid("nothing can be appended to what is absent", "PUT it with If-None-Match: *"))
@@ -122,20 +129,21 @@ mod tests {
 
     #[test]
     fn a_put_is_conditional_as_asked_or_refused() {
-        assert_eq!(of_put(&headers(&[])), Ok(PutCondition::Always));
-        assert_eq!(of_put(&headers(&[("if-none-match", "*")])), Ok(PutCondition::IfAbsent));
+        assert_eq!(of_change(&headers(&[])), Ok(PutCondition::Always));
+        assert_eq!(of_change(&headers(&[("if-none-match", "*")])), Ok(PutCondition::IfAbsent));
+        assert_eq!(of_change(&headers(&[("if-match", "*")])), Ok(PutCondition::IfPresent));
         let tag = PutCondition::IfMatch(Etag("ab12".into()));
-        assert_eq!(of_put(&headers(&[("if-match", "\"ab12\"")])), Ok(tag.clone()));
-        assert_eq!(of_put(&headers(&[("if-match", "ab12")])), Ok(tag));
+        assert_eq!(of_change(&headers(&[("if-match", "\"ab12\"")])), Ok(tag.clone()));
+        assert_eq!(of_change(&headers(&[("if-match", "ab12")])), Ok(tag));
         for refused in [
             &[("if-match", "W/\"ab12\"")][..],
-            &[("if-match", "*")],
+            &[("if-unmodified-since", "Mon, 30 Nov 2026 19:00:00 GMT")],
             &[("if-match", "\"a\", \"b\"")],
             &[("if-none-match", "\"a\"")],
             &[("if-match", "\"a\""), ("if-none-match", "*")],
             &[("if-match", "\"a\""), ("if-match", "\"b\"")],
         ] {
-            assert!(of_put(&headers(refused)).is_err(), "{refused:?}");
+            assert!(of_change(&headers(refused)).is_err(), "{refused:?}");
         }
     }
 
@@ -158,14 +166,19 @@ mod tests {
         assert_eq!(of_delete(&headers(&[("if-match", "\"ab12\"")])), Ok(version.into()));
         let id = of_delete(&headers(&[(REQUEST_ID_HEADER, "000102030405060708090a0b0c0d0e0f")])).unwrap().request;
         assert_eq!(id, Some(AppendId::from_bytes(std::array::from_fn(|at| at as u8))));
-        assert!(of_delete(&headers(&[("if-none-match", "*")])).is_err());
+        for refused in ["*", "\"ab12\""] {
+            let refused = of_delete(&headers(&[("if-none-match", refused)])).unwrap_err().to_string();
+            assert!(!refused.contains("PUT"), "{refused}");
+        }
     }
 
     #[test]
     fn an_append_is_to_any_version_or_to_one() {
         assert_eq!(of_append(&headers(&[])), Ok(None));
         assert_eq!(of_append(&headers(&[("if-match", "\"ab12-3\"")])), Ok(Some(Etag("ab12-3".into()))));
-        assert!(of_append(&headers(&[("if-none-match", "*")])).is_err());
+        for refused in [("if-none-match", "*"), ("if-match", "*")] {
+            assert!(of_append(&headers(&[refused])).is_err());
+        }
     }
 
     #[test]

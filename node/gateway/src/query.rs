@@ -43,6 +43,14 @@ impl<Q: Parameters, S: Sync> FromRequestParts<S> for Asked<Q> {
     }
 }
 
+/// How many a page has: as many as are asked for, and `most` at the most.
+pub(crate) fn limit(asked: Option<u32>, most: u32) -> Result<u32> {
+    match asked {
+        Some(0) => Err(Error::invalid("a page of nothing", format!("?limit=N, from 1 to {most}"))),
+        asked => Ok(asked.unwrap_or(most).min(most)),
+    }
+}
+
 fn query<T: DeserializeOwned>(parts: &Parts, usage: &[&str]) -> Result<Query<T>> {
     Query::try_from_uri(&parts.uri).map_err(|error| Error::invalid(error.body_text(), hint(usage)))
 }
@@ -74,6 +82,12 @@ mod tests {
         let (mut parts, ()) = Request::delete(format!("/v1/x{query}")).body(()).unwrap().into_parts();
         let asked = Asked::<Q>::from_request_parts(&mut parts, &()).await;
         asked.map(|asked| asked.0).map_err(|failure| format!("{:?}", failure))
+    }
+
+    #[test]
+    fn a_page_has_as_many_as_are_asked_for_and_never_none() {
+        assert_eq!([None, Some(7), Some(2_000)].map(|asked| limit(asked, 1_000)), [Ok(1_000), Ok(7), Ok(1_000)]);
+        assert!(limit(Some(0), 1_000).is_err());
     }
 
     /// `DELETE …?versionId=` removed what the name stands for now.

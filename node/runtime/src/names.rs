@@ -314,7 +314,7 @@ fn drawn_for(context: &Context, condition: &PutCondition) -> Option<AppendId> {
 fn begin_under(condition: &PutCondition) -> Begin {
     match condition {
         PutCondition::Always => Begin::Preparing,
-        PutCondition::IfAbsent | PutCondition::IfMatch(_) => Begin::Racing,
+        PutCondition::IfAbsent | PutCondition::IfPresent | PutCondition::IfMatch(_) => Begin::Racing,
     }
 }
 
@@ -323,6 +323,7 @@ fn holds(condition: &PutCondition, found: Option<&Bytes>) -> bool {
         PutCondition::Always => true,
         // What does not read is something.
         PutCondition::IfAbsent => matches!(manifest(found), Ok(None)),
+        PutCondition::IfPresent => !matches!(manifest(found), Ok(None)),
         PutCondition::IfMatch(etag) => {
             matches!(manifest(found), Ok(Some(manifest)) if manifest.etag == *etag)
         }

@@ -33,6 +33,8 @@ use crate::{buckets, chunks, history, jobs, moving, names, objects, secrets, sta
 pub enum PutCondition {
     Always,
     IfAbsent,
+    /// Whatever it stands for.
+    IfPresent,
     IfMatch(Etag),
 }
 

@@ -236,6 +236,7 @@ fn conditional(request: RequestBuilder, condition: &PutCondition) -> RequestBuil
     match condition {
         PutCondition::Always => request,
         PutCondition::IfAbsent => request.header(IF_NONE_MATCH, "*"),
+        PutCondition::IfPresent => request.header(IF_MATCH, "*"),
         PutCondition::IfMatch(etag) => request.header(IF_MATCH, format!("\"{etag}\"")),
     }
 }

@@ -15,7 +15,7 @@ use shoal_types::{Error, Format, ObjectName, Result};
 use tokio::sync::Mutex;
 
 use super::read::Source;
-use crate::query::{Asked, Nothing, Parameters};
+use crate::query::{self, Asked, Nothing, Parameters};
 use crate::reply::Failure;
 use crate::view::{ManifestView, ObjectPage, ObjectView, StoredView};
 use crate::{APPEND_ID_HEADER, FORMAT_HEADER, condition};
@@ -44,10 +44,10 @@ impl Parameters for ListQuery {
 /// `GET /v1/objects?prefix=&after=&limit=`.
 pub(crate) async fn list(
     State(peer): State<Peer>,
-    Asked(query): Asked<ListQuery>,
+    Asked(asked): Asked<ListQuery>,
 ) -> Result<Json<ObjectPage>, Failure> {
-    let limit = query.limit.unwrap_or(LIST_LIMIT_MAX).clamp(1, LIST_LIMIT_MAX);
-    let (entries, more) = peer.list(query.prefix, query.after, limit).await?;
+    let limit = query::limit(asked.limit, LIST_LIMIT_MAX)?;
+    let (entries, more) = peer.list(asked.prefix, asked.after, limit).await?;
     Ok(Json(ObjectPage { objects: entries.iter().map(ObjectView::from).collect(), more }))
 }
 

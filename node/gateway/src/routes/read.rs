@@ -1,6 +1,7 @@
 //! `GET` and `HEAD /v1/objects/NAME`.
 
 use std::pin::Pin;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -22,6 +23,9 @@ use crate::{FORMAT_HEADER, MD5_HEADER, MODIFIED_HEADER};
 /// How often a range is asked for again because the object was replaced
 /// between looking at its length and reading it.
 const REPLACED_RETRIES_MAX: u32 = 4;
+
+/// When it begins, in seconds since the epoch.
+const YEAR_10000: u64 = 253_402_300_800;
 
 /// The query of a read.
 #[derive(Debug, Deserialize)]
@@ -190,7 +194,17 @@ fn describe(response: &mut Response, manifest: &Manifest, length: u64) -> Result
     if let Some(md5) = &manifest.md5 {
         set(HeaderName::from_static(MD5_HEADER), md5.clone())?;
     }
+    if let Some(date) = http_date(manifest.modified_ms) {
+        set(header::LAST_MODIFIED, date)?;
+    }
     set(HeaderName::from_static(MODIFIED_HEADER), manifest.modified_ms.to_string())
+}
+
+/// A time, in ms since the epoch, as HTTP has it; `None` where it is not known,
+/// or of a year that has five digits.
+fn http_date(ms: u64) -> Option<String> {
+    let seconds = Some(ms / 1_000).filter(|seconds| (1..YEAR_10000).contains(seconds))?;
+    Some(httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds)))
 }
 
 fn value(text: String) -> Result<HeaderValue, Error> {
@@ -208,5 +222,19 @@ const fn content_type(format: Format) -> &'static str {
         Format::Gzip => "application/gzip",
         Format::Zstd => "application/zstd",
         Format::Bzip2 => "application/x-bzip2",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_as_http_has_it_if_it_is_known() {
+        assert_eq!(http_date(784_111_777_999).as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+        assert!(http_date(YEAR_10000 * 1_000 - 1).is_some());
+        for unknown in [0, 999, YEAR_10000 * 1_000, u64::MAX] {
+            assert_eq!(http_date(unknown), None);
+        }
     }
 }

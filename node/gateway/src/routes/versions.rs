@@ -4,7 +4,7 @@ use serde::Deserialize;
 use shoal_runtime::Peer;
 use shoal_types::RegisterPlace;
 
-use crate::query::{Asked, Parameters};
+use crate::query::{self, Asked, Parameters};
 use crate::reply::Failure;
 use crate::view::{VersionPage, VersionView};
 
@@ -30,10 +30,10 @@ impl Parameters for VersionsQuery {
 /// `GET /v1/versions?prefix=&after=&after_number=&limit=`.
 pub(crate) async fn list(
     State(peer): State<Peer>,
-    Asked(query): Asked<VersionsQuery>,
+    Asked(asked): Asked<VersionsQuery>,
 ) -> Result<Json<VersionPage>, Failure> {
-    let after = query.after.map(|name| RegisterPlace { name, version: query.after_number });
-    let limit = query.limit.unwrap_or(LIMIT_MAX).clamp(1, LIMIT_MAX);
-    let (versions, more) = peer.versions(query.prefix, after, limit).await?;
+    let after = asked.after.map(|name| RegisterPlace { name, version: asked.after_number });
+    let limit = query::limit(asked.limit, LIMIT_MAX)?;
+    let (versions, more) = peer.versions(asked.prefix, after, limit).await?;
     Ok(Json(VersionPage { versions: versions.iter().map(VersionView::from).collect(), more }))
 }

@@ -68,8 +68,8 @@ pub struct VersionView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_ms: Option<u64>,
     /// Where it comes among the versions of its name in a page, which is in no
-    /// order of time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// order of time. Text in JSON: many programs know no number as long.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text")]
     pub number: Option<u64>,
 }
 
@@ -80,6 +80,30 @@ impl From<&FormerVersion> for VersionView {
             replaced_ms: Some(version.replaced_ms),
             number: Some(version.place.version),
         }
+    }
+}
+
+/// A number as text; a number is read too.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Number(u64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(number: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+        number.map(|number| number.to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+        Ok(match Option::deserialize(from)? {
+            Some(Number::Text(text)) => Some(text.parse().map_err(serde::de::Error::custom)?),
+            Some(Number::Number(number)) => Some(number),
+            None => None,
+        })
     }
 }
 
@@ -151,5 +175,35 @@ impl ManifestView {
                 .map(|(offset, chunk)| ChunkView { id: chunk.id.to_string(), offset, bytes: chunk.bytes })
                 .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `jq` made 9007199254740993 of it 9007199254740992.
+    #[test]
+    fn the_number_of_a_version_is_text_in_json_and_is_read_either_way() {
+        let object = ObjectView {
+            name: "b/x".into(),
+            bytes: 1,
+            etag: "e".into(),
+            md5: None,
+            format: Format::Bytes,
+            modified_ms: 1,
+            chunks: 0,
+        };
+        let version = VersionView { object, replaced_ms: Some(2), number: Some(u64::MAX) };
+        let json = serde_json::to_string(&version).unwrap();
+        assert!(json.contains(r#""number":"18446744073709551615""#), "{json}");
+        assert_eq!(serde_json::from_str::<VersionView>(&json).unwrap(), version);
+        assert_eq!(
+            serde_json::from_str::<VersionView>(&json.replace("\"1844", "1844").replace("615\"", "615")).unwrap(),
+            version
+        );
+        let present = VersionView { replaced_ms: None, number: None, ..version };
+        let json = serde_json::to_string(&present).unwrap();
+        assert!(!json.contains("number") && serde_json::from_str::<VersionView>(&json).unwrap() == present, "{json}");
     }
 }
