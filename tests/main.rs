@@ -11,6 +11,7 @@ mod append;
 mod bad_input;
 mod bench;
 mod buckets;
+mod changing;
 mod demo;
 mod detection;
 mod dev;

@@ -1,35 +1,29 @@
 //! Bytes between files and the mesh: pieces, progress, temporary files.
 
 mod room;
+mod source;
 
 use std::io::IsTerminal;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 use shoal_gateway::{Client, ClientError};
 use shoal_runtime::PutCondition;
-use shoal_types::{AppendId, Error, Format, ObjectName, Result};
+use shoal_types::{AppendId, Format, ObjectName};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
-use tokio_util::io::ReaderStream;
 
 use crate::failure::Failure;
 pub(crate) use room::Room;
-
-/// Bytes read from a file at once.
-const PIECE_BYTES: usize = 256 << 10;
+pub(crate) use source::{Reading, Source};
 
 /// As many objects on their way at once as may be asked for.
 const JOBS_MAX: usize = 64;
 
 /// How many at once, as said on the command line.
-pub(crate) fn jobs(text: &str) -> std::result::Result<usize, String> {
+pub(crate) fn jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(jobs @ 1..=JOBS_MAX) => Ok(jobs),
         _ => Err(format!("a number from 1 to {JOBS_MAX} is wanted")),
@@ -41,58 +35,8 @@ pub(crate) fn formats() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.iter().map(|format| format.as_str())).try_map(|text| text.parse::<Format>())
 }
 
-/// Where the bytes of a put come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
-    Stdin,
-    File(PathBuf),
-}
-
-impl Source {
-    /// The bytes, piece by piece. An error names the source.
-    pub(crate) async fn open(&self, progress: ProgressBar) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let file = match self {
-            // Read as a file: through a descriptor of its own, without a second buffer.
-            Self::Stdin => std::io::stdin().as_fd().try_clone_to_owned().map(|fd| File::from_std(fd.into())),
-            Self::File(path) => File::open(path).await,
-        };
-        let file = file.map_err(|error| self.broken(&error))?;
-        let source = self.clone();
-        let pieces = ReaderStream::with_capacity(file, PIECE_BYTES)
-            .map_err(move |error| source.broken(&error))
-            .inspect_ok(move |piece| progress.inc(piece.len() as u64));
-        Ok(pieces.boxed())
-    }
-
-    /// Its length, where that is known before it is read.
-    pub(crate) fn len(&self) -> Option<u64> {
-        match self {
-            Self::Stdin => None,
-            Self::File(path) => std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len()),
-        }
-    }
-
-    /// Whether its bytes can be had a second time: a pipe gives them once.
-    pub(crate) fn can_be_read_again(&self) -> bool {
-        self.len().is_some()
-    }
-
-    fn broken(&self, error: &std::io::Error) -> Error {
-        Error::invalid(format!("cannot read {self}: {error}"), "")
-    }
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Stdin => f.write_str("stdin"),
-            Self::File(path) => write!(f, "'{}'", path.display()),
-        }
-    }
-}
-
 /// The BLAKE3 hash of a file, in hex.
-pub(crate) async fn hash(path: &Path) -> std::result::Result<String, Failure> {
+pub(crate) async fn hash(path: &Path) -> Result<String, Failure> {
     let read = path.to_owned();
     let hashed = tokio::task::spawn_blocking(move || {
         let mut hash = blake3::Hasher::new();
@@ -103,7 +47,7 @@ pub(crate) async fn hash(path: &Path) -> std::result::Result<String, Failure> {
 }
 
 /// The first bytes of a file, so many unless it is shorter.
-pub(crate) async fn head(path: &Path, bytes: usize) -> std::result::Result<Vec<u8>, Failure> {
+pub(crate) async fn head(path: &Path, bytes: usize) -> Result<Vec<u8>, Failure> {
     let broken = |error: &std::io::Error| Failure::file("read", path, error);
     let mut head = Vec::with_capacity(bytes);
     let file = File::open(path).await.map_err(|error| broken(&error))?;
@@ -117,9 +61,7 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Sends a write that has an id until its outcome is known: by the id it is known again.
-pub(crate) async fn until_known<T>(
-    mut send: impl AsyncFnMut() -> std::result::Result<T, ClientError>,
-) -> std::result::Result<T, ClientError> {
+pub(crate) async fn until_known<T>(mut send: impl AsyncFnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
     let may_be_told = |error: &ClientError| error.is_in_doubt() && error.may_be_asked_again();
     let mut doubt = match send().await {
         Err(error) if may_be_told(&error) => error,
@@ -143,7 +85,7 @@ pub(crate) async fn remove(
     name: &ObjectName,
     condition: PutCondition,
     id: AppendId,
-) -> std::result::Result<(), ClientError> {
+) -> Result<(), ClientError> {
     let terms = condition.asked_as(id);
     until_known(async || client.remove(name, terms.clone()).await).await
 }
@@ -197,6 +139,8 @@ fn style(template: &str) -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
+    use shoal_types::Error;
+
     use super::*;
 
     /// Once an answer that was certain of itself was taken for one about the
@@ -210,37 +154,5 @@ mod tests {
         // The first answer is one about all that was ever asked.
         let refused = ClientError::from(no_quorum);
         assert_eq!(until_known(async || Err::<(), _>(refused.clone())).await, Err(refused));
-    }
-
-    #[test]
-    fn only_a_file_gives_its_bytes_a_second_time() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(Source::File(file.path().into()).can_be_read_again());
-        let (read, _write) = std::io::pipe().unwrap();
-        let pipe = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&read));
-        for once in [Source::Stdin, Source::File(pipe.into()), Source::File("/dev/zero".into())] {
-            assert!(!once.can_be_read_again(), "{once}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_broken_source_is_named() {
-        let source = Source::File("/no/such/file".into());
-        let error = source.open(ProgressBar::hidden()).await.err().unwrap();
-        assert!(error.to_string().contains("'/no/such/file'"), "{error}");
-        let directory = Source::File("/".into());
-        let pieces = directory.open(ProgressBar::hidden()).await.unwrap();
-        let error = pieces.try_collect::<Vec<_>>().await.err().unwrap();
-        assert!(error.to_string().contains("cannot read '/'"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn the_bytes_are_those_of_the_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), vec![7; PIECE_BYTES + 1]).unwrap();
-        let source = Source::File(file.path().into());
-        assert_eq!(source.len(), Some(PIECE_BYTES as u64 + 1));
-        let pieces: Vec<Bytes> = source.open(ProgressBar::hidden()).await.unwrap().try_collect().await.unwrap();
-        assert_eq!(pieces.concat(), vec![7; PIECE_BYTES + 1]);
     }
 }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::system::OsRng;
 use crate::target::Target;
-use crate::transfer::{self, Source};
+use crate::transfer::{self, Reading, Source};
 use crate::units;
 
 /// How often an append of files is sent again while the mesh is in trouble.
@@ -66,7 +66,8 @@ impl AppendArgs {
         let version = self.if_match.as_deref().map(|etag| Etag(etag.trim_matches('"').to_owned()));
         let length = sources.iter().map(Source::len).sum::<Option<u64>>();
         let progress = transfer::progress(length);
-        let append = Append { client, name, sources, format: self.format, id, version, progress };
+        let readings = sources.into_iter().map(Reading::of).collect();
+        let append = Append { client, name, readings, format: self.format, id, version, progress };
         let again =
             async || eprintln!("hint: nothing or all of it was appended; to go on, run it again with --id {id}");
         let ended = interruptible(append.carry_out(), again).await;
@@ -108,7 +109,7 @@ impl AppendArgs {
 struct Append {
     client: Client,
     name: ObjectName,
-    sources: Vec<Source>,
+    readings: Vec<Reading>,
     format: Option<Format>,
     id: AppendId,
     version: Option<Etag>,
@@ -118,7 +119,7 @@ struct Append {
 impl Append {
     /// Sends it, again where the bytes can be had again.
     async fn carry_out(&self) -> Result<ObjectView, Failure> {
-        let tries = if self.sources.iter().all(Source::can_be_read_again) { TRIES } else { 1 };
+        let tries = if self.readings.iter().all(|reading| reading.source().can_be_read_again()) { TRIES } else { 1 };
         let send = async || {
             self.progress.set_position(0);
             self.send().await
@@ -126,6 +127,10 @@ impl Append {
         send_until_known(tries, send).await.map_err(|error| match error.is_in_doubt() {
             true if error.is_lost_sight_of() => {
                 let hint = format!("look whether '{}' has it; run again, it may be appended twice", self.name);
+                Failure::mesh(&error, hint)
+            }
+            true if self.readings.iter().any(Reading::is_another) => {
+                let hint = format!("look whether '{}' has it: what was sent has changed since", self.name);
                 Failure::mesh(&error, hint)
             }
             true => {
@@ -138,9 +143,9 @@ impl Append {
 
     async fn send(&self) -> Result<ObjectView, ClientError> {
         let progress = self.progress.clone();
-        let pieces = stream::iter(self.sources.clone()).then(move |source| {
+        let pieces = stream::iter(self.readings.clone()).then(move |reading| {
             let progress = progress.clone();
-            async move { source.open(progress).await }
+            async move { reading.open(progress).await }
         });
         let body = pieces.try_flatten().boxed();
         self.client.append(&self.name, self.format, self.id, self.version.as_ref(), body).await

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::system::OsRng;
 use crate::target::Target;
-use crate::transfer::{self, Room, Source};
+use crate::transfer::{self, Reading, Room, Source};
 
 /// Files that one put may store: more than that is a matter of several.
 const FILES_MAX: usize = 1_000_000;
@@ -30,10 +30,10 @@ const DEPTH_MAX: usize = 64;
   shoal put config.json app/config.json --if-absent
   shoal put -r data/trips/ trips/ --resume    what an interrupted put has not stored yet
 
-Of several, one that fails is told and the others are stored; the exit code is then 1. Chunks that
-are in the mesh already, of an interrupted put or of the same content elsewhere, are not sent to
-their owners again. A long object that was appended to has no hash to compare (its ETag is HASH-N)
-and is put anew by --resume.")]
+Of several, one that fails is told and the others are stored; the exit code is then 1. A file that
+changes while it is read fails: nothing of it is stored. Chunks that are in the mesh already, of an
+interrupted put or of the same content elsewhere, are not sent to their owners again. A long object
+that was appended to has no hash to compare (its ETag is HASH-N) and is put anew by --resume.")]
 pub(crate) struct PutArgs {
     /// Files, directories, or - for stdin.
     #[arg(value_name = "SOURCE", required = true)]
@@ -158,18 +158,20 @@ impl Storing {
             None => AppendId::from_bytes(OsRng::key()?),
         };
         let terms = self.condition.clone().asked_as(id);
+        let reading = Reading::of(put.source.clone());
         let send = async || {
-            let body = put.source.open(self.progress.clone()).await?;
+            let body = reading.open(self.progress.clone()).await?;
             self.client.put(&put.name, self.said, terms.clone(), body).await
         };
         let stored = match put.source.can_be_read_again() {
             true => transfer::until_known(send).await,
             false => send().await,
         };
+        let unknown = format!("whether '{}' was stored is unknown", put.name);
         let stored = stored.map_err(|error| match error.is_in_doubt() {
-            true => {
-                let hint = format!("whether '{}' was stored is unknown; put it again with --id {id}", put.name);
-                Failure::mesh(&error, hint)
+            true => Failure::mesh(&error, format!("{unknown}; put it again with --id {id}")),
+            false if reading.is_another() => {
+                Failure::request(&error, format!("{unknown}; put it again when nobody writes to the file"))
             }
             false => error.into(),
         })?;

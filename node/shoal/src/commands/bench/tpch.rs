@@ -15,7 +15,7 @@ use crate::commands::generate::parse_scale;
 use crate::failure::Failure;
 use crate::local_mesh::{LocalMesh, MeshOptions};
 use crate::system::cores;
-use crate::transfer::{Source, progress};
+use crate::transfer::{Reading, Source, progress};
 use crate::{stdout, tpch};
 
 /// The queries of TPC-H: seconds on the mesh and by the other engine, on the same files.
@@ -100,7 +100,7 @@ impl TpchArgs {
         for table in tpch::TABLES {
             let path = generate(table, self.sf, &dir).await?;
             let name = ObjectName::new(format!("{table}/{table}.parquet"))?;
-            let body = Source::File(path.clone()).open(progress(None)).await?;
+            let body = Reading::of(Source::File(path.clone())).open(progress(None)).await?;
             client.put(&name, None, &PutCondition::Always, body).await?;
             let ddl = format!("CREATE EXTERNAL TABLE {table} STORED AS PARQUET LOCATION '{}'", path.display());
             let registered = async { plain.sql(&ddl).await?.collect().await };

@@ -15,7 +15,7 @@ use super::DemoArgs;
 use super::disturb::{Ambush, Told, query};
 use crate::failure::Failure;
 use crate::local_mesh::{LocalMesh, MeshOptions};
-use crate::transfer::{Source, progress};
+use crate::transfer::{Reading, Source, progress};
 use crate::{stdout, text, tpch, units};
 
 /// Customers, their orders and the lines of those, by nation: four tables.
@@ -122,7 +122,7 @@ async fn fill(args: &DemoArgs, mesh: &LocalMesh, client: &Client) -> Result<(), 
     let total: u64 = files.iter().filter_map(|(path, _)| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum();
     let puts = stream::iter(files).map(|(path, name)| async move {
         let name = ObjectName::new(name)?;
-        let body = Source::File(path).open(progress(None)).await?;
+        let body = Reading::of(Source::File(path)).open(progress(None)).await?;
         Ok::<_, Failure>(client.put(&name, None, &PutCondition::Always, body).await?)
     });
     let mut puts = std::pin::pin!(puts.buffer_unordered(2));

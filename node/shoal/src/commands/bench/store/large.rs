@@ -12,14 +12,14 @@ use shoal_types::ObjectName;
 use super::LARGE_AT_ONCE;
 use super::scratch::{OBJECT_BYTES, Scratch};
 use crate::failure::Failure;
-use crate::transfer::Source;
+use crate::transfer::{Reading, Source};
 
 /// Puts every file of `scratch`, the peers asked in turn. Gives the time that it took.
 pub(super) async fn put(clients: &[Client], scratch: &Scratch) -> Result<Duration, Failure> {
     let started = Instant::now();
     stream::iter(asked(clients, scratch)?)
         .map(async |(client, name, file)| {
-            let body = Source::File(file.to_path_buf()).open(ProgressBar::hidden()).await?;
+            let body = Reading::of(Source::File(file.to_path_buf())).open(ProgressBar::hidden()).await?;
             client.put(&name, None, &PutCondition::Always, body).await?;
             Ok::<_, Failure>(())
         })
