@@ -75,6 +75,11 @@ impl Failure {
         matches!(self, Self::Told { code: MESH, .. })
     }
 
+    /// Whether the command was called wrongly.
+    pub(crate) fn is_of_usage(&self) -> bool {
+        matches!(self, Self::Told { code: USAGE, .. })
+    }
+
     /// Says it on stderr, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         match self {

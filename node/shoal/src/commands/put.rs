@@ -1,23 +1,21 @@
-use std::path::{Path, PathBuf};
+mod plan;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use shoal_gateway::{Client, ClientError};
 use shoal_runtime::{ContentMd5, PutCondition, Said};
-use shoal_types::{AppendId, Error, Etag, Format, ObjectName};
+use shoal_types::{AppendId, Error, Etag, Format};
 
+use self::plan::{Plan, Put, plan};
 use crate::batch::{Done, Tally};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::system::OsRng;
 use crate::target::Target;
 use crate::transfer::{self, Reading, Room, Source};
-
-/// Files that one put may store: more than that is a matter of several.
-const FILES_MAX: usize = 1_000_000;
-/// Directories below each other: more is a loop.
-const DEPTH_MAX: usize = 64;
 
 /// Store files in the mesh. An object appears whole, once enough peers have it on disk.
 #[derive(Debug, Args)]
@@ -85,15 +83,16 @@ impl PutArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.target.client()?;
         let Plan { puts, refused } = plan(&self.sources, &self.target_name)?;
+        let files = puts.len() + refused.len();
         let condition = match (self.if_absent, self.if_match) {
             (true, _) => PutCondition::IfAbsent,
             (false, None) => PutCondition::Always,
-            (false, Some(_)) if puts.len() != 1 => {
+            (false, Some(_)) if files != 1 => {
                 return Err(Failure::usage("--if-match goes with a single file", "put the files one by one"));
             }
             (false, Some(etag)) => PutCondition::IfMatch(Etag(etag.trim_matches('"').to_owned())),
         };
-        if self.id.is_some() && puts.len() != 1 {
+        if self.id.is_some() && files != 1 {
             return Err(Failure::usage("--id goes with a single file", "put the files one by one"));
         }
         let total = puts.iter().map(|put| put.source.len()).sum::<Option<u64>>();
@@ -102,9 +101,9 @@ impl PutArgs {
         for failure in &refused {
             tally.tell(failure, &progress);
         }
-        let is_alone = puts.len() == 1 && refused.is_empty();
+        let is_alone = files == 1 && refused.is_empty();
         let can_go_on = puts.iter().all(|put| put.source.can_be_read_again());
-        let _ = tally.expected().set((puts.len() + refused.len()) as u64);
+        let _ = tally.expected().set(files as u64);
         let md5 = if self.md5 { ContentMd5::Kept } else { ContentMd5::Left };
         let (said, id, resume) = (Said { format: self.format, md5 }, self.id, self.resume);
         let to = Storing { client, said, condition, id, resume, progress: progress.clone() };
@@ -199,173 +198,5 @@ impl Storing {
         let etag = Etag(there.etag);
         let Some(hash) = etag.content_hash() else { return Ok(None) };
         Ok((transfer::hash(path).await? == hash).then_some(there.bytes))
-    }
-}
-
-/// What a put will do.
-#[derive(Debug, Default)]
-struct Plan {
-    puts: Vec<Put>,
-    /// What is below a directory and cannot be stored, or not be read.
-    refused: Vec<Failure>,
-}
-
-/// One object to store.
-#[derive(Debug, PartialEq, Eq)]
-struct Put {
-    source: Source,
-    name: ObjectName,
-}
-
-/// Which source becomes which object.
-fn plan(sources: &[PathBuf], target: &str) -> Result<Plan, Failure> {
-    let mut plan = Plan::default();
-    let puts = &mut plan.puts;
-    let prefix = target.strip_suffix('/');
-    for source in sources {
-        if source.as_os_str() == "-" {
-            if prefix.is_some() {
-                return Err(Failure::usage("stdin needs a whole name, not a prefix", "shoal put - BUCKET/KEY"));
-            }
-            puts.push(Put { source: Source::Stdin, name: ObjectName::new(target)? });
-            continue;
-        }
-        let meta = std::fs::metadata(source).map_err(|error| Failure::file("read", source, &error))?;
-        match (meta.is_dir(), prefix) {
-            (false, None) => {
-                puts.push(Put { source: Source::File(source.clone()), name: ObjectName::new(target)? });
-            }
-            (false, Some(prefix)) => {
-                let file = source.file_name().map(Path::new).unwrap_or(source);
-                puts.push(Put { source: Source::File(source.clone()), name: name_below(prefix, file)? });
-            }
-            (true, Some(prefix)) => walk(source, prefix, puts, &mut plan.refused)?,
-            (true, None) => {
-                return Err(Failure::usage(
-                    format!("'{}' is a directory, and '{target}' the name of one object", source.display()),
-                    format!("end the target in a slash: {target}/"),
-                ));
-            }
-        }
-    }
-    if prefix.is_none() && puts.len() > 1 {
-        return Err(Failure::usage(
-            format!("{} files cannot all be '{target}'", puts.len()),
-            format!("end the target in a slash: {target}/"),
-        ));
-    }
-    puts.sort_by(|one, other| one.name.cmp(&other.name));
-    match puts.windows(2).find(|pair| pair[0].name == pair[1].name) {
-        Some(pair) => Err(Failure::usage(
-            format!("{} and {} would both be '{}'", pair[0].source, pair[1].source, pair[0].name),
-            "put them under different prefixes",
-        )),
-        None => Ok(plan),
-    }
-}
-
-/// The files below a directory.
-fn walk(root: &Path, prefix: &str, puts: &mut Vec<Put>, refused: &mut Vec<Failure>) -> Result<(), Failure> {
-    let mut waiting = vec![(root.to_path_buf(), 0)];
-    while let Some((dir, depth)) = waiting.pop() {
-        let unreadable = |error: &std::io::Error| Failure::file("read", &dir, error);
-        let entries = match std::fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if depth == 0 => return Err(unreadable(&error)),
-            Err(error) => {
-                refused.push(unreadable(&error));
-                continue;
-            }
-        };
-        for entry in entries {
-            let path = entry.map_err(|error| unreadable(&error))?.path();
-            match std::fs::metadata(&path) {
-                Ok(meta) if meta.is_dir() && depth < DEPTH_MAX => waiting.push((path, depth + 1)),
-                Ok(meta) if meta.is_dir() => refused.push(Failure::request(
-                    format!("'{}' is more than {DEPTH_MAX} directories deep", path.display()),
-                    "put it by itself; if links lead round in a circle, take one of them away",
-                )),
-                Ok(meta) if meta.is_file() => match name_below(prefix, path.strip_prefix(root).unwrap_or(&path)) {
-                    Ok(name) => puts.push(Put { source: Source::File(path), name }),
-                    Err(failure) => refused.push(failure.about(path.display())),
-                },
-                Ok(_) => eprintln!("warning: '{}' is not a file and is left out", path.display()),
-                Err(error) => refused.push(Failure::file("read", &path, &error)),
-            }
-            if puts.len() + refused.len() > FILES_MAX {
-                return Err(Failure::request(format!("there are more than {FILES_MAX} files"), "put fewer at a time"));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn name_below(prefix: &str, path: &Path) -> Result<ObjectName, Failure> {
-    let path = path.to_str().ok_or_else(|| {
-        Failure::request(format!("the file name '{}' is not UTF-8, as names must be", path.display()), "rename it")
-    })?;
-    Ok(ObjectName::new(format!("{prefix}/{path}"))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(sources: &[PathBuf], target: &str) -> Result<Vec<String>, Failure> {
-        Ok(plan(sources, target)?.puts.into_iter().map(|put| put.name.to_string()).collect())
-    }
-
-    #[test]
-    fn a_target_is_a_name_or_a_prefix() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        std::fs::create_dir_all(at("d/sub")).unwrap();
-        for name in ["a.csv", "b.csv", "d/c.csv", "d/sub/e.csv"] {
-            std::fs::write(at(name), "x").unwrap();
-        }
-        assert_eq!(names(&[at("a.csv")], "b/k").unwrap(), ["b/k"]);
-        assert_eq!(names(&[at("a.csv"), at("b.csv")], "b/").unwrap(), ["b/a.csv", "b/b.csv"]);
-        assert_eq!(names(&[at("d")], "b/x/").unwrap(), ["b/x/c.csv", "b/x/sub/e.csv"]);
-        assert_eq!(names(&["-".into()], "b/k").unwrap(), ["b/k"]);
-        assert!(names(&["-".into()], "b/").is_err());
-        assert!(names(&[at("d")], "b/x").is_err());
-        assert!(names(&[at("a.csv"), at("b.csv")], "b/k").is_err());
-        assert!(names(&[at("a.csv"), at("a.csv")], "b/").is_err());
-        assert!(names(&[at("a.csv")], "nobucket").is_err());
-    }
-
-    #[test]
-    fn what_cannot_be_stored_does_not_keep_the_rest_of_its_directory() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["a.csv", "b\n.csv", "c.csv"] {
-            std::fs::write(dir.path().join(name), "x").unwrap();
-        }
-        std::os::unix::fs::symlink("/no/such", dir.path().join("dangling")).unwrap();
-        let plan = plan(&[dir.path().into()], "b/").unwrap();
-        assert_eq!(plan.puts.iter().map(|put| put.name.as_str()).collect::<Vec<_>>(), ["b/a.csv", "b/c.csv"]);
-        assert_eq!(plan.refused.len(), 2, "{:?}", plan.refused);
-    }
-
-    // Below the 64th directory nothing was stored, with a warning that it was no
-    // file, and the put counted as one that went well.
-    #[test]
-    fn what_is_too_deep_to_be_stored_is_a_failure() {
-        let dir = tempfile::tempdir().unwrap();
-        let deepest = dir.path().join(["d"; DEPTH_MAX].join("/"));
-        std::fs::create_dir_all(deepest.join("more")).unwrap();
-        std::fs::write(deepest.join("a.csv"), "x").unwrap();
-        std::fs::write(deepest.join("more/b.csv"), "x").unwrap();
-        let plan = plan(&[dir.path().into()], "b/").unwrap();
-        assert_eq!((plan.puts.len(), plan.refused.len()), (1, 1), "{:?}", plan.refused);
-        let Failure::Told { message, code: 1, .. } = &plan.refused[0] else { panic!("not told") };
-        assert!(message.contains("more' is more than 64 directories deep"), "{message}");
-    }
-
-    #[test]
-    fn a_missing_file_is_named_before_anything_is_sent() {
-        let Err(Failure::Told { message, code: 1, .. }) = names(&["/no/such".into()], "b/k") else {
-            panic!("not told")
-        };
-        assert!(message.contains("/no/such"), "{message}");
     }
 }
