@@ -67,7 +67,7 @@ pub(crate) struct PutArgs {
     #[arg(long, conflicts_with = "if_match")]
     resume: bool,
 
-    /// Directories with all that is below them; they are taken so without it too.
+    /// Directories with all that is below them, links followed; they are taken so without it too.
     #[arg(short, long)]
     recursive: bool,
 

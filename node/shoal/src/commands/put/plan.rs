@@ -130,15 +130,24 @@ impl Plan {
     }
 }
 
-/// What is around the files in a directory, itself included.
+/// What is around the files in a directory, itself included. One that a link
+/// leads back to would be read for ever.
 fn enter(path: &Path, meta: &Metadata, around: &[Identity]) -> Result<Vec<Identity>, Failure> {
+    let this = identity(meta);
+    if let Some(at) = around.iter().rev().position(|dir| *dir == this) {
+        let back = path.ancestors().nth(at + 1).unwrap_or(path);
+        return Err(Failure::request(
+            format!("'{}' links back to '{}', in which it is", path.display(), back.display()),
+            "take the link away; all else that is there is put",
+        ));
+    }
     if around.len() > DEPTH_MAX {
         return Err(Failure::request(
             format!("'{}' is more than {DEPTH_MAX} directories deep", path.display()),
-            "put it by itself; if links lead round in a circle, take one of them away",
+            "put it by itself",
         ));
     }
-    Ok(around.iter().copied().chain([identity(meta)]).collect())
+    Ok(around.iter().copied().chain([this]).collect())
 }
 
 /// A directory's device and inode.
@@ -230,5 +239,25 @@ mod tests {
         // What makes no sense as a whole stores nothing.
         assert!(names(&[file.clone(), "/no/such".into()], "b/k").is_err());
         assert!(names(&[file, "-".into()], "b/").is_err());
+    }
+
+    // Three files became 99 objects: the links were followed until the system gave up.
+    #[test]
+    fn a_link_that_leads_back_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, dir.path().join(at)).unwrap();
+        for name in ["d/one", "d/sub/two", "d/other/three"] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        link("..", "d/sub/up");
+        link("../other", "d/sub/beside");
+        link("d", "e");
+        let plan = plan(&[dir.path().join("e")], "b/").unwrap();
+        let names: Vec<&str> = plan.puts.iter().map(|put| put.name.as_str()).collect();
+        assert_eq!(names, ["b/one", "b/other/three", "b/sub/beside/three", "b/sub/two"]);
+        let [Failure::Told { message, code: 1, .. }] = &plan.refused[..] else { panic!("{:?}", plan.refused) };
+        assert!(message.contains("/e/sub/up' links back to '") && message.contains("/e', in which"), "{message}");
     }
 }
