@@ -19,6 +19,7 @@ mod disks;
 mod durability;
 mod embedded;
 mod http;
+mod interrupted;
 mod layering;
 mod machines;
 mod membership;

@@ -17,7 +17,7 @@ use crate::failure::Failure;
     propagate_version = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 fine, 1 the request failed, 2 wrong usage, 3 no peer reachable or the mesh in \
-                  trouble, 4 copies are missing or bad, 130 interrupted.",
+                  trouble, 4 copies are missing or bad, 130 interrupted (129 by a closed terminal).",
     after_long_help = EXAMPLES
 )]
 pub(crate) struct Cli {
@@ -34,7 +34,7 @@ Examples:
   shoal dev -n 5                                       five peers on this machine, to try things
 
 Exit codes: 0 fine, 1 the request failed, 2 wrong usage, 3 no peer reachable or the mesh in trouble,
-4 copies are missing or bad, 130 interrupted.";
+4 copies are missing or bad, 130 interrupted (129 by a closed terminal).";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -6,7 +6,7 @@ use shoal_gateway::view::{LayoutMemberView, MemberView, StatusView};
 use shoal_gateway::{Client, ClientError};
 
 use crate::failure::Failure;
-use crate::interrupt::interruptible;
+use crate::interrupt::{interruptible, say};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(300);
@@ -29,7 +29,7 @@ pub(crate) async fn until(client: &Client, is_so: impl Fn(&StatusView) -> bool) 
             tokio::time::sleep(LOOK).await;
         }
     };
-    interruptible(waiting, async || eprintln!("it goes on without this command; see: shoal status")).await
+    interruptible(waiting, async || say("it goes on without this command; see: shoal status")).await
 }
 
 /// The member that is meant by `who`: itself, a name, or the beginning of an id.

@@ -9,7 +9,7 @@ use shoal_gateway::{Client, ClientError};
 use shoal_types::{AppendId, Error, Etag, Format, ObjectName};
 
 use crate::failure::Failure;
-use crate::interrupt::interruptible;
+use crate::interrupt::{interruptible, say};
 use crate::system::OsRng;
 use crate::target::Target;
 use crate::transfer::{self, Reading, Source};
@@ -69,7 +69,7 @@ impl AppendArgs {
         let readings = sources.into_iter().map(Reading::of).collect();
         let append = Append { client, name, readings, format: self.format, id, version, progress };
         let again =
-            async || eprintln!("hint: nothing or all of it was appended; to go on, run it again with --id {id}");
+            async || say(format!("hint: nothing or all of it was appended; to go on, run it again with --id {id}"));
         let ended = interruptible(append.carry_out(), again).await;
         append.progress.finish_and_clear();
         let object = ended?;

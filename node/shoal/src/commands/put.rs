@@ -12,7 +12,7 @@ use shoal_types::{AppendId, Error, Etag, Format};
 use self::plan::{Plan, Put, plan};
 use crate::batch::{Done, Tally};
 use crate::failure::Failure;
-use crate::interrupt::interruptible;
+use crate::interrupt::{interruptible, say};
 use crate::system::OsRng;
 use crate::target::Target;
 use crate::transfer::{self, Reading, Room, Source};
@@ -122,7 +122,7 @@ impl PutArgs {
         };
         let told = async || {
             if can_go_on {
-                eprintln!("hint: what was stored stays; run the same again with --resume to go on");
+                say("hint: what was stored stays; run the same again with --resume to go on");
             }
         };
         let ended = interruptible(work, told).await;

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::interrupt::interruptible;
+use crate::interrupt::{interruptible, say};
 use crate::stdout;
 use crate::target::Target;
 
@@ -75,8 +75,7 @@ impl RotateArgs {
             }
             Ok(())
         };
-        interruptible(waiting, async || eprintln!("the old secret admits too until all members know the new one"))
-            .await?;
+        interruptible(waiting, async || say("the old secret admits too until all members know the new one")).await?;
         eprintln!("the secret is changed; 'shoal secret' prints it where a peer runs");
         Ok(())
     }
