@@ -138,7 +138,7 @@ fn what_bytes_behind_its_end_would_break_is_refused() {
     assert_eq!(stat(peer, "b/x.parquet")["format"], "bytes");
     appended(peer, "b/new.bin", b"");
     assert_eq!(stat(peer, "b/new.bin")["bytes"], 0);
-    assert_eq!(append(peer, "nobucket", b"x", &[]).status.code(), Some(1));
+    assert_eq!(append(peer, "nobucket", b"x", &[]).status.code(), Some(2));
 }
 
 /// Appends by a peer that is killed in the middle: while the bytes come, and at

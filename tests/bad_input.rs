@@ -40,6 +40,28 @@ fn a_ragged_csv_row_is_told_with_its_line() {
 }
 
 #[test]
+fn a_bucket_in_the_place_of_an_object_is_wrong_usage_of_every_command() {
+    let mesh = Mesh::of(1);
+    let (peer, file) = (&mesh.peers[0], mesh.file("f", b"x"));
+    peer.ok(&["put", &file, "b/x"]);
+    for (line, hint) in [
+        (&["put", &file, "b"][..], "slash: b/"),
+        (&["get", "b"], "'b/**'"),
+        (&["cat", "b/"], "'b/**'"),
+        (&["rm", "b"], "'b/**'"),
+        (&["cp", "b/x", "c"], "slash: c/"),
+        (&["mv", "b", "c/"], "'b/**'"),
+        (&["append", &file, "b"], "BUCKET/KEY"),
+        (&["stat", "b"], "BUCKET/KEY"),
+        (&["rm", "--purge", "b"], "BUCKET/KEY"),
+    ] {
+        let said = peer.fails(2, line);
+        assert!(said.contains("it is a bucket, and has no key") && said.contains(hint), "{line:?}: {said}");
+    }
+    assert_eq!(peer.ok(&["ls"]), "b/x\n");
+}
+
+#[test]
 fn a_port_in_use_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -17,6 +17,7 @@ use shoal_types::{AppendId, Error, Etag, ObjectName};
 use crate::batch::Tally;
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
+use crate::named;
 use crate::selection::{Selection, folder};
 use crate::system::OsRng;
 use crate::target::Target;
@@ -138,8 +139,10 @@ impl Copying {
 
 /// The name of an object at a target, which is its name or ends in a slash.
 fn renamed(target: &str, selection: &Selection, name: &str) -> Result<ObjectName, Failure> {
-    let relative = if target.is_empty() || target.ends_with('/') { selection.relative(name) } else { "" };
-    Ok(ObjectName::new(format!("{target}{relative}"))?)
+    match target.is_empty() || target.ends_with('/') {
+        true => named::object(&format!("{target}{}", selection.relative(name))),
+        false => named::target(target),
+    }
 }
 
 /// Which object gets which name. All is known before anything is changed, so
@@ -247,8 +250,8 @@ async fn carry_out(
 /// A hint for whoever names a file of this machine.
 fn perhaps_a_file(failure: Failure, source: &str) -> Failure {
     match failure {
-        Failure::Told { code, message, .. } if Path::new(source).exists() => {
-            Failure::Told { code, message, hint: format!("'{source}' is a file here: bring it in with shoal put") }
+        told @ Failure::Told { .. } if Path::new(source).exists() => {
+            told.hinting(format!("'{source}' is a file here: bring it in with shoal put"))
         }
         other => other,
     }

@@ -70,6 +70,14 @@ impl Failure {
         }
     }
 
+    /// The same, with another hint.
+    pub(crate) fn hinting(self, hint: impl Display) -> Self {
+        match self {
+            Self::Told { code, message, .. } => Self::Told { code, message, hint: hint.to_string() },
+            silent @ Self::Silent(_) => silent,
+        }
+    }
+
     /// Whether the mesh is at fault rather than what was asked of it.
     pub(crate) fn is_of_the_mesh(&self) -> bool {
         matches!(self, Self::Told { code: MESH, .. })

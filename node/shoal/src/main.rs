@@ -22,6 +22,7 @@ mod invite;
 mod listing;
 mod local_mesh;
 mod moving;
+mod named;
 mod selection;
 mod start;
 mod stdout;

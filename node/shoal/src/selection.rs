@@ -7,7 +7,7 @@ use shoal_types::{Error, ObjectName};
 
 use crate::failure::Failure;
 use crate::glob::Glob;
-use crate::listing;
+use crate::{listing, named};
 
 /// The objects that are meant.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ impl Selection {
     /// never is.
     pub(crate) async fn of(client: &Client, text: &str, recursive: bool, exact: bool) -> Result<Self, Failure> {
         if exact {
-            return if recursive { Ok(Self::Below(folder(text))) } else { Ok(Self::One(ObjectName::new(text)?)) };
+            return if recursive { Ok(Self::Below(folder(text))) } else { Ok(Self::One(named::source(text)?)) };
         }
         match (recursive, Glob::is_one(text)) {
             (true, false) => Ok(Self::Below(folder(text))),
@@ -37,7 +37,7 @@ impl Selection {
                 format!("'{text}' is a pattern, and everything below a path was asked for"),
                 "give the pattern without -r (** crosses folders); --exact means the path that is called so",
             )),
-            (false, false) => Ok(Self::One(ObjectName::new(text)?)),
+            (false, false) => Ok(Self::One(named::source(text)?)),
             (false, true) => match ObjectName::new(text) {
                 Ok(name) if is_there(client, &name).await? => Ok(Self::One(name)),
                 _ => Ok(Self::Matching(Glob::new(text)?)),

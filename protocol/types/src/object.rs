@@ -67,13 +67,14 @@ impl ObjectName {
                 hint: "a name is BUCKET/KEY, for example trips/2026/january.parquet".into(),
             })
         };
-        let Some((bucket, key)) = text.split_once('/') else {
-            return complain("it has no bucket");
-        };
+        let (bucket, key) = text.split_once('/').unwrap_or((&text, ""));
         if let Some(why) = BucketName::complaint(bucket) {
             return complain(why);
         }
-        if key.is_empty() || key.len() > Self::KEY_BYTES_MAX {
+        if key.is_empty() {
+            return complain("it is a bucket, and has no key");
+        }
+        if key.len() > Self::KEY_BYTES_MAX {
             return complain("a key has 1 to 1024 bytes");
         }
         if key.chars().any(char::is_control) {
@@ -365,6 +366,17 @@ mod tests {
         assert_eq!(wire::decode::<ObjectName>(&wire::encode(&name).unwrap()).unwrap(), name);
         assert!(wire::decode::<ObjectName>(&wire::encode(&"b/../x").unwrap()).is_err());
         assert_eq!((name.bucket(), name.key()), ("trips", "2026/a b.parquet"));
+    }
+
+    /// Of a bucket it was said that it has none.
+    #[test]
+    fn what_a_name_lacks_is_said() {
+        for (bad, why) in
+            [("b", "it is a bucket, and has no key"), ("b/", "has no key"), ("/x", "a bucket has 1 to 63")]
+        {
+            let error = ObjectName::new(bad).unwrap_err();
+            assert!(error.to_string().contains(why) && error.hint().contains("BUCKET/KEY"), "{bad}: {error}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::interrupt::{interruptible, say};
 use crate::system::OsRng;
 use crate::target::Target;
 use crate::transfer::{self, Reading, Source};
-use crate::units;
+use crate::{named, units};
 
 /// How often an append of files is sent again while the mesh is in trouble.
 const TRIES: u32 = 6;
@@ -87,7 +87,7 @@ impl AppendArgs {
                 "shoal append [FILE]... BUCKET/KEY",
             ));
         };
-        let name = ObjectName::new(name)?;
+        let name = named::object(name)?;
         if files.is_empty() {
             return Ok((name, vec![Source::Stdin]));
         }

@@ -12,7 +12,7 @@ use crate::interrupt::interruptible;
 use crate::selection::{self, Selection};
 use crate::system::OsRng;
 use crate::target::Target;
-use crate::{stdout, transfer, units};
+use crate::{named, stdout, transfer, units};
 
 /// Removals under way at once, by default.
 const JOBS: usize = 16;
@@ -111,7 +111,7 @@ impl RmArgs {
     /// Removes what cannot be read afterwards in any way. The names are taken
     /// as they are: they may stand for nothing now.
     async fn for_good(&self, client: &Client) -> Result<(), Failure> {
-        let names = self.names.iter().map(ObjectName::new).collect::<Result<Vec<_>, _>>()?;
+        let names = self.names.iter().map(|name| named::object(name)).collect::<Result<Vec<_>, _>>()?;
         let remove_one = async |name: ObjectName| {
             let removed = match &self.version {
                 Some(version) => client.purge_version(&name, version).await,

@@ -1,9 +1,8 @@
 use clap::Args;
-use shoal_types::ObjectName;
 
 use crate::failure::Failure;
 use crate::target::Target;
-use crate::{stdout, units};
+use crate::{named, stdout, units};
 
 /// Show what is known of an object.
 #[derive(Debug, Args)]
@@ -16,7 +15,7 @@ use crate::{stdout, units};
 )]
 pub(crate) struct StatArgs {
     #[arg(value_name = "NAME")]
-    name: ObjectName,
+    name: String,
 
     /// The version whose ETag begins so, as `shoal ls --versions` shows it.
     #[arg(long, value_name = "ETAG")]
@@ -32,7 +31,8 @@ pub(crate) struct StatArgs {
 
 impl StatArgs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let manifest = self.target.client()?.stat_version(&self.name, self.version.as_deref()).await?;
+        let name = named::object(&self.name)?;
+        let manifest = self.target.client()?.stat_version(&name, self.version.as_deref()).await?;
         if self.json {
             return stdout::json(&manifest);
         }

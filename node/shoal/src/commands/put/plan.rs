@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use shoal_types::ObjectName;
 
 use crate::failure::Failure;
+use crate::named;
 use crate::transfer::Source;
 
 /// Files that one put may store: more than that is a matter of several.
@@ -69,12 +70,12 @@ impl Plan {
             if prefix.is_some() {
                 return Err(Failure::usage("stdin needs a whole name, not a prefix", "shoal put - BUCKET/KEY"));
             }
-            self.puts.push(Put { source: Source::Stdin, name: ObjectName::new(target)? });
+            self.puts.push(Put { source: Source::Stdin, name: named::object(target)? });
             return Ok(());
         }
         let meta = std::fs::metadata(source).map_err(|error| Failure::file("read", source, &error))?;
         let name = match (meta.is_dir(), prefix) {
-            (false, None) => ObjectName::new(target)?,
+            (false, None) => named::target(target)?,
             (false, Some(prefix)) => name_below(prefix, source.file_name().map_or(source, Path::new))?,
             (true, Some(prefix)) => return self.walk(source, &meta, prefix),
             (true, None) => {
