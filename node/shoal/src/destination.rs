@@ -54,7 +54,7 @@ impl Destination {
             .prefix(".shoal-")
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(dir)
-            .map_err(|error| Failure::file("write", path, &error))?;
+            .map_err(|error| not_begun(path, dir, error.kind()))?;
         Ok(Self::File { file, path: path.to_owned() })
     }
 
@@ -88,6 +88,18 @@ impl Write for Destination {
     }
 }
 
+/// Why there can be no file at a path. What it is called before it is whole is no matter of the user's.
+fn not_begun(path: &Path, dir: &Path, kind: io::ErrorKind) -> Failure {
+    let (file, dir) = (path.display(), dir.display());
+    match kind {
+        io::ErrorKind::NotFound => Failure::request(
+            format!("cannot write '{file}': there is no directory '{dir}'"),
+            format!("make it first: mkdir -p '{dir}'"),
+        ),
+        kind => Failure::file("write", path, &kind.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -114,6 +126,19 @@ mod tests {
         written(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside");
+    }
+
+    // The name of the temporary file was told, and no way out.
+    #[test]
+    fn a_directory_that_is_missing_is_told_with_the_path_that_was_asked_for() {
+        let path = tempfile::tempdir().unwrap().path().join("gone/f");
+        let Err(Failure::Told { code: 1, message, hint }) = Destination::at(&path) else { panic!("not told") };
+        let dir = path.parent().unwrap().display();
+        assert_eq!(message, format!("cannot write '{dir}/f': there is no directory '{dir}'"));
+        assert_eq!(hint, format!("make it first: mkdir -p '{dir}'"));
+        let below_a_file = Path::new("/dev/null/f");
+        let Err(Failure::Told { message, .. }) = Destination::at(below_a_file) else { panic!("not told") };
+        assert_eq!(message, "cannot write '/dev/null/f': not a directory");
     }
 
     #[test]

@@ -27,7 +27,11 @@ pub(crate) async fn to_file(
     mut destination: Destination,
     shared: Option<ProgressBar>,
 ) -> Result<u64, Failure> {
-    let fail = |error: io::Error| Failure::file("write", file, &error);
+    let fail = |error: io::Error| match error.kind() {
+        // It has become one meanwhile.
+        io::ErrorKind::IsADirectory => in_the_way(file, file),
+        _ => Failure::file("write", file, &error),
+    };
     let bytes = fetch(client, name, version, shared, |piece| destination.write_all(piece).map_err(fail)).await?;
     // It may wait for the disk, while others are being fetched.
     let closed = tokio::task::spawn_blocking(move || destination.close()).await;
@@ -96,17 +100,24 @@ impl Below {
             match self.enter(&dir) {
                 Ok(true) => {}
                 Ok(false) => return Err(self.outside(&dir)),
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(in_the_way(path, &dir)),
                 Err(error) => return Err(Failure::file("make the directory", &dir, &error)),
             }
         }
-        Ok(dir.join(file))
+        let place = dir.join(file);
+        // A link is replaced, wherever it leads.
+        match fs::symlink_metadata(&place) {
+            Ok(meta) if meta.is_dir() => Err(in_the_way(path, &place)),
+            _ => Ok(place),
+        }
     }
 
     /// Makes a directory where there is none; whether it is below the root.
     fn enter(&self, dir: &Path) -> io::Result<bool> {
         match fs::symlink_metadata(dir) {
             Ok(meta) if meta.is_symlink() => Ok(dir.canonicalize()?.starts_with(&self.root)),
-            Ok(_) => Ok(true),
+            Ok(meta) if meta.is_dir() => Ok(true),
+            Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::create_dir(dir) {
                 // Another file of the same directory was faster.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
@@ -124,9 +135,34 @@ impl Below {
     }
 }
 
+/// A name may be that of an object and of the folder of others, and a path only one of both.
+fn in_the_way(path: &Path, other: &Path) -> Failure {
+    let is = if other.is_dir() { "a directory" } else { "a file" };
+    Failure::request(
+        format!("cannot write '{}': '{}' is {is}", path.display(), other.display()),
+        "where an object is called like the folder of others, get it by itself under another path",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // It was only said that something is a directory, or not.
+    #[test]
+    fn an_object_that_is_called_like_the_folder_of_others_is_told_as_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let below = Below::new(dir.path()).unwrap();
+        let told = |path: &str| match below.file(path) {
+            Err(Failure::Told { code: 1, message, hint }) if hint.contains("folder") => message,
+            other => panic!("{other:?}"),
+        };
+        let root = dir.path().canonicalize().unwrap();
+        below.file("x/y").unwrap();
+        assert_eq!(told("x"), format!("cannot write 'x': '{}/x' is a directory", root.display()));
+        fs::write(root.join("z"), "").unwrap();
+        assert_eq!(told("z/y"), format!("cannot write 'z/y': '{}/z' is a file", root.display()));
+    }
 
     #[test]
     fn nothing_is_written_outside_of_the_directory() {
