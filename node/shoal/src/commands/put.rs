@@ -10,7 +10,7 @@ use shoal_runtime::{ContentMd5, PutCondition, Said};
 use shoal_types::{AppendId, Error, Etag, Format};
 
 use self::plan::{Plan, Put, plan};
-use crate::batch::{Done, Tally};
+use crate::batch::{self, Done, Tally};
 use crate::failure::Failure;
 use crate::interrupt::{interruptible, say};
 use crate::system::OsRng;
@@ -106,7 +106,7 @@ impl PutArgs {
         let _ = tally.expected().set(files as u64);
         let md5 = if self.md5 { ContentMd5::Kept } else { ContentMd5::Left };
         let (said, id, resume) = (Said { format: self.format, md5 }, self.id, self.resume);
-        let to = Storing { client, said, condition, id, resume, progress: progress.clone() };
+        let to = Storing { client, said, condition, id, resume, is_alone, progress: progress.clone() };
         let room = Room::new(self.jobs);
         let store_one = async |put: Put| {
             let _room = room.take(put.source.len()).await;
@@ -122,17 +122,27 @@ impl PutArgs {
         };
         let told = async || {
             if can_go_on {
-                say("hint: what was stored stays; run the same again with --resume to go on");
+                say(format!("hint: {GO_ON}"));
             }
         };
         let ended = interruptible(work, told).await;
         progress.finish_and_clear();
-        ended?;
+        // Of several, those that failed are not put again one by one.
+        let go_on = |failure: Failure| if can_go_on && !is_alone { failure.hinting(GO_ON) } else { failure };
+        if let Err(failure) = ended {
+            if failure.is_of_the_mesh() && !is_alone {
+                eprintln!("{} of {files} stored", batch::count(tally.done));
+            }
+            return Err(go_on(failure));
+        }
         let summary = if is_alone { tally.summary() } else { tally.summary_with_speed() };
         eprintln!("{summary}{}", tally.spared());
-        tally.outcome()
+        tally.outcome().map_err(go_on)
     }
 }
+
+/// What to do once not all was stored.
+const GO_ON: &str = "what was stored stays; run the same again with --resume to go on";
 
 /// How objects are stored.
 struct Storing {
@@ -141,6 +151,7 @@ struct Storing {
     condition: PutCondition,
     id: Option<AppendId>,
     resume: bool,
+    is_alone: bool,
     progress: ProgressBar,
 }
 
@@ -168,6 +179,7 @@ impl Storing {
         };
         let unknown = format!("whether '{}' was stored is unknown", put.name);
         let stored = stored.map_err(|error| match error.is_in_doubt() {
+            true if !self.is_alone => Failure::mesh(format!("{error}; {unknown}"), ""),
             true => Failure::mesh(&error, format!("{unknown}; put it again with --id {id}")),
             false if reading.is_another() => {
                 Failure::request(&error, format!("{unknown}; put it again when nobody writes to the file"))
