@@ -76,6 +76,12 @@ fn a_put_of_a_tree_that_was_killed_goes_on_where_it_was() {
     assert!((stored - 1..=stored + 2).contains(&left), "{stored} were stored, {resumed}");
     let again = told(first, &["put", &dir, "b/tree/", "--resume"]);
     assert!(again.contains(&format!("; {FILES} objects there already")), "{again}");
+    // What is to have an MD5 and has none is not there as it should be.
+    let with_md5 = ["put", &dir, "b/tree/", "--resume", "--md5"];
+    assert!(!told(first, &with_md5).contains("there already"));
+    let md5 = first.json(&["stat", "b/tree/001.bin", "--json"])["md5"].as_str().map(str::len);
+    assert_eq!(md5, Some(32));
+    assert!(told(first, &with_md5).contains(&format!("; {FILES} objects there already")));
     let out = mesh.path("out");
     first.ok(&["get", "b/tree/", &out]);
     for n in 0..FILES {

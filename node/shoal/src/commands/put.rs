@@ -63,7 +63,8 @@ pub(crate) struct PutArgs {
     #[arg(long, value_name = "ID")]
     id: Option<AppendId>,
 
-    /// Leave out files whose objects are there, with the same size, format and BLAKE3 hash, and can be read.
+    /// Leave out files whose objects are there and can be read, with the same size, format and BLAKE3 hash, and an MD5
+    /// where it is to be kept.
     #[arg(long, conflicts_with = "if_match")]
     resume: bool,
 
@@ -204,7 +205,8 @@ impl Storing {
             Some(format) => format,
             None => Format::of(put.name.as_str(), &transfer::head(path, Format::HEAD_BYTES).await?),
         };
-        if bytes != there.bytes || there.format != format {
+        let lacks_md5 = self.said.md5 == ContentMd5::Kept && there.md5.is_none();
+        if bytes != there.bytes || there.format != format || lacks_md5 {
             return Ok(None);
         }
         let etag = Etag(there.etag);
