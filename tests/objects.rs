@@ -200,6 +200,9 @@ fn a_pattern_stands_for_the_names_that_match() {
     peer.fails(1, &["mv", "--exact", "b/odd[1].csv", "c/"]);
     peer.fails(1, &["rm", "b/odd[1].csv", "--id", &format!("{:032x}", 1)]);
     assert_eq!(peer.ok(&["ls", "b/odd"]), "b/odd1.csv\n");
+    let told = |args: &[&str]| String::from_utf8(peer.shoal(args).stderr).unwrap();
+    assert!(told(&["rm", "b/[o]dd[1].csv", "--dry-run"]).contains("'b/[o]dd[1].csv' is taken as a pattern; --exact"));
+    assert!(!told(&["rm", "b/odd?.csv", "--dry-run"]).contains("pattern"));
     peer.ok(&["put", &file, "b/dir[1]/f"]);
     peer.fails(2, &["rm", "-r", "b/dir[1]"]);
     assert_eq!(peer.ok(&["rm", "-r", "--exact", "b/dir[1]"]), "b/dir[1]/f\n");

@@ -30,6 +30,12 @@ impl Glob {
         Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher() })
     }
 
+    /// Whether it looks like the name of an object that is not there: only
+    /// brackets and braces make it a pattern.
+    pub(crate) fn may_be_a_name(&self) -> bool {
+        !self.text.contains(['*', '?'])
+    }
+
     pub(crate) fn matches(&self, name: &str) -> bool {
         self.matcher.is_match(name)
     }
@@ -73,6 +79,8 @@ mod tests {
         ] {
             assert_eq!(Glob::new(pattern).unwrap().matches(name), matches, "{pattern} {name}");
         }
+        let may_be_a_name = |pattern| Glob::new(pattern).unwrap().may_be_a_name();
+        assert!(may_be_a_name("b/{x}") && may_be_a_name("b/a[1].txt") && !may_be_a_name("b/{x,y}*"));
         assert!(matches!(Glob::new("b/["), Err(Failure::Told { code: 2, .. })));
     }
 

@@ -40,7 +40,13 @@ impl Selection {
             (false, false) => Ok(Self::One(named::source(text)?)),
             (false, true) => match ObjectName::new(text) {
                 Ok(name) if is_there(client, &name).await? => Ok(Self::One(name)),
-                _ => Ok(Self::Matching(Glob::new(text)?)),
+                _ => {
+                    let glob = Glob::new(text)?;
+                    if glob.may_be_a_name() {
+                        eprintln!("hint: '{text}' is taken as a pattern; --exact takes it as a name");
+                    }
+                    Ok(Self::Matching(glob))
+                }
             },
         }
     }

@@ -30,6 +30,8 @@ const JOBS: usize = 16;
   shoal rm --version 3f2a91c04b7d app/config.json
   shoal rm --exact 'logs/a[1].txt'               never another that the pattern would match
 
+A word with [] or {} that no object is called is a pattern, too, and that is said.
+
 In a bucket with a history (shoal bucket) what was removed can be read for a while longer; --purge
 takes that away, too. With it, and with --version, names are no patterns.
 
