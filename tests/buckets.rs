@@ -30,7 +30,7 @@ fn scratch_has_one_copy_what_is_dear_has_five_and_health_is_content_with_both() 
     let health = second.json(&["health", "--json"]);
     assert_eq!((&health["copies"], &health["copies_missing"]), (&9.into(), &0.into()), "{health}");
     let words = second.ok(&["health"]);
-    assert!(words.contains("3 chunks with all of their 9 copies, 5 members"), "{words}");
+    assert!(words.contains("3 chunks, in 9 copies as wanted, 5 members"), "{words}");
     // A copy for another bucket is as safe as that one wants it.
     third.ok(&["cp", "scratch/x", "plain/copy"]);
     assert_eq!(copies(&mesh), 11);

@@ -69,7 +69,7 @@ fn health_counts_every_copy_and_tells_what_a_dead_member_takes_with_it() {
     let (code, said) = health(&mesh.peers[2]);
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.starts_with("Everything is at full replication: 4 chunks with all of their 12 copies, 3 members."),
+        said.starts_with("Everything is at full replication: 4 chunks, in 12 copies as wanted, 3 members."),
         "{said}"
     );
     let well = report(&mesh.peers[0]).unwrap();

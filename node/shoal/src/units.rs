@@ -44,6 +44,11 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
+/// `1 member`, `1,234 members`.
+pub(crate) fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { several })
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();

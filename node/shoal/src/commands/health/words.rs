@@ -31,11 +31,13 @@ pub(super) fn verdict(health: &HealthView) -> String {
     "Not everything is at full replication: see below.".into()
 }
 
-/// `12 chunks with all of their 36 copies, 5 members`.
+/// `12 chunks, in 36 copies as wanted, 5 members`.
 fn copies(health: &HealthView) -> String {
     let at_most = if health.exact { "" } else { "at most " };
-    let (chunks, copies, members) = (units::count(health.chunks), units::count(health.copies), health.members.len());
-    format!("{at_most}{chunks} chunks with all of their {copies} copies, {members} members")
+    let chunks = units::counted(health.chunks, "chunk", "chunks");
+    let copies = units::counted(health.copies, "copy", "copies");
+    let members = units::counted(health.members.len() as u64, "member", "members");
+    format!("{at_most}{chunks}, in {copies} as wanted, {members}")
 }
 
 /// What was counted, and what goes on.
@@ -173,10 +175,12 @@ mod tests {
         let well = health(vec![member("a", DiskView::Fine), member("b", DiskView::Fine)]);
         assert_eq!(
             verdict(&well),
-            "Everything is at full replication: 6 chunks with all of their 12 copies, 2 members."
+            "Everything is at full replication: 6 chunks, in 12 copies as wanted, 2 members."
         );
         assert_eq!(details(&well), ["names    4 objects, 5.0 MiB", "chunks   6: 12 of 12 copies are there"]);
         assert_eq!(notices(&well), Vec::<String>::new());
+        let least = HealthView { chunks: 1, copies: 1, ..health(vec![member("a", DiskView::Fine)]) };
+        assert!(verdict(&least).ends_with(": 1 chunk, in 1 copy as wanted, 1 member."), "{}", verdict(&least));
     }
 
     #[test]
