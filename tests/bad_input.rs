@@ -61,6 +61,14 @@ fn a_bucket_in_the_place_of_an_object_is_wrong_usage_of_every_command() {
     assert_eq!(peer.ok(&["ls"]), "b/x\n");
 }
 
+/// Where the environment named a peer, the usage had it as an argument that is wanted.
+#[test]
+fn the_usage_of_a_command_does_not_depend_on_the_environment() {
+    let output = Command::new(SHOAL).args(["put", "one"]).env("SHOAL_PEER", "127.0.0.1:9").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("Usage: shoal put <SOURCE>... <TARGET>") && !said.contains("--peer"), "{said}");
+}
+
 #[test]
 fn a_port_in_use_is_told() {
     let dir = tempfile::tempdir().unwrap();

@@ -6,17 +6,21 @@ use clap::Args;
 use shoal_gateway::Client;
 
 use crate::failure::Failure;
-use crate::home::{DIR_VAR, Home};
+use crate::home::Home;
 
-/// How a command finds its peer.
+/// Names the gateway of the peer to ask.
+const PEER_VAR: &str = "SHOAL_PEER";
+
+/// How a command finds its peer. The environment is read when there is need of
+/// it: what the parser reads from there it repeats in every usage that it shows.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Target {
-    /// The gateway of the peer to ask; by default that of the peer that runs here.
-    #[arg(long, env = "SHOAL_PEER", value_name = "HOST:PORT", help_heading = "Peer")]
+    /// The gateway of the peer to ask; by default that of the peer that runs here. [env: SHOAL_PEER]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Peer")]
     pub(crate) peer: Option<String>,
 
-    /// The data directory of the peer that runs here.
-    #[arg(long, env = DIR_VAR, value_name = "DIR", help_heading = "Peer")]
+    /// The data directory of the peer that runs here. [env: SHOAL_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Peer")]
     pub(crate) dir: Option<PathBuf>,
 }
 
@@ -49,7 +53,8 @@ impl Target {
     }
 
     fn named(&self) -> Result<Option<Client>, Failure> {
-        match self.peer.as_deref().map(str::trim).filter(|peer| !peer.is_empty()) {
+        let peer = self.peer.clone().or_else(|| std::env::var(PEER_VAR).ok());
+        match peer.as_deref().map(str::trim).filter(|peer| !peer.is_empty()) {
             Some(peer) => {
                 let client = Client::new(peer).map_err(|error| Failure::usage(&error, error.hint()))?;
                 Ok(Some(client))
