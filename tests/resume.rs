@@ -135,15 +135,16 @@ fn chunks_that_are_there_are_not_sent_again() {
 /// nobody heard how many were stored.
 #[test]
 fn a_put_of_a_tree_whose_peer_dies_says_how_much_is_stored_and_how_to_go_on() {
+    const FILES: u64 = 200;
     let mut mesh = Mesh::of(1);
     let peer = &mut mesh.peers[0];
     let tree = tempfile::tempdir().unwrap();
-    for n in 0..40 {
+    for n in 0..FILES {
         std::fs::write(tree.path().join(format!("{n:03}.bin")), content(n, 300_000)).unwrap();
     }
     let dir = tree.path().to_str().unwrap();
     let put = begin(peer, &["put", dir, "b/", "--jobs", "1"]);
-    stopped_at(&put, peer, "b/", 2);
+    stopped_at(&put, peer, "b/", 5);
     peer.kill();
     signal(&put, "-CONT");
     let output = put.wait_with_output().unwrap();
@@ -151,6 +152,6 @@ fn a_put_of_a_tree_whose_peer_dies_says_how_much_is_stored_and_how_to_go_on() {
     assert_eq!(output.status.code(), Some(3), "{told}");
     let last: Vec<&str> = told.lines().rev().take(3).collect();
     assert!(last[0].starts_with("hint: ") && last[0].ends_with("again with --resume to go on"), "{told}");
-    let stored = last[2].strip_suffix(" objects of 40 stored").unwrap_or_else(|| panic!("{told}"));
-    assert!((2..40).contains(&stored.parse().unwrap()) && !told.contains("--id"), "{told}");
+    let stored = last[2].strip_suffix(" objects of 200 stored").unwrap_or_else(|| panic!("{told}"));
+    assert!((4..200).contains(&stored.parse().unwrap()) && !told.contains("--id"), "{told}");
 }

@@ -173,10 +173,7 @@ mod tests {
     #[test]
     fn a_mesh_that_is_well_says_so_and_nothing_else() {
         let well = health(vec![member("a", DiskView::Fine), member("b", DiskView::Fine)]);
-        assert_eq!(
-            verdict(&well),
-            "Everything is at full replication: 6 chunks, in 12 copies as wanted, 2 members."
-        );
+        assert_eq!(verdict(&well), "Everything is at full replication: 6 chunks, in 12 copies as wanted, 2 members.");
         assert_eq!(details(&well), ["names    4 objects, 5.0 MiB", "chunks   6: 12 of 12 copies are there"]);
         assert_eq!(notices(&well), Vec::<String>::new());
         let least = HealthView { chunks: 1, copies: 1, ..health(vec![member("a", DiskView::Fine)]) };
