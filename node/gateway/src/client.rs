@@ -57,9 +57,11 @@ impl Client {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIME_MAX)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| strange(format!("no client can be made: {error}")))?;
+            .tcp_nodelay(true);
+        // By default the kernel breaks a connection on which no bytes are taken for 30 s: a mesh may be as slow.
+        #[cfg(target_os = "linux")]
+        let http = http.tcp_user_timeout(None);
+        let http = http.build().map_err(|error| strange(format!("no client can be made: {error}")))?;
         Ok(Self { http, base, address: bare.to_owned(), patience: Patience::default() })
     }
 
