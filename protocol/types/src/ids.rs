@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A text that is not an identifier of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not a {kind}: {bytes} bytes in {alphabet} are wanted")]
+#[error("'{text}' is no {kind}: {bytes} bytes in {alphabet} are wanted")]
 pub struct ParseIdError {
     text: String,
     kind: &'static str,

@@ -180,7 +180,7 @@ fn format_after(name: &ObjectName, found: &Standing, wanted: Option<Format>, of_
         )),
         Some(_) | None if there.format.grows() => Ok(there.format),
         Some(_) | None => Err(Error::invalid(
-            format!("'{name}' is a {} file, which bytes behind its end would break", there.format.as_str()),
+            format!("'{name}' is a file of format {}, which bytes behind its end would break", there.format.as_str()),
             "put another object beside it: a query reads all that match a pattern; or append with --format bytes, \
              and it is no table any more",
         )),
