@@ -226,7 +226,7 @@ async fn remove_version(peer: &Peer, name: ObjectName, version: String) -> Resul
         return Ok(());
     }
     let is_present = match peer.stat(name.clone()).await {
-        Ok(now) => !version.is_empty() && now.etag.0.starts_with(&version),
+        Ok(now) => now.etag.0.starts_with(&version),
         Err(Error::NotFound { .. }) => false,
         Err(error) => return Err(error),
     };

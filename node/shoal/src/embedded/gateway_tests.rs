@@ -216,10 +216,8 @@ async fn a_version_that_a_name_does_not_have_is_told_as_that() {
         error.hint()
     };
     assert!(purge(&etag).await.contains("shoal rm b/x") && purge(&etag[..8]).await.contains("shoal rm b/x"));
-    for unknown in ["feedfeed", ""] {
-        let hint = purge(unknown).await;
-        assert!(hint.contains("ls --versions b/x") && !hint.contains("shoal rm"), "{hint}");
-    }
+    let hint = purge("feedfeed").await;
+    assert!(hint.contains("ls --versions b/x") && !hint.contains("shoal rm"), "{hint}");
     assert_eq!(served.get("b/x").await.unwrap(), b"1");
 }
 
