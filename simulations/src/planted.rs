@@ -62,7 +62,7 @@ impl Bug {
             Planted::QuorumOfOne => case(scenario!("contended"), &["linearizable"], 1, 12),
             Planted::AckBeforeReplicas => case(scenario!("deaths"), &["durable"], 1, 12),
             Planted::SettleTooEarly => case(scenario!("large-move"), &["linearizable"], 1, 12),
-            Planted::GoesUntold => case(scenario!("left"), &["heals"], 2001, 60),
+            Planted::GoesUntold => case(scenario!("left"), &["heals"], 1001, 60),
             Planted::NoFence => case(scenario!("missed-move"), &["linearizable"], 2003, 60),
             Planted::RepairTrusts => case(scenario!("one-away"), &["heals"], 1, 12),
             Planted::SkipsRepair => case(scenario!("one-away"), &["heals"], 1, 12),
