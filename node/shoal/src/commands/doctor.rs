@@ -4,6 +4,7 @@ mod disk;
 mod findings;
 
 use clap::Args;
+use shoal_gateway::ClientError;
 use shoal_gateway::view::{ExaminationView, StatusView};
 use shoal_types::Health;
 
@@ -42,12 +43,15 @@ impl DoctorArgs {
         let mut findings = vec![limits()];
         findings.extend(disk::check(home.dir()));
         match self.target.client_if_any()? {
-            Some(client) => match (client.status().await, client.examinations().await) {
-                (Ok(status), Ok(examinations)) => findings.extend(mesh(&status, &examinations)),
-                (Err(error), _) | (_, Err(error)) => {
-                    findings.push(Finding::new("peer", Grade::Wrong, error.to_string(), error.hint()));
+            Some(client) => {
+                let asked = async { Ok((client.status().await?, client.examinations().await?)) };
+                match asked.await {
+                    Ok((status, examinations)) => findings.extend(mesh(&status, &examinations)),
+                    Err::<_, ClientError>(error) => {
+                        findings.push(Finding::new("peer", Grade::Wrong, error.to_string(), error.hint()));
+                    }
                 }
-            },
+            }
             None => findings.push(Finding::new(
                 "peer",
                 Grade::Odd,

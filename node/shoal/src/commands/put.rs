@@ -63,8 +63,8 @@ pub(crate) struct PutArgs {
     #[arg(long, value_name = "ID")]
     id: Option<AppendId>,
 
-    /// Leave out files whose objects are there and can be read, with the same size, format and BLAKE3 hash, and an MD5
-    /// where it is to be kept.
+    /// Leave out files whose objects are there, with all chunks that members say to have, the same size, format and
+    /// BLAKE3 hash, and an MD5 where it is to be kept.
     #[arg(long, conflicts_with = "if_match")]
     resume: bool,
 
